@@ -1,0 +1,1 @@
+"""Worlds and matches as Solana accounts: ledgers, deployment, sessions, forks."""

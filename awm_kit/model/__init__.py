@@ -1,0 +1,1 @@
+"""The Mamba2 world model in PyTorch: configuration, network, training, evaluation."""

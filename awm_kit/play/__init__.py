@@ -1,0 +1,1 @@
+"""Playing: the match loop, controllers, the canvas, replays."""
