@@ -1,0 +1,47 @@
+# make lab     set up and open JupyterLab on the notebooks
+# make test    set up and run every test, notebooks included
+# The others are for developers: setup, test-all (with slow tests), lint, lock, clean.
+
+BIN := .venv/bin
+KERNEL := awm_kit/kernel_c
+JOBS ?= 2
+
+# JupyterLab refuses root without this; containers are root.
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+PYTEST = $(BIN)/pytest -n $(JOBS) --dist loadfile
+
+.PHONY: lab test test-all setup system lint lint-ruff lint-mypy lint-c lock clean
+
+lab: setup
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(ALLOW_ROOT) $(LAB_ARGS)
+
+test: system setup
+	$(PYTEST) $(TEST_ARGS)
+
+test-all: system setup
+	$(PYTEST) -m "" $(TEST_ARGS)
+
+setup:
+	@scripts/setup.sh
+
+# Chromium for the tests in a browser; where it may not be installed they skip and say so.
+system:
+	@scripts/setup-system.sh chromium
+
+lint: setup
+	@$(MAKE) --no-print-directory -k lint-ruff lint-mypy lint-c
+
+lint-ruff:
+	$(BIN)/ruff check .
+
+lint-mypy:
+	$(BIN)/mypy
+
+lint-c:
+	$(MAKE) --no-print-directory -C $(KERNEL) lint
+
+lock: setup
+	$(BIN)/python scripts/lock.py
+
+clean:
+	rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
