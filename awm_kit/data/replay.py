@@ -1,0 +1,159 @@
+"""A recorded match: the frames of both players and the controllers that led from one to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from awm_kit.errors import ReplayCorruptError
+from awm_kit.schema import FIGHTER, Schema
+
+FORMAT = 1
+
+
+@dataclass
+class Replay:
+    """One match, frame by frame.
+
+    Parameters
+    ----------
+    frames : ndarray of `schema.FRAME`, shape (T,)
+        State after each frame, in stored integers; frame numbers rise by one.
+    inputs : ndarray of `schema.CONTROLLER`, shape (T, 2)
+        ``inputs[t]`` is what was applied to go from ``frames[t-1]`` to ``frames[t]``; ``inputs[0]`` is unused.
+    source : str
+        Where it comes from: a file name, or a teacher and its seed.
+    meta : dict
+        JSON-able facts about the recording.
+    """
+
+    frames: np.ndarray
+    inputs: np.ndarray
+    source: str = ""
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames T."""
+        return len(self.frames)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, span: slice) -> Replay:
+        """The frames of ``span`` (a view, step 1 only) as a replay of their own."""
+        if not isinstance(span, slice) or span.step not in (None, 1):
+            raise ValueError(f"expected a slice with step 1 (got {span!r})")
+        return Replay(self.frames[span], self.inputs[span], self.source, dict(self.meta))
+
+    def sha256(self) -> str:
+        """Hex digest of frames then inputs; padding bytes count as zero, source and meta do not count."""
+        digest = hashlib.sha256(_without_padding(self.frames).tobytes())
+        digest.update(_without_padding(self.inputs).tobytes())
+        return digest.hexdigest()
+
+    def validate(self, schema: Schema = FIGHTER) -> Replay:
+        """Check dtypes, shapes, frame numbers and the range of every field.
+
+        Returns
+        -------
+        Replay
+            Itself, so that calls chain.
+
+        Raises
+        ------
+        ReplayCorruptError
+            Naming the first thing that is wrong.
+        """
+        _check_arrays(self.frames, self.inputs, schema)
+        steps = np.diff(self.frames["frame"].astype(np.int64))
+        if (steps != 1).any():
+            at = int(np.argmax(steps != 1))
+            raise ReplayCorruptError(f"frame numbers must rise by 1 (they rise by {steps[at]} after row {at})")
+        _check_ranges(self.frames, schema.global_fields)
+        _check_ranges(self.frames["players"], schema.player_fields)
+        _check_ranges(self.inputs, schema.controller_fields)
+        return self
+
+    def save_npz(self, path: str | os.PathLike[str]) -> Path:
+        """Write a compressed ``.npz`` at exactly ``path``; a reader never sees half a file."""
+        target = Path(path)
+        header = json.dumps({"format": FORMAT, "source": self.source, "meta": self.meta})
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as out:
+                np.savez_compressed(
+                    out,
+                    header=np.frombuffer(header.encode(), np.uint8),
+                    frames=_without_padding(self.frames),
+                    inputs=_without_padding(self.inputs),
+                )
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return target
+
+    @classmethod
+    def load_npz(cls, path: str | os.PathLike[str], schema: Schema = FIGHTER) -> Replay:
+        """Read and `validate` what `save_npz` wrote.
+
+        Raises
+        ------
+        ReplayCorruptError
+            If the file is truncated, not such an archive, or inconsistent.
+        FileNotFoundError
+            If there is no such file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                header = json.loads(archive["header"].tobytes())
+                replay = cls(archive["frames"], archive["inputs"], header["source"], header["meta"])
+                version = header["format"]
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, NotImplementedError,
+                zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+            raise ReplayCorruptError(f"{Path(path).name}: not a complete replay archive ({error})") from error
+        if version != FORMAT:
+            raise ReplayCorruptError(f"{Path(path).name}: expected format {FORMAT} (got {version!r})")
+        return replay.validate(schema)
+
+
+def _check_arrays(frames: np.ndarray, inputs: np.ndarray, schema: Schema) -> None:
+    if frames.dtype != schema.frame_dtype:
+        raise ReplayCorruptError(f"frames: expected dtype {schema.frame_dtype} (got {frames.dtype})")
+    if inputs.dtype != schema.controller_dtype:
+        raise ReplayCorruptError(f"inputs: expected dtype {schema.controller_dtype} (got {inputs.dtype})")
+    if frames.ndim != 1 or not len(frames):
+        raise ReplayCorruptError(f"frames: expected shape (T,) with T > 0 (got {frames.shape})")
+    if inputs.shape != (len(frames), 2):
+        raise ReplayCorruptError(f"inputs: expected shape {(len(frames), 2)} (got {inputs.shape})")
+
+
+def _check_ranges(array: np.ndarray, fields: tuple[Any, ...]) -> None:
+    for spec in fields:
+        stored = array[spec.name]
+        low, high = (round(bound * (1 << spec.frac_bits)) for bound in (spec.lo, spec.hi))
+        if stored.min() < low or stored.max() > high:
+            real = spec.to_real(stored)
+            raise ReplayCorruptError(
+                f"{spec.name}: expected {spec.lo:g}..{spec.hi:g} (got {real.min():g}..{real.max():g})"
+            )
+
+
+def _without_padding(array: np.ndarray) -> np.ndarray:
+    """Contiguous copy whose bytes between fields are zero: NumPy leaves them undefined when it copies."""
+    clean: np.ndarray = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names or ():
+        clean[name] = array[name]
+    return clean
