@@ -1,7 +1,8 @@
 """Binary layout of a ModelManifest and its shards, as NumPy dtypes; the C twin is ``awm_format.h``.
 
 MODEL_FILE.md says the same in prose. All integers are little endian, all offsets count from the
-first byte of the manifest's (or shard's) content, all sections start at multiples of 8.
+first byte of the manifest's (or shard's) content, all sections start at multiples of 8, and every
+field lies at a multiple of its own size: C reads the records as plain structs.
 """
 
 from __future__ import annotations
@@ -92,11 +93,11 @@ HEADER = np.dtype(
         ("n_segments", "<u2"),
         ("end_type", "u1"),
         ("end_offset", "u1"),
+        ("embed_shard", "<u2"),
         ("end_value", "<i4"),
         ("format", "<u4"),
         ("n_consts", "<u4"),
-        ("embed_shard", "<u2"),
-        ("flags", "<u2"),
+        ("flags", "<u4"),
         ("off_shards", "<u4"),
         ("off_features", "<u4"),
         ("off_heads", "<u4"),
@@ -116,7 +117,7 @@ HEADER = np.dtype(
         ("n_params", "<u8"),
         ("name", "S32"),
         ("parent", "V32"),  # SHA-256 of the parent world's manifest; zeros for none
-        ("reserved", "V58"),
+        ("reserved", "V56"),
     ]
 )
 
