@@ -1,0 +1,194 @@
+"""The checkout itself: pins, package data, entry points, and what must never be committed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+EXACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.]*")
+NEEDED = (
+    "aiohttp anywidget hypothesis ipycanvas ipywidgets jupyterlab matplotlib mypy nbclient nbval numpy "
+    "peppi-py pillow playwright pytest pytest-timeout pytest-xdist qrcode rich ruff safetensors solana "
+    "solders torch tqdm typer types-tqdm voila websockets ziglang"
+).split()
+
+# Joined here so that this file does not hold what it looks for.
+MACHINE_PATHS = tuple(
+    f"/{name}/" for name in ("work", "root", "opt/pypi", "opt/wheels", "home/runner", "Users")
+)
+MACHINE_PATH = re.compile(rf"(?<![\w.}}~-])({'|'.join(map(re.escape, MACHINE_PATHS))})")
+# Where packages come from is the reader's business; a lock with hosts works on one machine only.
+REGISTRY = re.compile(
+    r"--index-url|--extra-index-url|--find-links|files\.pythonhosted|/simple/|registry\.npmjs"
+)
+KEYPAIR = re.compile(rb"\[(\s*\d{1,3}\s*,){63}\s*\d{1,3}\s*\]")
+LIMIT_BYTES = 6 * 1024 * 1024
+
+
+def locked(repo_root: Path) -> list[str]:
+    """Return the requirement lines of requirements.txt."""
+    lines = (repo_root / "requirements.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def locked_versions(repo_root: Path) -> dict[str, str]:
+    """Return version by canonical name."""
+    return {
+        canonicalize_name(name): version for name, version in (pin.split("==") for pin in locked(repo_root))
+    }
+
+
+@pytest.fixture(scope="session")
+def tracked(repo_root: Path) -> list[Path]:
+    """Every file that git would hand to somebody else."""
+    if not (repo_root / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=repo_root, capture_output=True, check=True).stdout
+    files = [repo_root / os.fsdecode(name) for name in listed.split(b"\0") if name]
+    assert len(files) > 20
+    return [path for path in files if path.is_file()]
+
+
+def test_every_requirement_is_one_exact_pin(repo_root: Path) -> None:
+    pins = locked(repo_root)
+    assert [pin for pin in pins if not EXACT.fullmatch(pin)] == []
+    assert len(locked_versions(repo_root)) == len(pins), "a package is pinned twice"
+    assert set(NEEDED) <= set(locked_versions(repo_root))
+
+
+def test_torch_is_the_plain_version(repo_root: Path) -> None:
+    assert "torch==2.13.0" in locked(repo_root)
+
+
+def test_conda_and_pip_pin_the_same(repo_root: Path) -> None:
+    items = re.findall(r"^      - (.+)$", (repo_root / "environment.yml").read_text(), re.MULTILINE)
+    assert items[0] == "-e ."
+    assert items[1:] == locked(repo_root)
+    assert "  - python=3.11\n" in (repo_root / "environment.yml").read_text()
+
+
+def test_lock_satisfies_pyproject(repo_root: Path) -> None:
+    project = tomllib.loads((repo_root / "pyproject.toml").read_text())
+    declared = list(project["build-system"]["requires"]) + list(project["project"]["dependencies"])
+    for extra in project["project"]["optional-dependencies"].values():
+        declared += extra
+    pins = locked_versions(repo_root)
+    for requirement in map(Requirement, declared):
+        name = canonicalize_name(requirement.name)
+        if name != "awm-kit":
+            assert requirement.specifier.contains(pins[name]), f"{requirement} against {pins[name]}"
+
+
+def test_installed_is_what_is_locked(repo_root: Path) -> None:
+    differing = {}
+    for name, version in locked_versions(repo_root).items():
+        installed = metadata.version(name).partition("+")[0]
+        if installed != version:
+            differing[name] = (version, installed)
+    assert differing == {}, "name: (locked, installed); run make setup"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "kernel_c/*.c",
+        "kernel_c/*.h",
+        "kernel_c/NUMERICS.md",
+        "data/*.awm",
+        "chain/*.so",
+        "chain/*.json",
+        "play/*.js",
+    ],
+)
+def test_package_data_is_in_the_wheel(wheel_names: list[str], repo_root: Path, pattern: str) -> None:
+    here = sorted(path.relative_to(repo_root).as_posix() for path in (repo_root / "awm_kit").glob(pattern))
+    assert here, f"the checkout has no awm_kit/{pattern}"
+    assert sorted(set(here) - set(wheel_names)) == []
+
+
+@pytest.fixture(scope="session")
+def wheel_names(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Names of the files in a wheel built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    listed = subprocess.run(
+        [sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True
+    )
+    return [line.split()[0] for line in listed.stdout.splitlines()[1:]]
+
+
+def test_wheel_holds_only_the_package(wheel_names: list[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel_names}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"awm_kit"}
+    assert not [name for name in wheel_names if name.endswith((".o", ".pyc", ".slp"))]
+
+
+def test_jupyter_server_extension_is_installed_and_enabled() -> None:
+    config = Path(sys.prefix, "etc/jupyter/jupyter_server_config.d/awm_kit.json")
+    (module,) = json.loads(config.read_text())["ServerApp"]["jpserver_extensions"]
+    points = __import__(module, fromlist=["_"])._jupyter_server_extension_points()
+    assert points[0]["module"] == module
+
+
+def test_awm_is_installed_and_lists_its_verbs() -> None:
+    awm = Path(sys.executable).parent / "awm"
+    done = subprocess.run([awm, "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for verb in "train eval quantize deploy worlds play fork verify retire bench doctor".split():
+        assert re.search(rf"\b{verb}\b", done.stdout), f"awm --help does not list {verb}"
+
+
+def test_nothing_names_a_machine_or_a_registry(tracked: list[Path], repo_root: Path) -> None:
+    own = Path(__file__).resolve()
+    found = []
+    for path in tracked:
+        data = path.read_bytes()
+        if path == own or b"\0" in data[:8192]:
+            continue
+        for number, line in enumerate(data.decode("utf-8").splitlines(), 1):
+            if REGISTRY.search(line) or MACHINE_PATH.search(line):
+                found.append(f"{path.relative_to(repo_root)}:{number}: {line.strip()[:100]}")
+    assert found == []
+
+
+def test_no_binary_names_a_machine(tracked: list[Path], repo_root: Path) -> None:
+    # A compiler writes its folder into debug sections, an image editor into a comment.
+    named_folder = re.compile(b"|".join(re.escape(path.encode()) + rb"[\w.-]+/" for path in MACHINE_PATHS))
+    binaries = [path for path in tracked if path.suffix in (".so", ".awm", ".wasm", ".gif", ".png", ".npz")]
+    named = [path for path in binaries if named_folder.search(path.read_bytes())]
+    assert [str(path.relative_to(repo_root)) for path in named] == []
+
+
+def test_no_tracked_file_is_big(tracked: list[Path], repo_root: Path) -> None:
+    big = {str(path.relative_to(repo_root)): path.stat().st_size for path in tracked}
+    assert {name: size for name, size in big.items() if size > LIMIT_BYTES} == {}
+
+
+def test_no_secret_key_is_committed(tracked: list[Path], repo_root: Path) -> None:
+    holders = [path for path in tracked if path.suffix != ".ipynb" and KEYPAIR.search(path.read_bytes())]
+    assert [str(path.relative_to(repo_root)) for path in holders] == []
+    assert KEYPAIR.search(json.dumps(list(range(64))).encode())
+
+
+def test_setup_changes_nothing_the_second_time(repo_root: Path) -> None:
+    if Path(sys.prefix).resolve() != (repo_root / ".venv").resolve():
+        pytest.skip("the tests do not run in this checkout's .venv")
+    stamp = repo_root / ".venv" / "awm-kit.stamp"
+    before = stamp.stat().st_mtime_ns
+    done = subprocess.run(["make", "setup"], cwd=repo_root, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert "installing" not in done.stdout
+    assert stamp.stat().st_mtime_ns == before
