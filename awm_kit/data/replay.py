@@ -29,7 +29,8 @@ class Replay:
     frames : ndarray of `schema.FRAME`, shape (T,)
         State after each frame, in stored integers; frame numbers rise by one.
     inputs : ndarray of `schema.CONTROLLER`, shape (T, 2)
-        ``inputs[t]`` is what was applied to go from ``frames[t-1]`` to ``frames[t]``; ``inputs[0]`` is unused.
+        ``inputs[t]`` is what was applied to go from ``frames[t-1]`` to ``frames[t]``;
+        ``inputs[0]`` is unused.
     source : str
         Where it comes from: a file name, or a teacher and its seed.
     meta : dict
@@ -50,7 +51,7 @@ class Replay:
         return len(self.frames)
 
     def __getitem__(self, span: slice) -> Replay:
-        """The frames of ``span`` (a view, step 1 only) as a replay of their own."""
+        """Cut out the frames of ``span`` (step 1 only), as views."""
         if not isinstance(span, slice) or span.step not in (None, 1):
             raise ValueError(f"expected a slice with step 1 (got {span!r})")
         return Replay(self.frames[span], self.inputs[span], self.source, dict(self.meta))
@@ -78,7 +79,7 @@ class Replay:
         steps = np.diff(self.frames["frame"].astype(np.int64))
         if (steps != 1).any():
             at = int(np.argmax(steps != 1))
-            raise ReplayCorruptError(f"frame numbers must rise by 1 (they rise by {steps[at]} after row {at})")
+            raise ReplayCorruptError(f"expected frame numbers to rise by 1 (got {steps[at]} after row {at})")
         _check_ranges(self.frames, schema.global_fields)
         _check_ranges(self.frames["players"], schema.player_fields)
         _check_ranges(self.inputs, schema.controller_fields)
@@ -123,9 +124,9 @@ class Replay:
             raise
         except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, NotImplementedError,
                 zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-            raise ReplayCorruptError(f"{Path(path).name}: not a complete replay archive ({error})") from error
+            raise ReplayCorruptError(f"not a complete replay archive ({error})") from error
         if version != FORMAT:
-            raise ReplayCorruptError(f"{Path(path).name}: expected format {FORMAT} (got {version!r})")
+            raise ReplayCorruptError(f"expected format {FORMAT} (got {version!r})")
         return replay.validate(schema)
 
 
