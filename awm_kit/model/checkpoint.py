@@ -1,0 +1,87 @@
+"""Checkpoints: one safetensors file holds the weights and, as metadata, all that rebuilds the network."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from awm_kit.errors import ModelFileError
+from awm_kit.model.config import ModelConfig
+from awm_kit.model.heads import Head
+from awm_kit.model.world import WorldModel
+from awm_kit.schema import Schema
+
+FORMAT = "awm-checkpoint-1"
+
+
+def save_checkpoint(path: Path | str, model: WorldModel, notes: dict[str, Any]) -> None:
+    """Write ``model`` atomically.
+
+    Parameters
+    ----------
+    path : path
+    model : WorldModel
+    notes : dict
+        JSON-able: how it was trained (data hash, seeds, steps, name).
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(vars(model.config)),
+        "schema": model.schema.to_json(),
+        "heads": json.dumps([_head_to_json(h) for h in model.heads]),
+        "notes": json.dumps(notes),
+    }
+    partial = path.with_name(path.name + ".partial")
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    save_file(tensors, str(partial), metadata)
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path | str) -> tuple[WorldModel, dict[str, Any]]:
+    """Read a checkpoint back as a network on the CPU and its notes.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, truncated, or not a checkpoint of this format.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"cannot read checkpoint {Path(path).name}: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(f"expected a checkpoint of format {FORMAT!r} (got {metadata.get('format')!r})")
+    schema = Schema.from_json(metadata["schema"])
+    heads = [_head_from_json(h, schema) for h in json.loads(metadata["heads"])]
+    model = WorldModel(ModelConfig(**json.loads(metadata["config"])), schema, heads)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelFileError(f"checkpoint {Path(path).name} does not fit its own description: {error}") from error
+    return model, json.loads(metadata["notes"])
+
+
+def save_optimizer(path: Path, state: dict[str, Any]) -> None:
+    """Write the optimiser's state beside the weights, atomically."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _head_to_json(head: Head) -> dict[str, Any]:
+    return {**vars(head), "field": head.field.name}
+
+
+def _head_from_json(raw: dict[str, Any], schema: Schema) -> Head:
+    lists = {k: tuple(raw[k]) for k in ("kinds", "consts", "velocities")}
+    return Head(**{**raw, **lists, "field": schema.player(raw["field"])})

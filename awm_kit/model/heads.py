@@ -1,0 +1,246 @@
+"""Heads: the next value of every learned field as a choice among constants seen in the data.
+
+Physics advances mostly by exact amounts (gravity, friction, a jump's impulse, "stays as it is"), so a
+``mix`` head classifies over a codebook of the most frequent of them, fitted to the replays, and
+regresses only what is left. A choice, unlike a regressed number, does not drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from awm_kit.schema import Field, Schema
+
+OLD, BASE, SET, FREE = range(4)  # what a class means for its constant; the numbers of layout.ClassKind
+LOGIT_ONE = 4096  # logits travel as integers in Q12
+FREE_CLIP = 8.0
+_MIN_SHARE = 2e-5  # a constant rarer than this among transitions is not worth a row
+
+
+@dataclass(frozen=True)
+class Head:
+    """One player field and how its logits decode; see NUMERICS.md, DECODE.
+
+    Attributes
+    ----------
+    field : Field
+    row0, n_classes : int
+        Rows of the logit vector.
+    kinds, consts : tuple of int
+        Meaning of each class; empty for a ``class`` head.
+    free_row : int
+        Row of the regressed step, -1 for none.
+    column : int
+        Column among the schema's player fields.
+    velocities : tuple of int
+        Columns of the fields whose new values belong to the base.
+    """
+
+    field: Field
+    row0: int
+    n_classes: int
+    kinds: tuple[int, ...]
+    consts: tuple[int, ...]
+    free_row: int
+    column: int
+    velocities: tuple[int, ...]
+
+    @property
+    def free_scale(self) -> float:
+        """Stored units of one unit of the companded free step."""
+        return self.field.update.free_scale * (1 << self.field.frac_bits)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest stored value."""
+        one = 1 << self.field.frac_bits
+        return round(self.field.lo * one), round(self.field.hi * one)
+
+
+def fit_heads(schema: Schema, old: np.ndarray, new: np.ndarray) -> list[Head]:
+    """Build the head table with codebooks of the most frequent exact transitions.
+
+    Parameters
+    ----------
+    old, new : ndarray of int, shape (n, n_player_fields)
+        Player records before and after a frame.
+
+    Returns
+    -------
+    list of Head
+        In decode order: fields that others' bases need come first.
+    """
+    names = [f.name for f in schema.player_fields]
+    fields = [f for f in schema.player_fields if f.update.kind != "hold"]
+    heads: list[Head] = []
+    row = 0
+    for item in sorted(fields, key=lambda f: len(f.update.velocities) > 0):
+        column = names.index(item.name)
+        velocities = tuple(names.index(v) for v in item.update.velocities)
+        if item.update.kind == "class":
+            heads.append(Head(item, row, item.classes, (), (), -1, column, velocities))
+            row += item.classes
+            continue
+        base = old[:, column] + item.update.step + new[:, list(velocities)].sum(1)
+        kinds, consts = _fit_codebook(item, old[:, column], base, new[:, column])
+        free_row = row + len(kinds) if item.update.free else -1
+        heads.append(Head(item, row, len(kinds), kinds, consts, free_row, column, velocities))
+        row += len(kinds) + (free_row >= 0)
+    return heads
+
+
+def n_logits(heads: list[Head]) -> int:
+    """Rows of the head matrix."""
+    return max(max(h.row0 + h.n_classes, h.free_row + 1) for h in heads)
+
+
+def _fit_codebook(
+    item: Field, old: np.ndarray, base: np.ndarray, new: np.ndarray
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Greedy: repeatedly take the constant step or value that explains most of what is left."""
+    entries = [(OLD, 0)] if not item.update.step else [(BASE, 0)]
+    if item.update.velocities:
+        entries.append((BASE, 0))
+    left = np.ones(len(new), bool)
+    reference = {OLD: old, BASE: base, SET: np.zeros_like(new)}
+    for kind, const in entries:
+        left &= np.abs(reference[kind] + const - new) > item.update.tolerance
+    floor = max(3, int(_MIN_SHARE * len(new)))
+    while len(entries) < item.update.codebook and left.any():
+        steps, values = new[left] - base[left], new[left]
+        if item.update.increase_only:
+            steps = steps[steps > 0]
+        (count_b, const_b), (count_s, const_s) = _most_common(steps), _most_common(values)
+        kind, const, count = (BASE, const_b, count_b) if count_b >= count_s else (SET, const_s, count_s)
+        if count < floor:
+            break
+        entries.append((kind, const))
+        left &= np.abs(reference[kind] + const - new) > item.update.tolerance
+    if item.update.free:
+        entries.append((FREE, 0))
+    return tuple(k for k, _ in entries), tuple(c for _, c in entries)
+
+
+def _most_common(values: np.ndarray) -> tuple[int, int]:
+    if not len(values):
+        return 0, 0
+    unique, counts = np.unique(values, return_counts=True)
+    best = int(np.argmax(counts))
+    return int(counts[best]), int(unique[best])
+
+
+class HeadDecoder(torch.nn.Module):
+    """Loss and decoding of a head table on integer tensors; decoding repeats the deployed arithmetic."""
+
+    def __init__(self, heads: list[Head]) -> None:
+        super().__init__()
+        self.heads = heads
+        for i, head in enumerate(heads):
+            self.register_buffer(f"kinds{i}", torch.tensor(head.kinds), False)
+            self.register_buffer(f"consts{i}", torch.tensor(head.consts), False)
+
+    def loss(self, logits: Tensor, old: Tensor, new: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """Negative log-likelihood of the true next values, per head.
+
+        Several classes may give the same value (standing still is both "as before" and "0"), so the
+        likelihood of a value is the sum over all classes that produce it.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (n, n_logits)
+        old, new : Tensor of int64, shape (n, n_player_fields)
+            True records before and after.
+        weight : Tensor, shape (n,)
+
+        Returns
+        -------
+        dict
+            Field name -> weighted mean loss.
+        """
+        total = weight.sum().clamp(min=1e-6)
+        losses = {}
+        widths = [h.n_classes + (h.free_row >= 0) for h in self.heads]
+        # one split, not one slice a head: each slice's gradient would be a zero-filled copy of all logits
+        for i, (head, rows) in enumerate(zip(self.heads, logits.split(widths, 1), strict=True)):
+            if not head.kinds:
+                target = new[:, head.column].clamp(0, head.n_classes - 1)
+                item = F.cross_entropy(rows, target, reduction="none")
+            else:
+                item = self._mix_loss(i, head, rows, old, new)
+            losses[head.field.name] = (item * weight).sum() / total
+        return losses
+
+    def _mix_loss(self, i: int, head: Head, rows: Tensor, old: Tensor, new: Tensor) -> Tensor:
+        target = new[:, head.column]
+        base = self._base(head, old, new)
+        values = self._class_values(i, old[:, head.column], base)
+        kinds = getattr(self, f"kinds{i}")
+        match = ((values - target[:, None]).abs() <= head.field.update.tolerance) & (kinds != FREE)
+        unmatched = ~match.any(1)
+        has_free = head.free_row >= 0
+        if has_free:
+            match = match | (unmatched[:, None] & (kinds == FREE))
+        else:
+            match = match | (unmatched[:, None] & _nearest(values, target))
+        logp = F.log_softmax(rows[:, : head.n_classes], 1).masked_fill(~match, -1e9)
+        item = -torch.logsumexp(logp, 1)
+        if has_free:
+            step = _compress((target - base).to(torch.float32) / head.free_scale)
+            miss = F.smooth_l1_loss(rows[:, -1], step, reduction="none", beta=0.05)
+            item = item + 2.0 * miss * unmatched
+        return item
+
+    @staticmethod
+    def _base(head: Head, old: Tensor, new: Tensor) -> Tensor:
+        base = old[:, head.column] + head.field.update.step
+        for v in head.velocities:
+            base = base + new[:, v]
+        return base
+
+    def _class_values(self, i: int, old: Tensor, base: Tensor) -> Tensor:
+        kinds, consts = getattr(self, f"kinds{i}"), getattr(self, f"consts{i}")
+        start = torch.where(kinds == OLD, old[:, None], torch.where(kinds == SET, 0, base[:, None]))
+        return start + consts
+
+    def choices(self, logits: Tensor) -> dict[str, Tensor]:
+        """Field name -> probabilities of its classes, shape (n, n_classes)."""
+        return {
+            h.field.name: F.softmax(logits[:, h.row0 : h.row0 + h.n_classes], 1) for h in self.heads
+        }
+
+    def decode(self, logits: Tensor, old: Tensor) -> Tensor:
+        """Next player records: ``logits`` (n, n_logits) float, ``old`` int64 (n, fields) -> int64 (n, fields)."""
+        new = old.clone()
+        for i, head in enumerate(self.heads):
+            choice = logits[:, head.row0 : head.row0 + head.n_classes].argmax(1)
+            if not head.kinds:
+                new[:, head.column] = choice
+                continue
+            base = self._base(head, old, new)
+            value = self._class_values(i, old[:, head.column], base).gather(1, choice[:, None])[:, 0]
+            if head.free_row >= 0:
+                free = self._free_step(head, logits[:, head.free_row])
+                value = torch.where(getattr(self, f"kinds{i}")[choice] == FREE, base + free, value)
+            new[:, head.column] = value.clamp(*head.limits)
+        return new
+
+    @staticmethod
+    def _free_step(head: Head, logit: Tensor) -> Tensor:
+        x = logit.clamp(-FREE_CLIP, FREE_CLIP)
+        step = (x * (1 + x.abs()) * head.free_scale).round().to(torch.int64)
+        return step.clamp(min=0) if head.field.update.increase_only else step
+
+
+def _compress(step: Tensor) -> Tensor:
+    """Inverse of ``u (1 + |u|)``: fine near zero, wide in reach."""
+    return step.sign() * (torch.sqrt(1 + 4 * step.abs()) - 1) / 2
+
+
+def _nearest(values: Tensor, target: Tensor) -> Tensor:
+    miss = (values - target[:, None]).abs()
+    return miss == miss.min(1, keepdim=True).values

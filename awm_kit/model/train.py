@@ -1,0 +1,243 @@
+"""Training: streams of replays with carried memory, then self-forced frames with the step that plays."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from awm_kit.errors import ModelFileError
+from awm_kit.model.checkpoint import load_checkpoint, save_checkpoint, save_optimizer
+from awm_kit.model.config import ModelConfig
+from awm_kit.model.dataset import Batch, PackedReplays, Streams
+from awm_kit.model.heads import fit_heads
+from awm_kit.model.mamba2 import LayerState
+from awm_kit.model.world import WorldModel, WorldState
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a world is trained.
+
+    ``self_forcing`` lists (from_step, horizon): from that step on, each window is followed by
+    ``horizon`` frames in which the network reads its own predictions.
+    """
+
+    steps: int = 5000
+    lanes: int = 64
+    length: int = 64
+    lr: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    self_forcing: tuple[tuple[int, int], ...] = ((0, 0),)
+    event_weight: float = 4.0
+    seed: int = 0
+    threads: int = 0
+    save_every: int = 250
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    def horizon(self, step: int) -> int:
+        """Self-forced frames at ``step``."""
+        return max((h for start, h in self.self_forcing if step >= start), default=0)
+
+    def rate(self, step: int) -> float:
+        """Learning rate: linear warm-up, then cosine to a twentieth."""
+        rise = max(1, int(self.warmup * self.steps))
+        if step < rise:
+            return self.lr * (step + 1) / rise
+        along = min(1.0, (step - rise) / max(1, self.steps - rise))
+        return self.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along)))
+
+
+class Trainer:
+    """One training run in a folder: ``last.safetensors``, ``optimizer.pt``, ``log.csv``.
+
+    Parameters
+    ----------
+    data : PackedReplays
+    config : TrainConfig
+    folder : Path
+        Resumes from here if it holds a run.
+    model : WorldModel, optional
+        Start from these weights (fine-tuning) instead of new ones.
+    notes : dict, optional
+        Added to the checkpoint's notes.
+    """
+
+    def __init__(
+        self,
+        data: PackedReplays,
+        config: TrainConfig,
+        folder: Path | str,
+        model: WorldModel | None = None,
+        notes: dict[str, Any] | None = None,
+        device: str | None = None,
+    ) -> None:
+        torch.manual_seed(config.seed)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.data, self.config, self.folder = data, config, Path(folder)
+        self.step, self.seconds = 0, 0.0
+        self.notes = dict(notes or {})
+        saved = self.folder / "last.safetensors"
+        if saved.exists():
+            model, before = load_checkpoint(saved)
+            self._check_same_run(before)
+            self.step, self.seconds = int(before["step"]), float(before["seconds"])
+        elif model is None:
+            model = WorldModel(config.model, data.schema, fit_heads(data.schema, *data.transitions()))
+        self.model = model.to(self.device)
+        self.optimizer = torch.optim.AdamW(_groups(self.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98))
+        if saved.exists() and (self.folder / "optimizer.pt").exists():
+            state = torch.load(self.folder / "optimizer.pt", weights_only=True)
+            self.optimizer.load_state_dict(state)
+        self.streams = Streams(data, config.lanes, config.length, config.seed + self.step)
+        self.state: WorldState = self.model.initial_state(config.lanes)
+
+    def run(self, progress: bool = True) -> WorldModel:
+        """Train to the end, saving as it goes; safe to interrupt and to call again."""
+        bar = tqdm(total=self.config.steps, initial=self.step, disable=not progress, unit="step", mininterval=2.0)
+        try:
+            for row in self._steps():
+                bar.update()
+                bar.set_postfix(loss=f"{row['loss']:.3f}", acc=f"{row['action_acc']:.4f}")
+        finally:
+            bar.close()
+            self.save()
+        return self.model
+
+    def save(self) -> None:
+        """Write checkpoint and optimiser."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_optimizer(self.folder / "optimizer.pt", self.optimizer.state_dict())
+        save_checkpoint(self.folder / "last.safetensors", self.model, self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """Training notes for the checkpoint and, later, the manifest."""
+        return {
+            **self.notes,
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            "data_sha256": self.data.sha256(),
+            "frames": self.data.n_frames,
+            "replays": len(self.data),
+            "train": json.loads(json.dumps(asdict(self.config))),
+        }
+
+    def _check_same_run(self, before: dict[str, Any]) -> None:
+        expected = json.loads(json.dumps(asdict(self.config.model)))
+        got = before.get("train", {}).get("model")
+        if got != expected:
+            raise ModelFileError(
+                f"{self.folder.name} holds a run of another model: expected {expected} (got {got}); "
+                "choose another folder or delete it"
+            )
+
+    def _steps(self) -> Iterator[dict[str, float]]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log.csv").open("a", newline="") as file:
+            log = csv.writer(file)
+            while self.step < self.config.steps:
+                started = time.perf_counter()
+                row = self.train_step()
+                self.step += 1
+                self.seconds += time.perf_counter() - started
+                if self.step == 1:
+                    log.writerow(["step", *row])
+                log.writerow([self.step, *(f"{v:.6g}" for v in row.values())])
+                if self.step % self.config.save_every == 0:
+                    self.save()
+                    file.flush()
+                yield row
+
+    def train_step(self) -> dict[str, float]:
+        """One optimiser step on the next window; returns loss, its parts and the action accuracy."""
+        rate = self.config.rate(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        horizon = self.config.horizon(self.step)
+        batch = self.streams.next(horizon)
+        state = _reset(self.state, batch.fresh.to(self.device), self.config.model.n_views)
+        losses, accuracy, self.state = self._window(batch, state)
+        loss = torch.stack(list(losses.values())).sum()
+        if horizon:
+            forced = self._self_forced(batch, self.state, horizon)
+            loss = loss + forced
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.state = [LayerState(s.conv.detach(), s.ssm.detach()) for s in self.state]
+        parts = {name: float(v.detach()) for name, v in losses.items()}
+        return {"loss": sum(parts.values()), "action_acc": accuracy, "lr": rate, "grad": float(norm), **parts}
+
+    def _window(self, batch: Batch, state: WorldState) -> tuple[dict[str, Tensor], float, WorldState]:
+        length = self.config.length
+        g, p, c = (t.to(self.device) for t in (batch.globals, batch.players, batch.inputs))
+        raw = self.model.views(g[:, :length], p[:, :length], c[:, :length])
+        logits, after = self.model(raw, state)
+        old, new = self._per_view(p[:, :length]), self._per_view(p[:, 1 : length + 1])
+        flat = logits.flatten(0, 1)
+        weight = event_weight(old, new, self._action, self.config.event_weight)
+        losses = self.model.decoder.loss(flat, old, new, weight)
+        with torch.no_grad():
+            head = next(h for h in self.model.heads if not h.kinds)
+            chosen = flat[:, head.row0 : head.row0 + head.n_classes].argmax(1)
+            accuracy = float((chosen == new[:, head.column]).float().mean())
+        return losses, accuracy, after
+
+    def _self_forced(self, batch: Batch, state: WorldState, horizon: int) -> Tensor:
+        """Loss over frames that the network computes from its own output.
+
+        Labels are the true transitions: asked from the drifted frame, the network would learn to
+        jump back to the data (measured: it does, and free runs get worse).
+        """
+        length = self.config.length
+        g, p, c = (t.to(self.device) for t in (batch.globals, batch.players, batch.inputs))
+        players = p[:, length]
+        losses = []
+        for t in range(length, length + horizon):
+            logits, state = self.model.step(self.model.views(g[:, t], players, c[:, t]), state)
+            old, new = self._per_view(p[:, t]), self._per_view(p[:, t + 1])
+            weight = event_weight(old, new, self._action, self.config.event_weight)
+            losses += self.model.decoder.loss(logits, old, new, weight).values()
+            with torch.no_grad():
+                players = self.model.decode(logits, players)
+        return torch.stack(losses).sum() / horizon
+
+    def _per_view(self, players: Tensor) -> Tensor:
+        """(n, [t,] 2, fields) -> rows in the order of the views' logits."""
+        views = [players[..., v, :] for v in range(self.config.model.n_views)]
+        return torch.cat(views, 0).flatten(0, -2)
+
+    @property
+    def _action(self) -> int:
+        return next(h.column for h in self.model.heads if not h.kinds)
+
+
+def event_weight(old: Tensor, new: Tensor, action: int, weight: float) -> Tensor:
+    """Weight ``weight`` where the action state changes, 1 elsewhere: most frames are uneventful."""
+    return torch.where(old[:, action] != new[:, action], weight, 1.0)
+
+
+def _groups(model: WorldModel, decay: float) -> list[dict[str, Any]]:
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _reset(state: WorldState, fresh: Tensor, n_views: int) -> WorldState:
+    keep = (~fresh).to(state[0].conv.dtype).repeat(n_views)
+    return [LayerState(s.conv * keep[:, None, None], s.ssm * keep[:, None, None, None]) for s in state]

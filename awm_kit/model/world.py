@@ -1,0 +1,94 @@
+"""The world model: encoder, Mamba2 layers, heads; over sequences for training, by frame for playing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from awm_kit.model.config import ModelConfig
+from awm_kit.model.features import Encoder, FeatureTable
+from awm_kit.model.heads import Head, HeadDecoder, n_logits
+from awm_kit.model.mamba2 import LayerState, Mamba2, RMSNorm
+from awm_kit.schema import Schema
+
+WorldState = list[LayerState]
+
+
+class WorldModel(nn.Module):
+    """``(frame, controllers, memory) -> logits of the next frame, memory``.
+
+    The batch axis holds views: for ``n_views`` 2, rows ``[0, n)`` see player 0 as *self* and rows
+    ``[n, 2n)`` player 1.
+    """
+
+    def __init__(self, config: ModelConfig, schema: Schema, heads: list[Head]) -> None:
+        super().__init__()
+        self.config, self.schema = config, schema
+        self.table = FeatureTable(schema)
+        self.encoder = Encoder(self.table)
+        self.embed = nn.Linear(self.table.d_feat, config.d_model)
+        self.layers = nn.ModuleList(Mamba2(config) for _ in range(config.n_layers))
+        self.final_norm = RMSNorm(config.d_model)
+        self.decoder = HeadDecoder(heads)
+        self.head = nn.Linear(config.d_model, n_logits(heads))
+
+    @property
+    def heads(self) -> list[Head]:
+        """The head table."""
+        return self.decoder.heads
+
+    @property
+    def n_params(self) -> int:
+        """Trainable parameters."""
+        return sum(p.numel() for p in self.parameters())
+
+    def initial_state(self, n: int) -> WorldState:
+        """Memory of ``n`` matches at their first frame."""
+        device = self.head.weight.device
+        return [layer.initial_state(n * self.config.n_views, device) for layer in self._mamba()]
+
+    def views(self, globals_: Tensor, players: Tensor, inputs: Tensor) -> Tensor:
+        """Stack what each view sees along the batch axis; shapes as in `FeatureTable.raw`."""
+        views = range(self.config.n_views)
+        return torch.cat([self.table.raw(globals_, players, inputs, v) for v in views], 0)
+
+    def forward(self, raw: Tensor, state: WorldState) -> tuple[Tensor, WorldState]:
+        """Logits over a sequence.
+
+        Parameters
+        ----------
+        raw : Tensor of int64, shape (views*n, length, columns)
+        state : WorldState
+
+        Returns
+        -------
+        logits : Tensor, shape (views*n, length, n_logits)
+        state : WorldState
+        """
+        r = self.embed(self.encoder(raw))
+        after = []
+        for layer, before in zip(self._mamba(), state, strict=True):
+            r, s = layer(r, before)
+            after.append(s)
+        return self.head(self.final_norm(r)), after
+
+    def step(self, raw: Tensor, state: WorldState) -> tuple[Tensor, WorldState]:
+        """Logits of one frame: ``raw`` (views*n, columns)."""
+        r = self.embed(self.encoder(raw))
+        after = []
+        for layer, before in zip(self._mamba(), state, strict=True):
+            r, s = layer.step(r, before)
+            after.append(s)
+        return self.head(self.final_norm(r)), after
+
+    def decode(self, logits: Tensor, players: Tensor) -> Tensor:
+        """Next player records of the frame: ``players`` int64 (n, 2, fields) -> same shape."""
+        n = players.shape[0]
+        if self.config.n_views == 1:
+            return torch.stack([self.decoder.decode(logits, players[:, 0]), players[:, 1]], 1)
+        both = torch.cat([players[:, 0], players[:, 1]], 0)
+        new = self.decoder.decode(logits, both)
+        return torch.stack([new[:n], new[n:]], 1)
+
+    def _mamba(self) -> list[Mamba2]:
+        return [layer for layer in self.layers if isinstance(layer, Mamba2)]
