@@ -43,6 +43,10 @@ class CompilerMissingError(KernelError):
     """No C compiler was found."""
 
 
+class ProgramBuildError(AwmError):
+    """The onchain program cannot be compiled or linked."""
+
+
 class LedgerError(AwmError):
     """A chain could not be reached or did not answer as it should."""
 
