@@ -1,0 +1,1 @@
+"""Building the onchain program with nothing but a C compiler: compile to eBPF, link to SBPF v0."""
