@@ -23,6 +23,15 @@ FEATURE_ONE = 64  # an int8 feature of 64 is 1.0 for the network
 RESIDUAL_MAX = (1 << 23) - 1
 NO_SLOT = 0xFF
 NO_ROW = 0xFFFF
+NO_END = 0xFF
+
+# Limits that NUMERICS.md's overflow proofs and the C kernel rely on.
+MAX_DIM = 4096  # d_feat, d_model, d_inner
+MAX_D_STATE = 256
+MAX_LAYERS = 64
+MAX_LOGITS = 16384
+MAX_SHARDS = 64
+NORM_LIMIT = 1 << 60
 
 
 class TypeCode(IntEnum):

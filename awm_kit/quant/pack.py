@@ -1,0 +1,286 @@
+"""From an `IntegerModel` to the bytes of its accounts: shards, op tape, transaction plan, manifest.
+
+Tensors are laid out in the order in which a frame reads them, so that one transaction touches few shards.
+Big matrices are cut into row blocks, the unit by which a frame can be spread over transactions.
+
+The cost model (`op_cost`, in Solana compute units) is deliberately a little pessimistic: a transaction that
+runs out of units fails, one that has some left costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from awm_kit.errors import ModelFileError
+from awm_kit.quant import layout as L
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.decode_rules import head_record, type_code
+from awm_kit.quant.integer_model import IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.luts import exp2_table, softplus_table
+from awm_kit.quant.model_check import check_model
+
+SHARD_LIMIT = 1 << 20
+CU_LIMIT = 1_200_000
+MAX_OP_MACS = 1 << 17  # rows * cols * views of one matvec op
+MAX_OP_SSM = 1 << 15  # channels * d_state * views of one SSM op
+ROW_MULTIPLE = 20  # blocks of 4 or 5 rows at once leave no remainder
+
+# Compute units, measured on the SBF build and rounded up (see kernel_c/README.md).
+CU_TRANSACTION = 25_000
+CU_OP = 300
+CU_MAC = 2.2
+CU_ROW = 30
+CU_COLUMN = 8
+CU_FEATURE = 140
+CU_BIT = 12
+CU_NORM = 30
+CU_CONV = 75
+CU_SSM_HEAD = 500
+CU_SSM_CHANNEL = 90
+CU_SSM_ELEMENT = 10
+CU_CLASS = 12
+CU_HEAD = 250
+
+
+def pack(model: IntegerModel, shard_limit: int = SHARD_LIMIT, cu_limit: int = CU_LIMIT) -> Cartridge:
+    """Lay a world out as accounts; `unpack` is the exact inverse.
+
+    Parameters
+    ----------
+    model : IntegerModel
+    shard_limit : int
+        Most bytes of one shard.
+    cu_limit : int
+        Compute units that one transaction of the plan may cost.
+
+    Raises
+    ------
+    ModelFileError : if the model breaks a range of the format, or does not fit the limits
+    """
+    check_model(model)
+    writer = _Writer(model, shard_limit, cu_limit)
+    writer.run()
+    return Cartridge(_manifest(model, writer), [bytes(s) for s in writer.shards])
+
+
+@dataclass
+class _Writer:
+    """Walks the model in execution order, filling shards, tape and layer records."""
+
+    model: IntegerModel
+    shard_limit: int
+    cu_limit: int
+    shards: list[bytearray] = field(default_factory=lambda: [bytearray()])
+    ops: list[np.void] = field(default_factory=list)
+    luts: bytearray = field(default_factory=bytearray)
+    lut_at: dict[bytes, int] = field(default_factory=dict)
+
+    def run(self) -> None:
+        m = self.model
+        self.layers = np.zeros(len(m.layers) + 1, L.LAYER)
+        self.append(m.embed.astype("i1").tobytes())
+        self.op(L.OpKind.FEATURES)
+        self.matvec(m.encoder, L.MatvecOut.RESIDUAL_SET)
+        for index, layer in enumerate(m.layers):
+            self.layer(index, layer)
+        final = self.layers[len(m.layers)]
+        final["norm_num"], final["norm_eps"], final["norm_shift"] = _norm(m.final_norm)
+        self.op(L.OpKind.NORM, len(m.layers))
+        self.matvec(m.head, L.MatvecOut.LOGITS)
+        self.op(L.OpKind.DECODE)
+
+    def layer(self, index: int, layer: Layer) -> None:
+        m, record = self.model, self.layers[index]
+        self.op(L.OpKind.NORM, index)
+        self.matvec(layer.in_zx, L.MatvecOut.PROJ_I8, index)
+        self.matvec(layer.in_dt, L.MatvecOut.PROJ_I16, index, first_row=2 * m.d_inner + 2 * m.d_state)
+        self.layer_tensors(record, layer)
+        self.op(L.OpKind.CONV, index)
+        heads = max(1, MAX_OP_SSM // (m.headdim * m.d_state * m.n_views))
+        for head in range(0, m.nheads, heads):
+            self.op(L.OpKind.SSM, index, row0=head, rows=min(heads, m.nheads - head))
+        self.op(L.OpKind.GATED_NORM, index)
+        self.matvec(layer.out, L.MatvecOut.RESIDUAL_ADD, index)
+
+    def layer_tensors(self, record: np.void, layer: Layer) -> None:
+        record["norm_num"], record["norm_eps"], record["norm_shift"] = _norm(layer.norm)
+        record["gnorm_num"], record["gnorm_eps"], record["gnorm_shift"] = _norm(layer.gated_norm)
+        for name in ("conv_shift", "gain_shift", "x_shift", "y_shift"):
+            record[name] = getattr(layer, name)
+        heads = np.zeros(self.model.nheads, L.SSM_HEAD)
+        for name in ("decay", "gain", "y_mul", "x_mul"):
+            heads[name] = getattr(layer, name)
+        tensors = {
+            "conv_w": layer.conv_w.astype("i1").tobytes(),
+            "conv_b": layer.conv_b.astype("<i4").tobytes(),
+            "conv_m": layer.conv_m.astype("<i4").tobytes(),
+            "heads": heads.tobytes(),
+        }
+        self.reserve(sum(_align8(len(t)) for t in tensors.values()))
+        record["shard"] = len(self.shards) - 1
+        for name, data in tensors.items():
+            record[name] = self.append(data)[1]
+        record["z_lut"] = self.lut(layer.z_lut.astype("<i2").tobytes())
+        record["conv_lut"] = self.lut(layer.conv_lut.astype("i1").tobytes())
+
+    def matvec(self, linear: Linear, out: L.MatvecOut, layer: int = 0, first_row: int = 0) -> None:
+        rows, cols = linear.weight.shape
+        stored = (linear.weight.astype(np.int16) + L.WEIGHT_BIAS).astype(np.uint8)
+        block = max(1, MAX_OP_MACS // (cols * self.model.n_views))
+        block = block - block % ROW_MULTIPLE or block
+        for start in range(0, rows, block):
+            cut = slice(start, min(start + block, rows))
+            params = np.concatenate([linear.bias[cut], linear.mul[cut]]).astype("<i4").tobytes()
+            weights = stored[cut].tobytes()
+            self.reserve(_align8(len(weights)) + _align8(len(params)))
+            shard, at = self.append(weights)
+            self.op(
+                L.OpKind.MATVEC, layer, out=out, shift=linear.shift, row0=first_row + start, rows=cut.stop - start,
+                cols=cols, shard=shard, weights=at, params=self.append(params)[1],
+            )  # fmt: skip
+
+    def op(self, kind: L.OpKind, layer: int = 0, **values: int) -> None:
+        record = np.zeros((), L.OP)
+        record["kind"], record["layer"] = kind, layer
+        for name, value in values.items():
+            record[name] = value
+        self.ops.append(record[()])
+
+    def lut(self, data: bytes) -> int:
+        """Offset of a table in the LUT section; equal tables are stored once."""
+        if data not in self.lut_at:
+            self.lut_at[data] = len(self.luts)
+            self.luts += data
+        return self.lut_at[data]
+
+    def reserve(self, size: int) -> None:
+        """Start a new shard if ``size`` bytes do not fit the current one."""
+        if size > self.shard_limit:
+            raise ModelFileError(
+                f"expected shards of at least {size} bytes (got shard_limit={self.shard_limit})"
+            )
+        if len(self.shards[-1]) + size > self.shard_limit:
+            self.shards.append(bytearray())
+
+    def append(self, data: bytes) -> tuple[int, int]:
+        """Store ``data``, padded to 8 bytes; returns shard and offset."""
+        padded = data.ljust(_align8(len(data)), b"\0")
+        self.reserve(len(padded))
+        at = len(self.shards[-1])
+        self.shards[-1] += padded
+        return len(self.shards) - 1, at
+
+    def segments(self) -> np.ndarray:
+        """End-op index of each transaction: as many whole ops as ``cu_limit`` allows, in order."""
+        ends: list[int] = []
+        spent = float(CU_TRANSACTION)
+        for index, op in enumerate(self.ops):
+            cost = op_cost(self.model, op)
+            if CU_TRANSACTION + cost > self.cu_limit:
+                raise ModelFileError(f"op {index} costs about {cost:.0f} CU: raise cu_limit={self.cu_limit}")
+            if spent + cost > self.cu_limit:
+                ends.append(index)
+                spent = float(CU_TRANSACTION)
+            spent += cost
+        return np.array([*ends, len(self.ops)], "<u2")
+
+
+def op_cost(model: IntegerModel, op: np.void) -> float:
+    """Compute units that one op is planned with, over all views."""
+    m, kind = model, L.OpKind(int(op["kind"]))
+    channels = m.d_inner + 2 * m.d_state
+    if kind == L.OpKind.MATVEC:
+        per_view = int(op["rows"]) * (CU_MAC * int(op["cols"]) + CU_ROW) + CU_COLUMN * int(op["cols"])
+    elif kind == L.OpKind.SSM:
+        per_channel = CU_SSM_CHANNEL + CU_SSM_ELEMENT * m.d_state
+        per_view = int(op["rows"]) * (CU_SSM_HEAD + m.headdim * per_channel) + CU_SSM_ELEMENT * m.d_state
+    elif kind == L.OpKind.FEATURES:
+        per_view = CU_FEATURE * len(m.features) + CU_BIT * int(m.features["width"].sum()) + m.d_feat
+    elif kind == L.OpKind.DECODE:
+        per_view = CU_HEAD * len(m.heads) + CU_CLASS * sum(h.n_classes for h in m.heads)
+    else:
+        per_view = {
+            L.OpKind.NORM: CU_NORM * m.d_model,
+            L.OpKind.CONV: CU_CONV * channels,
+            L.OpKind.GATED_NORM: CU_NORM * m.d_inner,
+        }[kind]
+    return CU_OP + m.n_views * per_view
+
+
+def _manifest(model: IntegerModel, writer: _Writer) -> bytes:
+    consts = [h.consts.astype("<i4") for h in model.heads]
+    starts = np.concatenate([[0], np.cumsum([len(c) for c in consts])])
+    heads = [head_record(model.schema, h, int(at)) for h, at in zip(model.heads, starts[:-1], strict=True)]
+    if len(writer.shards) > L.MAX_SHARDS:
+        raise ModelFileError(
+            f"expected at most {L.MAX_SHARDS} shards (got {len(writer.shards)}): raise shard_limit"
+        )
+    shards = np.zeros(len(writer.shards), L.SHARD)
+    shards["length"] = [len(s) for s in writer.shards]
+    shards["format"] = L.FORMAT_I8
+    shards["sha256"] = [np.void(hashlib.sha256(s).digest()) for s in writer.shards]
+    segments = writer.segments()
+    schema = model.schema.to_json().encode()
+    notes = json.dumps(model.notes, separators=(",", ":"), sort_keys=True).encode()
+    sections = {
+        "off_shards": shards.tobytes(),
+        "off_features": model.features.astype(L.FEATURE).tobytes(),
+        "off_heads": np.array(heads, L.HEAD).tobytes(),
+        "off_consts": b"".join(c.tobytes() for c in consts),
+        "off_kinds": b"".join(h.kinds.astype("u1").tobytes() for h in model.heads),
+        "off_softplus": softplus_table().tobytes(),
+        "off_exp2": exp2_table().tobytes(),
+        "off_luts": bytes(writer.luts),
+        "off_layers": writer.layers.tobytes(),
+        "off_ops": np.array(writer.ops, L.OP).tobytes(),
+        "off_segments": segments.tobytes(),
+        "off_schema": schema,
+        "off_notes": notes,
+    }
+    header = _header(model)
+    body = bytearray()
+    for name, data in sections.items():
+        header[name] = L.HEADER.itemsize + len(body)
+        body += data.ljust(_align8(len(data)), b"\0")
+    header["total_len"] = L.HEADER.itemsize + len(body)
+    header["n_ops"], header["n_shards"], header["n_segments"] = len(writer.ops), len(shards), len(segments)
+    header["n_consts"], header["len_luts"] = starts[-1], len(writer.luts)
+    header["len_schema"], header["len_notes"] = len(schema), len(notes)
+    return header.tobytes() + bytes(body)
+
+
+def _header(model: IntegerModel) -> np.ndarray:
+    header = np.zeros((), L.HEADER)
+    header["magic"], header["version"], header["format"] = L.MAGIC, L.VERSION, L.FORMAT_I8
+    for name in ("d_model", "d_inner", "d_state", "headdim", "nheads", "n_views", "d_feat"):
+        header[name] = getattr(model, name)
+    header["d_conv"], header["n_players"], header["n_layers"] = 4, 2, len(model.layers)
+    header["n_logits"], header["n_features"] = model.head.weight.shape[0], len(model.features)
+    header["n_heads"], header["n_params"] = len(model.heads), count_params(model)
+    header["name"] = model.name.encode()
+    header["parent"] = np.void(model.parent)
+    header["end_type"] = L.NO_END
+    if model.schema.end_field:
+        end = model.schema.player(model.schema.end_field)
+        header["end_type"], header["end_offset"] = type_code(end), end.offset
+        header["end_value"] = model.schema.end_value
+    return header
+
+
+def count_params(model: IntegerModel) -> int:
+    """Learned numbers of a world: matrices, biases, embeddings, convolutions, A and D of each head."""
+    linears = [model.encoder, model.head, *(x for a in model.layers for x in (a.in_zx, a.in_dt, a.out))]
+    total = model.embed.size + sum(x.weight.size + x.bias.size for x in linears)
+    return total + sum(a.conv_w.size + a.conv_b.size + 2 * model.nheads for a in model.layers)
+
+
+def _norm(norm: Norm) -> tuple[int, int, int]:
+    return norm.num, norm.eps, norm.shift
+
+
+def _align8(size: int) -> int:
+    return (size + 7) & ~7

@@ -1,0 +1,221 @@
+"""A trained network and its measured ranges to integers; NUMERICS.md says what each integer does."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from awm_kit.errors import QuantizationError
+from awm_kit.model.features import Feature, FeatureTable, quantized_table
+from awm_kit.model.heads import LOGIT_ONE, Head
+from awm_kit.model.mamba2 import Mamba2
+from awm_kit.model.world import WorldModel
+from awm_kit.quant.calibrate import LayerRanges, Ranges
+from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.layout import FEATURE, FEATURE_ONE, NO_SLOT, TYPE_CODES, WEIGHT_MAX, FeatureMode, SlotCode
+
+INT8 = 127
+INT16 = 32767
+NORM_SHIFT = 40
+DT_ONE = 1024  # dt logits travel in Q10
+DT_FRAC_BITS = 24
+RESIDUAL_HEADROOM = 16.0
+
+
+def quantize(
+    model: WorldModel, ranges: Ranges, name: str, notes: dict[str, Any] | None = None, parent: bytes = bytes(32)
+) -> IntegerModel:
+    """Turn a float network into the integer model that every home runs.
+
+    Parameters
+    ----------
+    model : WorldModel
+    ranges : Ranges
+        From `calibrate`, on replays of the same game.
+    name : str
+        At most 31 bytes of UTF-8.
+    notes : dict
+        JSON-able training notes for the manifest.
+    parent : bytes
+        SHA-256 of the parent world's manifest, 32 zeros for none.
+
+    Raises
+    ------
+    QuantizationError
+        If weights or ranges are not finite.
+    """
+    if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
+        raise QuantizationError("expected finite weights; this network has diverged")
+    config = model.config
+    residual = RESIDUAL_HEADROOM * max(ranges.residual, 1e-3) / (1 << 23)
+    residual = 2.0 ** math.ceil(math.log2(residual))
+    layers = [m for m in model.layers if isinstance(m, Mamba2)]
+    quantized = [_layer(m, r, residual) for m, r in zip(layers, ranges.layers, strict=True)]
+    features, embed = _features(model.table, {k: quantized_table(v) for k, v in model.encoder.tables.items()})
+    final = ranges.final / INT8
+    scales = {
+        "residual": residual,
+        "layers": [[r.conv / INT8, r.mixed / INT8, r.z / INT8] for r in ranges.layers],
+    }
+    return IntegerModel(
+        schema=model.schema,
+        name=name,
+        d_model=config.d_model,
+        d_inner=config.d_inner,
+        d_state=config.d_state,
+        headdim=config.headdim,
+        nheads=config.nheads,
+        n_views=config.n_views,
+        d_feat=model.table.d_feat,
+        features=features,
+        embed=embed,
+        encoder=_linear(model.embed.weight, model.embed.bias, 1 / FEATURE_ONE, residual),
+        layers=quantized,
+        final_norm=_norm(config.d_model, final, residual, model.final_norm.eps),
+        head=_linear(model.head.weight * model.final_norm.weight, model.head.bias, final, 1 / LOGIT_ONE),
+        heads=[_head(h) for h in model.heads],
+        notes={**(notes or {}), "scales": scales},
+        parent=parent,
+    )
+
+
+def _linear(weight: Tensor, bias: Tensor | None, scale_in: float, scale_out: float | Tensor) -> Linear:
+    """Per-output-channel symmetric 7-bit weights; ``real_out = scale_out * requantize(acc + bias)``."""
+    w = weight.detach().double()
+    scale_w = w.abs().amax(1).clamp(min=1e-12) / WEIGHT_MAX
+    q = (w / scale_w[:, None]).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
+    if q.shape[1] % 8:
+        q = torch.nn.functional.pad(q, (0, -q.shape[1] % 8))
+    acc = scale_w * scale_in
+    b = torch.zeros_like(acc) if bias is None else bias.detach().double() / acc
+    mul, shift = _multipliers((acc / scale_out).numpy())
+    return Linear(q.numpy().astype(np.int8), _int32(b), mul, shift)
+
+
+def _multipliers(real: np.ndarray) -> tuple[np.ndarray, int]:
+    """Multipliers and one shift with ``mul / 2**shift == real`` as closely as 31 bits allow."""
+    top = float(np.abs(real).max())
+    if not math.isfinite(top):
+        raise QuantizationError(f"expected finite scales (got {top})")
+    shift = int(np.clip(30 - math.floor(math.log2(max(top, 1e-30))), 1, 62))
+    mul = np.round(real * 2.0**shift)
+    if np.abs(mul).max() >= 2**31:
+        raise QuantizationError(f"a scale of {top:g} does not fit a 31-bit multiplier")
+    return mul.astype(np.int32), shift
+
+
+def _norm(width: int, scale: float, unit: float, eps: float) -> Norm:
+    """``scale``: real value of one int8 step of the output; ``unit``: of one step of the input."""
+    num = round(math.sqrt(width) / scale * (1 << NORM_SHIFT))
+    return Norm(num, max(1, round(width * eps / unit**2)), NORM_SHIFT)
+
+
+def _layer(layer: Mamba2, seen: LayerRanges, residual: float) -> Layer:
+    config = layer.config
+    inner, channels = config.d_inner, config.channels
+    su, sz, sa, sc = seen.u / INT8, seen.z / INT8, seen.conv / INT8, seen.mixed / INT8
+    sp = seen.channels.clamp(min=1e-6) / INT8
+    weight = layer.in_proj.weight * layer.norm.weight
+    zx_out = torch.cat([torch.full((inner,), sz), sp]).double()
+    conv_w, conv_b, conv_m, conv_shift = _conv(layer, sp, sa)
+    a = torch.exp(layer.A_log.detach().double())
+    sh = seen.bound.double().clamp(min=1e-9) / INT16
+    gain, gain_shift, x_shift = _gain(sc, sh.numpy(), seen.dt.double().numpy())
+    sy = seen.y * 1.25 / INT16
+    y_real, x_real = (sh * sc / sy).numpy(), (layer.D.detach().double() * sc / sy).numpy()
+    both, y_shift = _multipliers(np.concatenate([y_real, x_real]))
+    z_lut = _silu_table(sz)
+    szs = float(np.abs(z_lut).max()) / INT16
+    conv_lut = np.clip(np.round(_silu_table(sa) / sc), -INT8, INT8).astype(np.int8)
+    sg = seen.gated / INT8
+    return Layer(
+        norm=_norm(config.d_model, su, residual, layer.norm.eps),
+        in_zx=_linear(weight[: inner + channels], None, su, zx_out),
+        in_dt=_linear(weight[inner + channels :], layer.dt_bias, su, 1 / DT_ONE),
+        conv_w=conv_w,
+        conv_b=conv_b,
+        conv_m=conv_m,
+        conv_shift=conv_shift,
+        conv_lut=conv_lut,
+        z_lut=np.round(z_lut / szs).astype(np.int16),
+        decay=np.round(a.numpy() * math.log2(math.e) * (1 << 16)).astype(np.uint32),
+        gain=gain,
+        gain_shift=gain_shift,
+        x_shift=x_shift,
+        y_mul=both[: config.nheads],
+        x_mul=both[config.nheads :],
+        y_shift=y_shift,
+        gated_norm=_norm(inner, sg, sy * szs * 256, layer.gated_norm.eps),
+        out=_linear(layer.out_proj.weight * layer.gated_norm.weight, None, sg, residual),
+    )
+
+
+def _conv(layer: Mamba2, sp: Tensor, sa: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    real = layer.conv_weight.detach().double() * sp[:, None]
+    step = real.abs().amax(1).clamp(min=1e-12) / INT8
+    mul, shift = _multipliers((step / sa).numpy())
+    bias = layer.conv_bias.detach().double() / step
+    return (real / step[:, None]).round().numpy().astype(np.int8), _int32(bias), mul, shift
+
+
+def _gain(sc: float, sh: np.ndarray, dt: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """``X = xc * gain(dt) >> x_shift`` with ``X * B >> 15`` in units of the state."""
+    per_dt = 32768.0 * sc * sc / sh
+    x_shift = int(np.clip(28 - math.ceil(math.log2(float((per_dt * np.maximum(dt, 1e-6)).max()))), 1, 40))
+    real = per_dt * 2.0 ** (x_shift - DT_FRAC_BITS)
+    gain_shift = int(np.clip(30 - math.floor(math.log2(float(real.max()))), 1, 62))
+    return np.round(real * 2.0**gain_shift).astype(np.uint32), gain_shift, x_shift
+
+
+def _silu_table(step: float) -> np.ndarray:
+    x = np.clip(np.arange(-128, 128), -INT8, INT8) * step
+    return np.asarray(x / (1 + np.exp(-x)))
+
+
+def _int32(values: Tensor) -> np.ndarray:
+    return values.round().clamp(-(2**30), 2**30).numpy().astype(np.int32)
+
+
+def _features(table: FeatureTable, tables: dict[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """Feature records and the bytes of the embedding tables that they point into."""
+    blobs: dict[str, int] = {}
+    embed: list[np.ndarray] = []
+    size = 0
+    for name, weight in tables.items():
+        blobs[name] = size
+        rows = (weight.detach() * FEATURE_ONE).round().clamp(-INT8, INT8).numpy().astype(np.int8)
+        embed.append(rows.ravel())
+        size += rows.size
+    records = np.zeros(len(table.features), FEATURE)
+    for record, item in zip(records, table.features, strict=True):
+        _feature_record(record, item, blobs.get(item.field.name, 0))
+    return records, np.concatenate(embed) if embed else np.zeros(0, np.int8)
+
+
+def _feature_record(record: np.void, item: Feature, table: int) -> None:
+    record["mode"] = FeatureMode[item.mode.upper()]
+    record["slot"] = SlotCode[item.slot.upper()]
+    record["type"] = TYPE_CODES[item.field.dtype.lstrip("<")]
+    record["offset"] = item.field.offset
+    record["minus_slot"] = SlotCode.OTHER if item.relative else NO_SLOT
+    record["shift"] = 24 if item.mode == "linear" else 1
+    record["width"], record["out"] = item.width, item.out
+    record["bias"], record["mul"] = item.bias, item.mul
+    if item.mode == "table":
+        record["table"], record["rows"] = table, item.field.classes
+
+
+def _head(head: Head) -> HeadTable:
+    return HeadTable(
+        name=head.field.name,
+        slot=int(SlotCode.SELF),
+        row0=head.row0,
+        n_classes=head.n_classes,
+        kinds=np.array(head.kinds, np.uint8),
+        consts=np.array(head.consts, np.int32),
+        free_row=head.free_row,
+    )

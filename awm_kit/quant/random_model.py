@@ -1,0 +1,232 @@
+"""Random worlds: valid, meaningless, seeded; they exercise the format and the kernels without training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from awm_kit.quant import layout as L
+from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.luts import silu_lut
+from awm_kit.schema import FIGHTER, FRAME, Field, Schema, Slot
+
+Flavor = Literal["plain", "extreme"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Dimensions of a random world; ``d_inner = nheads * headdim``."""
+
+    d_model: int = 64
+    nheads: int = 4
+    headdim: int = 16
+    d_state: int = 16
+    n_layers: int = 2
+    n_views: int = 2
+
+    @property
+    def d_inner(self) -> int:
+        """Channels of the selective scan."""
+        return self.nheads * self.headdim
+
+
+def random_model(
+    seed: int = 0,
+    shape: Shape | None = None,
+    flavor: Flavor = "plain",
+    schema: Schema = FIGHTER,
+    n_classes: int = 24,
+) -> IntegerModel:
+    """A valid world with random weights.
+
+    Parameters
+    ----------
+    seed : int
+    shape : Shape, optional
+    flavor : str
+        ``"plain"``: values spread as in a trained world. ``"extreme"``: weights of +-63, aligned with each
+        other, biases and multipliers that saturate, decays at both ends of their range.
+    schema : Schema
+        Gives the features and heads.
+    n_classes : int
+        Most classes of one head (class heads keep their field's number if smaller).
+
+    Returns
+    -------
+    IntegerModel
+    """
+    shape = shape or Shape()
+    rng = np.random.default_rng(seed)
+    features, embed, d_feat = random_features(schema, rng)
+    heads, n_logits = random_heads(schema, rng, n_classes, shape.n_views)
+    draw = _Draw(rng, flavor)
+    return IntegerModel(
+        schema=schema, name=f"random-{seed}", d_model=shape.d_model, d_inner=shape.d_inner, d_state=shape.d_state,
+        headdim=shape.headdim, nheads=shape.nheads, n_views=shape.n_views, d_feat=d_feat, features=features,
+        embed=embed, encoder=draw.linear(shape.d_model, d_feat, target=1 << 14),
+        layers=[draw.layer(shape) for _ in range(shape.n_layers)], final_norm=draw.norm(shape.d_model),
+        head=draw.linear(n_logits, shape.d_model, target=1 << 13), heads=heads,
+        notes={"seed": seed, "flavor": flavor}, parent=rng.bytes(32) if seed % 2 else bytes(32),
+    )  # fmt: skip
+
+
+class _Draw:
+    """Draws tensors of one flavor."""
+
+    def __init__(self, rng: np.random.Generator, flavor: Flavor) -> None:
+        self.rng, self.extreme = rng, flavor == "extreme"
+
+    def linear(self, rows: int, cols: int, target: int) -> Linear:
+        """Rows whose outputs are about ``target`` for inputs of about 40."""
+        rng, shift = self.rng, 24
+        if self.extreme:
+            # Signs that agree along a row: the largest accumulators there are.
+            signs = np.where(rng.random(cols) < 0.5, -1, 1) if rng.random() < 0.5 else np.ones(cols, int)
+            weight = L.WEIGHT_MAX * signs * np.where(rng.random((rows, 1)) < 0.5, -1, 1)
+            noisy = rng.random((rows, 1)) < 0.4
+            weight = np.where(noisy, rng.integers(-63, 64, (rows, cols)), weight)
+        else:
+            weight = np.clip(np.round(rng.normal(0, 20, (rows, cols))), -63, 63)
+        scale = target / (800 * np.sqrt(cols))
+        mul = np.maximum(1, np.round(scale * (1 << shift) * rng.uniform(0.3, 1.7, rows)))
+        if self.extreme:
+            mul = np.where(rng.random(rows) < 0.1, rng.integers(0, 1 << 31, rows), mul)
+        bias = np.round(rng.normal(0, 400, rows))
+        if self.extreme:
+            bias = np.where(rng.random(rows) < 0.1, rng.integers(-(1 << 31), 1 << 31, rows), bias)
+        return Linear(
+            weight.astype(np.int8), bias.astype(np.int32), mul.clip(0, 2**31 - 1).astype(np.int32), shift
+        )
+
+    def norm(self, size: int) -> Norm:
+        """About 40 for a typical value of any scale."""
+        if self.extreme and self.rng.random() < 0.3:
+            return Norm((1 << 60) - 1, 1, int(self.rng.integers(30, 63)))
+        return Norm(int(40 * np.sqrt(size)) << 24, int(self.rng.integers(1, 1 << 12)), 24)
+
+    def layer(self, shape: Shape) -> Layer:
+        rng, heads = self.rng, shape.nheads
+        channels = shape.d_inner + 2 * shape.d_state
+        decay = (rng.uniform(0.5, 16, heads) * 1.4427 * 65536).astype(np.uint32)
+        gain = rng.integers(1 << 10, 1 << 14, heads).astype(np.uint32)
+        y_mul, x_mul = rng.integers(-4000, 4000, (2, heads)).astype(np.int32)
+        if self.extreme:
+            # Decays of exactly 0 and 32767, gains that pin the input to its limit.
+            decay = np.where(rng.random(heads) < 0.6, rng.choice([0, 1, (1 << 32) - 1], heads), decay).astype(
+                np.uint32
+            )
+            gain = np.where(rng.random(heads) < 0.6, rng.choice([0, (1 << 32) - 1], heads), gain).astype(
+                np.uint32
+            )
+            y_mul = np.where(rng.random(heads) < 0.3, rng.choice([-(1 << 31), (1 << 31) - 1], heads), y_mul)
+            x_mul = np.where(rng.random(heads) < 0.3, rng.choice([-(1 << 31), (1 << 31) - 1], heads), x_mul)
+        conv_m = rng.integers(1 << 8, 1 << 10, channels)
+        return Layer(
+            norm=self.norm(shape.d_model),
+            in_zx=self.linear(2 * shape.d_inner + 2 * shape.d_state, shape.d_model, target=40),
+            in_dt=self.linear(heads, shape.d_model, target=(1 << 15) if self.extreme else (1 << 11)),
+            conv_w=rng.integers(-128 if self.extreme else -60, 128 if self.extreme else 61, (channels, 4), np.int8),
+            conv_b=rng.integers(-3000, 3000, channels).astype(np.int32), conv_m=conv_m.astype(np.int32),
+            conv_shift=16, conv_lut=silu_lut(6 / 128, 6 / 127, "i1"), z_lut=silu_lut(6 / 128, 1 / 1024, "i2"),
+            decay=decay, gain=gain, gain_shift=20, x_shift=7, y_mul=y_mul.astype(np.int32),
+            x_mul=x_mul.astype(np.int32), y_shift=20, gated_norm=self.norm(shape.d_inner),
+            out=self.linear(shape.d_model, shape.d_inner, target=1 << 12),
+        )  # fmt: skip
+
+
+def random_features(schema: Schema, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+    """FEATURE records of every field that the schema gives to the network, random tables, and d_feat."""
+    groups: list[tuple[Slot, tuple[Field, ...]]] = [
+        ("self", schema.player_fields),
+        ("other", schema.player_fields),
+        ("global", schema.global_fields),
+        ("input", schema.controller_fields),
+        ("other_input", schema.controller_fields),
+    ]
+    rows: list[dict[str, int]] = []
+    out = table = 0
+    for slot, fields in groups:
+        for field in fields:
+            place = {
+                "slot": L.SlotCode[slot.upper()],
+                "type": L.TYPE_CODES[np.dtype(field.dtype).str[1:]],
+                "offset": field.offset,
+                "minus_slot": L.NO_SLOT,
+            }
+            for scale in field.scales:
+                if scale.relative and slot != "self":
+                    continue
+                one = 1 << field.frac_bits
+                mul = round(L.FEATURE_ONE * (1 << 20) / (scale.reach * one))
+                linear = {
+                    "mode": L.FeatureMode.LINEAR,
+                    "shift": 20,
+                    "mul": mul,
+                    "bias": round(scale.center * one),
+                }
+                minus = {"minus_slot": L.SlotCode.OTHER} if scale.relative else {}
+                rows.append({**place, **linear, **minus, "out": out})
+                out += 1
+            if field.embed:
+                size = {"width": field.embed, "rows": field.classes, "table": table}
+                rows.append({**place, **size, "mode": L.FeatureMode.TABLE, "out": out})
+                out, table = out + field.embed, table + field.embed * field.classes
+            if field.bits:
+                bits = {"width": field.bits, "first_bit": 0, "mul": L.FEATURE_ONE}
+                rows.append({**place, **bits, "mode": L.FeatureMode.BITS, "out": out})
+                out += field.bits
+    records = np.zeros(len(rows), L.FEATURE)
+    for record, row in zip(records, rows, strict=True):
+        for name, value in row.items():
+            record[name] = value
+    return records, rng.integers(-127, 128, table).astype(np.int8), -(-out // 8) * 8
+
+
+def random_heads(
+    schema: Schema, rng: np.random.Generator, n_classes: int, n_views: int
+) -> tuple[list[HeadTable], int]:
+    """A head for every field with a decode rule, velocities first, and the number of logits."""
+    learned = [f for f in schema.player_fields if f.update.kind != "hold"]
+    learned.sort(key=lambda f: bool(f.update.velocities))
+    slots = (L.SlotCode.SELF,) if n_views == 2 else (L.SlotCode.SELF, L.SlotCode.OTHER)
+    heads, row = [], 0
+    for slot in slots:
+        for field in learned:
+            if field.update.kind == "class":
+                size = min(field.classes, n_classes)
+                heads.append(HeadTable(field.name, slot, row, size))
+                row += size
+                continue
+            size = int(rng.integers(2, n_classes))
+            choices = list(L.ClassKind) if field.update.free else list(L.ClassKind)[:3]
+            kinds = rng.choice(np.array(choices, np.uint8), size)
+            span = 1 << min(14, field.frac_bits + 3)
+            consts = rng.integers(-span, span, size).astype(np.int32)
+            consts[rng.random(size) < 0.3] = 0
+            free_row = row + size if field.update.free else -1
+            heads.append(HeadTable(field.name, slot, row, size, kinds.astype(np.uint8), consts, free_row))
+            row += size + (1 if field.update.free else 0)
+    return heads, row
+
+
+def random_frame(rng: np.random.Generator, schema: Schema = FIGHTER) -> np.ndarray:
+    """A frame whose fields lie in their ranges (status 0, no time limit), shape ()."""
+    frame = np.zeros((), schema.frame_dtype if schema is not FIGHTER else FRAME)
+    for player in range(2):
+        for field in schema.player_fields:
+            one = 1 << field.frac_bits
+            lo, hi = round(field.lo * one), round(field.hi * one)
+            frame["players"][field.name][player] = rng.integers(lo, hi + 1)
+    return frame
+
+
+def random_inputs(rng: np.random.Generator, n: int, schema: Schema = FIGHTER) -> np.ndarray:
+    """Controllers with every field uniform in its range, held for a few frames each; shape (n, 2)."""
+    inputs = np.zeros((n, 2), schema.controller_dtype)
+    for field in schema.controller_fields:
+        drawn = rng.integers(int(field.lo), int(field.hi) + 1, (n, 2))
+        keep = np.where(rng.random((n, 1)) < 0.3, np.arange(n)[:, None], 0)
+        inputs[field.name] = np.take_along_axis(drawn, np.maximum.accumulate(keep.repeat(2, 1)), 0)
+    return inputs
