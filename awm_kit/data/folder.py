@@ -7,9 +7,9 @@ import os
 import queue
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,16 +104,17 @@ def load_folder(
         raise ValueError(f"expected at least 1 worker (got {workers})")
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
     report = FolderReport()
-    outcomes = _load_all(files, workers or _usable_cpus(), cache)
-    for outcome in tqdm(outcomes, "replays", len(files), disable=not progress):
-        if isinstance(outcome, Replay):
-            report.replays.append(outcome)
-        else:
-            report.skipped.append(outcome)
+    # Closing cancels what is still queued when the user interrupts.
+    with closing(_load_all(files, workers or _usable_cpus(), cache)) as outcomes:
+        for outcome in tqdm(outcomes, "replays", len(files), disable=not progress):
+            if isinstance(outcome, Replay):
+                report.replays.append(outcome)
+            else:
+                report.skipped.append(outcome)
     return report
 
 
-def _load_all(files: list[Path], workers: int, cache: bool) -> Iterator[Replay | Skipped]:
+def _load_all(files: list[Path], workers: int, cache: bool) -> Generator[Replay | Skipped, None, None]:
     """Outcomes in the order of ``files``; one parser process a worker, handed from file to file."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -132,11 +133,7 @@ def _load_all(files: list[Path], workers: int, cache: bool) -> Iterator[Replay |
             finally:
                 idle.put(parser)
 
-        try:
-            yield from pool.map(load, files)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        yield from pool.map(load, files)
 
 
 def _load_slp(file: Path, parser: SlpParser, store: Path) -> Replay:

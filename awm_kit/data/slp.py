@@ -15,6 +15,7 @@ from types import TracebackType
 from awm_kit import errors
 from awm_kit.data.replay import Replay
 
+PACKAGE_ROOT = str(Path(errors.__file__).parents[1])
 READABLE_VERSIONS = "2.x (without speeds: they are derived) and 3.7 or newer"
 
 # The file opens with UBJSON's {"raw": [bytes, then a big-endian length, then Slippi's events.
@@ -154,18 +155,21 @@ class SlpParser:
 
     def _start(self) -> subprocess.Popen[str]:
         if self._child is None:
-            package_root = str(Path(errors.__file__).parents[1])
-            search = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "awm_kit.data.slp_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
-                env={**os.environ, "PYTHONPATH": search},
+                env={**os.environ, "PYTHONPATH": _search_path()},
                 start_new_session=True,
             )
         return self._child
+
+
+def _search_path() -> str:
+    """Let the child find this very package, installed or not."""
+    return os.pathsep.join(filter(None, [PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
 
 
 def load_slp(path: str | os.PathLike[str], timeout: float = 60.0) -> Replay:

@@ -18,6 +18,8 @@ FIRST_FRAME = -39
 MIN_FRAMES = 120
 #: Action states in which x and y are not play: dying (0..10), nothing (11), respawning (12, 13).
 LAST_DEAD_STATE = 13
+#: Jumps, second jumps and falls, in which only gravity and the stick act.
+FIRST_JUMP_STATE, LAST_FALL_STATE = 25, 34
 
 CPU = 1
 BUTTON_MASK = 0x1FFF
@@ -25,7 +27,7 @@ BUTTON_Z, BUTTON_A = 0x10, 0x100
 
 SPEEDS = ("speed_air_x", "speed_ground_x", "speed_y", "speed_attack_x", "speed_attack_y")
 _STATE = ("x", "y", "percent", "shield", "stocks", "action_state", "animation_age", "facing",
-          "airborne", "jumps_left", "character", "in_hitlag", "in_hitstun")  # fmt: skip
+          "airborne", "jumps_left", "character", "in_hitlag", "in_hitstun", "in_fast_fall")  # fmt: skip
 _INPUT = ("stick_x", "stick_y", "cstick_x", "cstick_y", "trigger", "trigger_l", "trigger_r",
           "buttons", "buttons_processed")  # fmt: skip
 COLUMNS = _STATE + _INPUT
@@ -185,28 +187,58 @@ def count_down(flag: np.ndarray) -> np.ndarray:
 def derive_speeds(p: Columns) -> Columns:
     """Speeds from how positions moved, for versions before 3.5; real units, shape (T,) each.
 
-    In hitstun all motion is knockback, otherwise all is self-induced (an approximation in the fall after
-    hitstun, when knockback decays, and in hitstun vertically, where gravity counts as self-induced).
-    In hitlag nobody moves: the victim has the speed with which it will be launched, the attacker the
-    one it had. On the ground there is no vertical speed, and the dead and respawning have none.
+    In hitstun all horizontal motion is knockback and the vertical one is knockback plus the fall since
+    the hit, by the gravity that `fall_constants` finds in the same game. Otherwise all motion is
+    self-induced, which is wrong while knockback outlasts hitstun. In hitlag nobody moves: a victim has
+    the speed with which it will fly, an attacker the one it had. On the ground there is no vertical
+    speed; the dead and respawning have none at all.
     """
     in_hitlag, in_hitstun = p["in_hitlag"] > 0, p["in_hitstun"] > 0
     grounded, dead = p["airborne"] == 0, p["action_state"] <= LAST_DEAD_STATE
-    dx, dy = (np.diff(p[name].astype(np.float64), prepend=p[name][:1]) for name in ("x", "y"))
-    reach = FIGHTER.player("speed_y").hi
-    index, size = np.arange(len(dx)), len(dx)
+    dx, dy = _motion(p)
+    index, end = np.arange(len(dx)), len(dx) - 1
     before = np.maximum.accumulate(np.where(in_hitlag, 0, index))
-    after = np.minimum.accumulate(np.where(in_hitlag, size - 1, index)[::-1])[::-1]
+    after = np.minimum.accumulate(np.where(in_hitlag, end, index)[::-1])[::-1]
     hurt = in_hitstun[after] & (in_hitlag | in_hitstun)
-    moving = np.where(in_hitlag, np.where(hurt, after, before), index)
-    alive = ~(dead | np.roll(dead, 1))
+    # A victim may shift itself on the first frame after hitlag; the second shows the launch.
+    launch = np.where(in_hitstun[np.minimum(after + 1, end)], np.minimum(after + 1, end), after)
+    moving = np.where(in_hitlag, np.where(hurt, launch, before), index)
+
+    gravity, terminal = fall_constants(p)
+    struck = in_hitlag | ~in_hitstun | grounded
+    fallen = index - np.maximum.accumulate(np.where(struck, index, 0))
+    fall = np.where(hurt & ~in_hitlag, -np.minimum(gravity * fallen, terminal), 0)
+
+    alive, reach = ~(dead | np.roll(dead, 1)), FIGHTER.player("speed_y").hi
     vx = np.clip(np.where(alive, dx[moving], 0), -reach, reach)
     vy = np.clip(np.where(alive & ~grounded[moving], dy[moving], 0), -reach, reach)
-    own_x = np.where(hurt, 0, vx)
+    own_x, own_y = np.where(hurt, 0, vx), np.where(hurt, np.where(alive, fall, 0), vy)
     return {
         "speed_air_x": own_x,
         "speed_ground_x": np.where(grounded, own_x, 0),
-        "speed_y": np.where(hurt, 0, vy),
+        "speed_y": own_y,
         "speed_attack_x": np.where(hurt, vx, 0),
-        "speed_attack_y": np.where(hurt, vy, 0),
+        "speed_attack_y": np.where(hurt, vy - own_y, 0),
     }
+
+
+def fall_constants(p: Columns) -> tuple[float, float]:
+    """Gravity (units/frame^2) and terminal speed (units/frame) seen in a player's jumps and falls.
+
+    Medians over undisturbed frames; 0 and infinity where a game shows none.
+    """
+    _, dy = _motion(p)
+    state = p["action_state"]
+    falls = (state >= FIRST_JUMP_STATE) & (state <= LAST_FALL_STATE) & (p["in_hitlag"] == 0)
+    steady = falls & np.roll(falls & (p["in_fast_fall"] == 0), 1) & (p["in_fast_fall"] == 0)
+    gain = np.roll(dy, 1) - dy
+    # Gravity is 0.064 (Jigglypuff) to 0.23 (Fox); the rest is jumping, landing and being carried.
+    pulled = gain[steady & (gain > 0.03) & (gain < 0.4)]
+    falling = -dy[steady & (np.abs(gain) < 1e-3) & (dy < -0.5)]
+    gravity = float(np.median(pulled)) if len(pulled) else 0.0
+    return gravity, float(np.median(falling)) if len(falling) else np.inf
+
+
+def _motion(p: Columns) -> tuple[np.ndarray, np.ndarray]:
+    dx, dy = (np.diff(p[name].astype(np.float64), prepend=p[name][:1]) for name in ("x", "y"))
+    return dx, dy

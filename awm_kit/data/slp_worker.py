@@ -72,7 +72,8 @@ def _columns(pre: Any, post: Any) -> dict[str, np.ndarray]:
                     "speed_attack_x": v.knockback_x, "speed_attack_y": v.knockback_y}  # fmt: skip
     arrays = {name: _array(column) for name, column in columns.items() if column is not None}
     flags = [np.nan_to_num(_array(byte)).astype(np.int64) for byte in post.state_flags]
-    return {**arrays, "in_hitlag": flags[1] & 0x20, "in_hitstun": flags[3] & 0x02}
+    bits = {"in_hitlag": flags[1] & 0x20, "in_hitstun": flags[3] & 0x02, "in_fast_fall": flags[1] & 0x08}
+    return {**arrays, **bits}
 
 
 def _answer(request: dict[str, str]) -> dict[str, str]:
