@@ -22,7 +22,9 @@ from awm_kit.data.slp_convert import (
     state_ages,
 )
 from awm_kit.errors import ReplayCorruptError, ReplayError, ReplayUnsupportedError, ReplayVersionError
-from awm_kit.schema import STATUS_DECIDED, STATUS_PLAYING, STATUS_TIMEOUT
+from awm_kit.schema import STATUS_DECIDED, STATUS_PLAYING, STATUS_TIMEOUT, Button
+
+KNEE_BEND = 24  # Melee's action state of the frames before a jump leaves the ground
 
 # What each file of odd/ deserves: an error, or its number of controllable frames.
 ODD: dict[str, type[ReplayError] | int] = {
@@ -274,6 +276,18 @@ def test_positions_move_by_speeds_in_stored_integers(train: FolderReport) -> Non
     assert share["air x"] == pytest.approx(0.936, abs=0.01)
     assert share["ground x"] == pytest.approx(0.886, abs=0.01)
     assert share["air y"] == pytest.approx(0.971, abs=0.01)
+
+
+def test_inputs_stand_beside_the_frame_they_lead_to(train: FolderReport) -> None:
+    presses = {-1: 0, 0: 0, 1: 0}
+    for replay in train.replays:
+        jump = replay.inputs["buttons"] & (Button.X | Button.Y) > 0
+        pressed = jump[1:] & ~jump[:-1]
+        squat = replay.frames["players"]["action_state"] == KNEE_BEND
+        begins, player = np.nonzero(squat[3:] & ~squat[2:-1])
+        for shift in presses:
+            presses[shift] += int(pressed[begins + 2 + shift, player].sum())
+    assert presses[0] > 1500 and presses[-1] + presses[1] < 10
 
 
 @pytest.fixture(scope="module")
