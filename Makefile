@@ -44,4 +44,4 @@ lock: setup
 	$(BIN)/python scripts/lock.py
 
 clean:
-	rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv.lock .venv.installing .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=.venv
 python=$venv/bin/python
 stamp=$venv/awm-kit.stamp
-marker=$venv/awm-kit.installing
+marker=.venv.installing # outside, where making the environment anew does not remove it
 
 # The checkout's path counts: an environment that was moved with its folder has dead scripts.
 wanted=$({ pwd; cat requirements.txt pyproject.toml jupyter-config/*.json jupyter-config/*/*.json; } | cksum)
@@ -50,11 +50,11 @@ fi
 
 trap 'exit 130' INT TERM
 echo "setup: installing into $venv (the first time takes some minutes)"
-if [[ -e $marker ]] || ! "$python" -c 'import pip' 2>/dev/null; then
+rm -f "$stamp"
+if [[ -e $marker ]] || ! "$python" -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+  touch "$marker"
   make_venv
 fi
-
-rm -f "$stamp"
 touch "$marker"
 pip=("$python" -m pip --disable-pip-version-check --quiet)
 if ! "${pip[@]}" install -r requirements.txt; then

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -119,23 +120,50 @@ def test_package_data_is_in_the_wheel(wheel_names: list[str], repo_root: Path, p
 
 
 @pytest.fixture(scope="session")
-def wheel_names(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Names of the files in a wheel built from this checkout."""
+def wheel(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    (wheel,) = folder.glob("*.whl")
-    listed = subprocess.run(
-        [sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True
-    )
-    return [line.split()[0] for line in listed.stdout.splitlines()[1:]]
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def wheel_names(wheel: Path) -> list[str]:
+    """Names of the files in the wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
 
 
 def test_wheel_holds_only_the_package(wheel_names: list[str]) -> None:
     tops = {name.split("/")[0] for name in wheel_names}
     assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"awm_kit"}
     assert not [name for name in wheel_names if name.endswith((".o", ".pyc", ".slp"))]
+
+
+@pytest.mark.parametrize("engine", ["native", "chain"])
+def test_the_wheel_alone_plays(wheel: Path, tmp_path: Path, engine: str) -> None:
+    """Kernel sources, program and shipped world all come from package data, not from the checkout."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    program = (
+        "import sys, awm_kit; print(awm_kit.__file__, file=sys.stderr); from awm_kit.cli import app; app()"
+    )
+    command = [sys.executable, "-c", program, "play", "--headless", "--engine", engine]
+    done = subprocess.run(
+        [*command, "--frames", "5", "--seed", "1", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(str(tmp_path)), "the checkout's package was imported"
+    result = json.loads(done.stdout)
+    assert (result["frames"], result["engine"]) == (5, engine)
 
 
 def test_jupyter_server_extension_is_installed_and_enabled() -> None:
@@ -222,7 +250,7 @@ def test_setup_installs_once_and_repairs_what_was_cut_short(small_checkout: Path
     assert "setup: done" in run_setup(small_checkout)
     assert kept.exists(), "a changed lock updates the environment in place"
 
-    (venv / "awm-kit.installing").touch()
+    (small_checkout / ".venv.installing").touch()
     assert "setup: done" in run_setup(small_checkout)
     assert not kept.exists(), "a half-written environment is made anew"
 
@@ -239,6 +267,6 @@ def test_setup_keeps_the_environment_when_pip_gives_up(small_checkout: Path) -> 
     )
     assert done.returncode == 1
     assert "could not install requirements.txt" in done.stderr
-    assert not (small_checkout / ".venv" / "awm-kit.installing").exists()
+    assert not (small_checkout / ".venv.installing").exists()
     (small_checkout / "requirements.txt").write_text("# nothing\n")
     assert "setup: done" in run_setup(small_checkout)
