@@ -1,0 +1,125 @@
+"""Integers back to a float network: what a fork starts from.
+
+The integer model fixes the function, not every scale inside it (a convolution's input may be scaled
+by anything if its weights undo it), so free scales are chosen here; the few that are not free travel
+in the manifest's notes under ``scales``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from awm_kit.errors import ModelFileError
+from awm_kit.model.config import ModelConfig
+from awm_kit.model.features import FEATURE_ONE
+from awm_kit.model.heads import LOGIT_ONE, Head
+from awm_kit.model.mamba2 import Mamba2
+from awm_kit.model.world import WorldModel
+from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.layout import FeatureMode
+from awm_kit.quant.quantize import DT_FRAC_BITS, DT_ONE
+from awm_kit.schema import Schema
+
+
+def dequantize(model: IntegerModel) -> WorldModel:
+    """Rebuild a float network that computes what ``model`` computes, up to rounding.
+
+    Raises
+    ------
+    ModelFileError
+        If the notes lack the scales that `quantize` records.
+    """
+    scales = model.notes.get("scales")
+    if not scales or len(scales.get("layers", ())) != len(model.layers):
+        raise ModelFileError(f"expected notes['scales'] for {len(model.layers)} layers; this world cannot be forked")
+    config = ModelConfig(
+        d_model=model.d_model,
+        n_layers=len(model.layers),
+        d_state=model.d_state,
+        headdim=model.headdim,
+        expand=model.d_inner // model.d_model,
+        n_views=model.n_views,
+    )
+    world = WorldModel(config, model.schema, [_head(model.schema, h) for h in model.heads])
+    residual = float(scales["residual"])
+    with torch.no_grad():
+        _fill_tables(world, model)
+        _fill_linear(world.embed, model.encoder, 1 / FEATURE_ONE, residual)
+        blocks = [m for m in world.layers if isinstance(m, Mamba2)]
+        for block, layer, (sa, sc, sz) in zip(blocks, model.layers, scales["layers"], strict=True):
+            _fill_layer(block, layer, residual, sa, sc, sz)
+        _fill_linear(world.head, model.head, _norm_scale(model.final_norm, model.d_model), 1 / LOGIT_ONE)
+    return world
+
+
+def _real(linear: Linear) -> Tensor:
+    """Rows' multipliers as real numbers."""
+    return torch.from_numpy(linear.mul.astype(np.float64) / 2.0**linear.shift)
+
+
+def _rows(linear: Linear, scale_in: float, scale_out: float | Tensor) -> Tensor:
+    per_row = _real(linear) * scale_out / scale_in
+    return torch.from_numpy(linear.weight.astype(np.float64)) * per_row[:, None]
+
+
+def _bias(linear: Linear, scale_out: float) -> Tensor:
+    return torch.from_numpy(linear.bias.astype(np.float64)) * _real(linear) * scale_out
+
+
+def _fill_linear(target: nn.Linear, source: Linear, scale_in: float, scale_out: float) -> None:
+    target.weight.copy_(_rows(source, scale_in, scale_out)[:, : target.in_features])
+    target.bias.copy_(_bias(source, scale_out))
+
+
+def _norm_scale(norm: Norm, width: int) -> float:
+    return math.sqrt(width) * 2.0**norm.shift / norm.num
+
+
+def _fill_layer(block: Mamba2, layer: Layer, residual: float, sa: float, sc: float, sz: float) -> None:
+    config = block.config
+    su = _norm_scale(layer.norm, config.d_model)
+    conv = torch.from_numpy(layer.conv_w.astype(np.float64))
+    step = torch.from_numpy(layer.conv_m.astype(np.float64) / 2.0**layer.conv_shift) * sa
+    taps = conv * step[:, None]
+    sp = taps.abs().amax(1).clamp(min=1e-9) / 0.5  # free: weights of at most 0.5, as at initialisation
+    block.conv_weight.copy_(taps / sp[:, None])
+    block.conv_bias.copy_(torch.from_numpy(layer.conv_b.astype(np.float64)) * step)
+    out = torch.cat([torch.full((config.d_inner,), sz, dtype=torch.float64), sp])
+    block.in_proj.weight.copy_(torch.cat([_rows(layer.in_zx, su, out), _rows(layer.in_dt, su, 1 / DT_ONE)]))
+    block.dt_bias.copy_(_bias(layer.in_dt, 1 / DT_ONE))
+    decay = torch.from_numpy(layer.decay.astype(np.float64))
+    block.A_log.copy_(torch.log((decay / (1 << 16) / math.log2(math.e)).clamp(min=1e-9)))
+    gain = layer.gain.astype(np.float64) / 2.0**layer.gain_shift * 2.0 ** (DT_FRAC_BITS - layer.x_shift)
+    state = 32768.0 * sc * sc / np.maximum(gain, 1e-12)
+    y_mul, x_mul = (m.astype(np.float64) / 2.0**layer.y_shift for m in (layer.y_mul, layer.x_mul))
+    sy = float(np.median(state * sc / np.maximum(y_mul, 1e-12)))
+    block.D.copy_(torch.from_numpy(x_mul * sy / sc))
+    block.out_proj.weight.copy_(_rows(layer.out, _norm_scale(layer.gated_norm, config.d_inner), residual))
+
+
+def _fill_tables(world: WorldModel, model: IntegerModel) -> None:
+    for item, record in zip(world.table.features, model.features, strict=True):
+        if record["mode"] == FeatureMode.TABLE:
+            size = int(record["rows"]) * int(record["width"])
+            start = int(record["table"])
+            rows = model.embed[start : start + size].astype(np.float32).reshape(record["rows"], record["width"])
+            world.encoder.tables[item.field.name].copy_(torch.from_numpy(rows / FEATURE_ONE))
+
+
+def _head(schema: Schema, head: HeadTable) -> Head:
+    names = [f.name for f in schema.player_fields]
+    item = schema.player(head.name)
+    return Head(
+        field=item,
+        row0=head.row0,
+        n_classes=head.n_classes,
+        kinds=tuple(int(k) for k in head.kinds),
+        consts=tuple(int(c) for c in head.consts),
+        free_row=head.free_row,
+        column=names.index(head.name),
+        velocities=tuple(names.index(v) for v in item.update.velocities),
+    )

@@ -1,0 +1,160 @@
+"""The float model: both forms of the recurrence, heads, streams, training and its resumption."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from awm_kit.data.replay import Replay
+from awm_kit.errors import ModelFileError
+from awm_kit.model.checkpoint import load_checkpoint, save_checkpoint
+from awm_kit.model.config import ModelConfig
+from awm_kit.model.dataset import PackedReplays, Streams
+from awm_kit.model.evaluate import TorchRunner, choose_starts, evaluate
+from awm_kit.model.heads import FREE, SET, HeadDecoder, fit_heads
+from awm_kit.model.mamba2 import ssd_chunked
+from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.world import WorldModel
+from awm_kit.schema import CONTROLLER, FIGHTER, FRAME
+
+TINY = ModelConfig(d_model=32, n_layers=2, d_state=8, headdim=16, chunk=16)
+
+
+def falling(seed: int, n: int = 120) -> Replay:
+    """A recording with exact physics: x drifts with the stick, y falls and bounces."""
+    rng = np.random.default_rng(seed)
+    frames, inputs = np.zeros(n, FRAME), np.zeros((n, 2), CONTROLLER)
+    frames["frame"], frames["stage"] = np.arange(n), 31
+    inputs["stick_x"] = rng.choice([-80, 0, 80], (n // 10 + 1, 2)).repeat(10, 0)[:n]
+    players = frames["players"]
+    players["stocks"], players["facing"], players["y"] = 4, 1, rng.integers(20, 90, (2,)) << 10
+    for t in range(1, n):
+        before, now = players[t - 1], players[t]
+        now["speed_air_x"] = inputs["stick_x"][t] * 10
+        bounce = before["y"] <= 0
+        now["speed_y"] = np.where(bounce, 3000, before["speed_y"] - 100)
+        now["x"], now["y"] = before["x"] + now["speed_air_x"], before["y"] + now["speed_y"]
+        now["action_state"] = np.where(now["speed_y"] > 0, 25, 29)
+        same = now["action_state"] == before["action_state"]
+        now["state_age"] = np.where(same, before["state_age"] + 1, 0)
+    return Replay(frames, inputs, f"falling {seed}")
+
+
+@pytest.fixture(scope="module")
+def data() -> PackedReplays:
+    return PackedReplays(FIGHTER, [falling(s) for s in range(12)])
+
+
+@pytest.fixture(scope="module")
+def model(data: PackedReplays) -> WorldModel:
+    torch.manual_seed(0)
+    return WorldModel(TINY, FIGHTER, fit_heads(FIGHTER, *data.transitions()))
+
+
+@pytest.mark.parametrize("length", [1, 7, 16, 33])
+def test_chunked_ssd_equals_the_plain_recurrence(length: int) -> None:
+    torch.manual_seed(length)
+    n, heads, p, d = 2, 3, 4, 5
+    x, dt = torch.randn(n, length, heads, p), torch.rand(n, length, heads)
+    b, c, h = torch.randn(n, length, d), torch.randn(n, length, d), torch.randn(n, heads, p, d)
+    a = -torch.rand(heads) * 4
+    y, last = ssd_chunked(x, dt, a, b, c, h, 16)
+    for t in range(length):
+        h = h * torch.exp(dt[:, t] * a)[..., None, None]
+        h = h + (dt[:, t, :, None] * x[:, t])[..., None] * b[:, t, None, None]
+        assert torch.allclose(y[:, t], (h * c[:, t, None, None]).sum(-1), atol=1e-4)
+    assert torch.allclose(last, h, atol=1e-4)
+
+
+def test_sequence_and_step_agree(model: WorldModel, data: PackedReplays) -> None:
+    batch = Streams(data, 4, 50, 0).next()
+    raw = model.views(batch.globals[:, :50], batch.players[:, :50], batch.inputs)
+    with torch.no_grad():
+        sequence, after = model(raw, model.initial_state(4))
+        state = model.initial_state(4)
+        for t in range(50):
+            logits, state = model.step(raw[:, t], state)
+            assert (logits - sequence[:, t]).abs().max() < 1e-4
+    for a, b in zip(after, state, strict=True):
+        assert torch.allclose(a.ssm, b.ssm, atol=1e-4) and torch.allclose(a.conv, b.conv, atol=1e-4)
+
+
+def test_swapping_players_swaps_the_prediction(model: WorldModel, data: PackedReplays) -> None:
+    batch = Streams(data, 3, 20, 1).next()
+    g, p, c = batch.globals[:, :20], batch.players[:, :20], batch.inputs
+    with torch.no_grad():
+        plain, _ = model(model.views(g, p, c), model.initial_state(3))
+        swapped, _ = model(model.views(g, p.flip(2), c.flip(2)), model.initial_state(3))
+    assert torch.equal(plain[:3], swapped[3:]) and torch.equal(plain[3:], swapped[:3])
+
+
+def test_codebooks_hold_the_exact_physics(data: PackedReplays) -> None:
+    heads = {h.field.name: h for h in fit_heads(FIGHTER, *data.transitions())}
+    assert -100 in heads["speed_y"].consts  # gravity
+    assert (SET, 3000) in set(zip(heads["speed_y"].kinds, heads["speed_y"].consts, strict=True))  # bounce
+    assert heads["x"].kinds[:2] == (0, 1)  # "stays" and "moves by its velocity"
+
+
+def test_a_certain_network_decodes_the_truth_and_has_no_loss(data: PackedReplays) -> None:
+    old_rows, new_rows = data.transitions()
+    heads = fit_heads(FIGHTER, old_rows, new_rows)
+    decoder = HeadDecoder(heads)
+    old, new = torch.from_numpy(old_rows[:500]), torch.from_numpy(new_rows[:500])
+    logits = torch.full((len(old), sum(h.n_classes + (h.free_row >= 0) for h in heads)), -50.0)
+    for i, h in enumerate(heads):
+        if not h.kinds:
+            logits[torch.arange(len(old)), h.row0 + new[:, h.column]] = 50.0
+            continue
+        values = decoder._class_values(i, old[:, h.column], decoder._base(h, old, new))
+        match = (values == new[:, h.column, None]) & (torch.tensor(h.kinds) != FREE)
+        assert match.any(1).all(), h.field.name
+        logits[:, h.row0 : h.row0 + h.n_classes].masked_fill_(match, 50.0)
+    assert torch.equal(decoder.decode(logits, old), new)
+    losses = decoder.loss(logits, old, new, torch.ones(len(old)))
+    assert max(float(v) for v in losses.values()) < 1e-3
+
+
+def test_streams_walk_replays_in_order(data: PackedReplays) -> None:
+    streams = Streams(data, 5, 16, 3)
+    first, second = streams.next(), streams.next()
+    on = ~second.fresh
+    assert first.fresh.all() and on.any()
+    assert torch.equal(first.players[on, -1], second.players[on, 0])
+    assert torch.equal(second.globals[~on, 0, 0], torch.zeros(int((~on).sum()), dtype=torch.int64))
+
+
+def test_training_learns_and_resumes(data: PackedReplays, tmp_path) -> None:  # noqa: ANN001
+    config = TrainConfig(steps=40, lanes=8, length=24, lr=5e-3, self_forcing=((30, 3),), model=TINY, save_every=20)
+    trainer = Trainer(data, config, tmp_path)
+    first = trainer.train_step()["loss"]
+    trainer.run(progress=False)
+    assert trainer.step == 40
+    again = Trainer(data, config, tmp_path)
+    assert again.step == 40 and again.train_step()["loss"] < 0.5 * first
+    model, notes = load_checkpoint(tmp_path / "last.safetensors")
+    assert notes["step"] == 40 and len(notes["data_sha256"]) == 64
+    assert torch.equal(model.head.weight, trainer.model.head.weight)
+    with pytest.raises(ModelFileError, match="another model"):
+        Trainer(data, TrainConfig(model=ModelConfig(d_model=64)), tmp_path)
+
+
+def test_bad_checkpoints_are_named(tmp_path, model: WorldModel) -> None:  # noqa: ANN001
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(path, model, {})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelFileError, match="cannot read"):
+        load_checkpoint(path)
+    with pytest.raises(ModelFileError, match="cannot read"):
+        load_checkpoint(tmp_path / "missing.safetensors")
+
+
+def test_evaluation_reports_errors_and_baselines(model: WorldModel) -> None:
+    result = evaluate(TorchRunner(model), [falling(90), falling(91)], horizons=(1, 5), starts=20, progress=False)
+    assert result.games == 2 and set(result.free) == {1, 5}
+    row = result.free[1]
+    assert 0 < row["velocity_rc"] < row["frozen_rc"] < row["rc"] + 100
+    assert row["frozen_action_acc"] > 0.5
+    assert choose_starts(10, 60).size == 0
+    with pytest.raises(ValueError, match="longer than"):
+        evaluate(TorchRunner(model), [falling(1, 20)], progress=False)
