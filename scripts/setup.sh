@@ -57,9 +57,11 @@ if [[ -e $marker ]] || ! "$python" -c 'import pip, sys; sys.exit(sys.version_inf
 fi
 touch "$marker"
 pip=("$python" -m pip --disable-pip-version-check --quiet)
-if ! "${pip[@]}" install -r requirements.txt; then
-  # pip gave up by itself and rolled back: what was there is whole.
-  rm -f "$marker"
+status=0
+"${pip[@]}" install -r requirements.txt || status=$?
+if ((status)); then
+  # Below 128 pip gave up by itself and rolled back: what was there is whole. Otherwise it was killed.
+  if ((status < 128)); then rm -f "$marker"; fi
   echo "setup: pip could not install requirements.txt; see above" >&2
   exit 1
 fi
