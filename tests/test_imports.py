@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ("errors", "schema", "action_states", "data", "model", "quant", "kernel", "chain", "play", "cli")
+ORDER = (
+    "errors", "schema", "action_states", "data", "model", "quant", "worlds", "kernel", "fidelity", "chain", "play",
+    "bench", "doctor", "cli",
+)  # fmt: skip
 PACKAGE = Path(__file__).resolve().parent.parent / "awm_kit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

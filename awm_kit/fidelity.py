@@ -1,0 +1,123 @@
+"""What quantisation cost: the integer engine beside the float network on the same games."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from awm_kit.data.replay import Replay
+from awm_kit.kernel import NativeWorld
+from awm_kit.model.evaluate import HORIZONS, Evaluation, Runner, TorchRunner, evaluate
+from awm_kit.model.world import WorldModel
+from awm_kit.quant.cartridge import Cartridge
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class NativeRunner:
+    """The INT8 kernel as an evaluation `Runner`: the very step that plays."""
+
+    name = "int8"
+
+    def __init__(self, cartridge: Cartridge) -> None:
+        self.world = NativeWorld(cartridge)
+        self.schema = cartridge.manifest.schema
+
+    def run(self, replay: Replay, starts: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `awm_kit.model.evaluate.Runner.run`."""
+        size = self.world.state_bytes
+        state = np.zeros(size, np.uint8)
+        states = np.zeros((len(starts), size), np.uint8)
+        slot = {int(s): i for i, s in enumerate(starts)}
+        forced = np.zeros(replay.n_frames - 1, self.schema.frame_dtype)
+        for t in range(replay.n_frames - 1):
+            if t in slot:
+                states[slot[t]] = state
+            forced[t] = self.world.step(state, replay.frames[t], replay.inputs[t + 1])
+        frames = replay.frames[starts].copy()
+        free = np.zeros((len(starts), horizon), self.schema.frame_dtype)
+        for k in range(horizon):
+            frames = self.world.step_many(states, frames, np.ascontiguousarray(replay.inputs[starts + k + 1]))
+            free[:, k] = frames
+        return forced, free
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """FP32 and INT8 on the same games."""
+
+    fp32: Evaluation
+    int8: Evaluation
+
+    def rows(self) -> list[tuple[str, float, float]]:
+        """(figure, FP32, INT8) of everything measured."""
+        out = []
+        for k in self.fp32.free:
+            for name in ("rc", "action_acc", "percent_err"):
+                out.append((f"free {name} K={k}", self.fp32.free[k][name], self.int8.free[k][name]))
+        for name, value in self.fp32.teacher_forced.items():
+            out.append((f"forced {name}", value, self.int8.teacher_forced[name]))
+        return out
+
+    def __repr__(self) -> str:
+        lines = [f"{'':32}{'FP32':>10}{'INT8':>10}"]
+        lines += [f"{name:32}{a:10.4f}{b:10.4f}" for name, a, b in self.rows()]
+        return "\n".join(lines)
+
+    def plot(self) -> Figure:
+        """Free-running error against horizon with baselines, and per-field accuracy, teacher-forced."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(11, 3.6), layout="constrained")
+        left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.3))
+        horizons = list(self.int8.free)
+        for axis, name, title in (
+            (left, "rc", "position error (units)"),
+            (middle, "action_acc", "action-state accuracy"),
+        ):
+            frozen = "frozen_rc" if name == "rc" else "frozen_action_acc"
+            axis.plot(horizons, [self.int8.free[k][frozen] for k in horizons], ":", color="0.6", label="frozen")
+            if name == "rc":
+                speed = [self.int8.free[k]["velocity_rc"] for k in horizons]
+                axis.plot(horizons, speed, "--", color="0.6", label="constant velocity")
+                axis.set_yscale("log")
+            axis.plot(horizons, [self.fp32.free[k][name] for k in horizons], "o-", color="#0072B2", label="FP32")
+            axis.plot(horizons, [self.int8.free[k][name] for k in horizons], "s--", color="#D55E00", label="INT8")
+            axis.set(title=f"free-running {title}", xlabel="horizon K (frames)")
+            axis.legend(fontsize=8)
+        names = [n for n in self.int8.teacher_forced if n.endswith("_exact")]
+        y = np.arange(len(names))
+        right.barh(y + 0.2, [self.fp32.teacher_forced[n] for n in names], 0.4, color="#0072B2", label="FP32")
+        right.barh(y - 0.2, [self.int8.teacher_forced[n] for n in names], 0.4, color="#D55E00", label="INT8")
+        low = min(self.int8.teacher_forced[n] for n in names)
+        right.set(title="teacher-forced: field exactly right", xlim=(max(0.0, low - 0.02), 1.0))
+        right.set_yticks(y, [n.removesuffix("_exact") for n in names], fontsize=7)
+        right.legend(fontsize=8, loc="lower left")
+        return figure
+
+
+def fidelity_report(
+    model: WorldModel,
+    cartridge: Cartridge,
+    replays: Sequence[Replay],
+    starts: int = 300,
+    progress: bool = True,
+    horizons: Sequence[int] = HORIZONS,
+) -> Fidelity:
+    """Evaluate the float network and its cartridge on the same games, starts and inputs."""
+    runners: list[Runner] = [TorchRunner(model), NativeRunner(cartridge)]
+    return Fidelity(*(evaluate(r, replays, horizons, starts, progress) for r in runners))
+
+
+def save_report(fidelity: Fidelity, folder: Path) -> list[Path]:
+    """Write ``fidelity.txt`` and ``fidelity.png``; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text, image = folder / "fidelity.txt", folder / "fidelity.png"
+    text.write_text(f"{fidelity!r}\n")
+    fidelity.plot().savefig(image, dpi=120)
+    return [text, image]

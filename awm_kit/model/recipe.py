@@ -1,0 +1,127 @@
+"""A world's recipe: one TOML file names the data, the network and the training that make it.
+
+.. code-block:: toml
+
+    name = "scuffle"
+    trained_on = "scuffle, the built-in teacher"
+
+    [data]
+    kind = "scuffle"      # or "replays", with folders = [...]
+    seeds = [0, 400]      # teacher matches
+    n_frames = 3600       # at most, each
+    [data.params]         # physics that differ from the teacher's defaults
+    gravity_scale = 1.0
+
+    [model]               # fields of ModelConfig
+    [train]               # fields of TrainConfig
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from awm_kit.data.augment import mirror
+from awm_kit.data.folder import load_folder
+from awm_kit.data.replay import Replay
+from awm_kit.data.scuffle import Params, generate
+from awm_kit.model.config import ModelConfig
+from awm_kit.model.dataset import PackedReplays
+from awm_kit.model.train import TrainConfig
+from awm_kit.schema import FIGHTER, Schema
+
+WORLDS = Path(__file__).parent.parent / "worlds"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make a world again.
+
+    Attributes
+    ----------
+    name, trained_on : str
+        For the manifest.
+    kind : str
+        ``scuffle`` or ``replays``.
+    seeds : tuple of int
+        First and last + 1 of the teacher's seeds.
+    n_frames : int
+        Frames per teacher match, at most.
+    folders : tuple of str
+        Replay folders, for ``replays``.
+    holdout : tuple of str
+        File names never trained on.
+    augment : bool
+        Add every game mirrored.
+    params : dict
+        Teacher physics that differ from the default.
+    """
+
+    name: str
+    trained_on: str = ""
+    kind: str = "scuffle"
+    seeds: tuple[int, int] = (0, 100)
+    n_frames: int = 3600
+    folders: tuple[str, ...] = ()
+    holdout: tuple[str, ...] = ()
+    augment: bool = False
+    params: dict[str, Any] = field(default_factory=dict)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the data."""
+        return FIGHTER
+
+    @property
+    def physics(self) -> Params:
+        """The teacher's physics."""
+        return Params(**self.params)
+
+    def notes(self) -> dict[str, Any]:
+        """What the manifest says about the training."""
+        source = {"kind": self.kind, "params": self.params}
+        if self.kind == "scuffle":
+            source |= {"seeds": list(self.seeds), "n_frames": self.n_frames}
+        return {"name": self.name, "trained_on": self.trained_on, "data": source}
+
+    def replays(self, progress: bool = True) -> list[Replay]:
+        """Make or load the training games."""
+        if self.kind == "scuffle":
+            return generate(range(*self.seeds), self.n_frames, self.physics)
+        games: list[Replay] = []
+        for folder in self.folders:
+            report = load_folder(Path(folder), progress=progress)
+            games += [r for r in report.replays if Path(r.source).name not in self.holdout]
+        return games + [mirror(r) for r in games] if self.augment else games
+
+    def data(self, progress: bool = True) -> PackedReplays:
+        """The training games as tensors."""
+        return PackedReplays(self.schema, self.replays(progress))
+
+
+def load_recipe(path: Path | str) -> Recipe:
+    """Read a recipe file, or the shipped recipe of that name.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown; the message names it and what is known.
+    """
+    path = Path(path)
+    if not path.suffix and not path.exists():
+        path = WORLDS / f"{path.name}.toml"
+    raw = tomllib.loads(path.read_text())
+    data, model, train = raw.pop("data", {}), raw.pop("model", {}), raw.pop("train", {})
+    for given, known in (({**raw, **data}, Recipe), (model, ModelConfig), (train, TrainConfig)):
+        names = {f.name for f in fields(known)}
+        for key in given:
+            if key not in names:
+                raise ValueError(f"{path.name}: unknown key {key!r}; known are {sorted(names)}")
+    lists = {k: tuple(v) for k, v in data.items() if isinstance(v, list)}
+    if "self_forcing" in train:
+        train["self_forcing"] = tuple((int(a), int(b)) for a, b in train["self_forcing"])
+    config = replace(TrainConfig(**train), model=ModelConfig(**model))
+    return Recipe(**{**raw, **data, **lists, "train": config})
