@@ -1,0 +1,111 @@
+"""What stands before the game: damage, stocks, clock, frame counter, names, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from awm_kit.action_states import Family, family_of, name_of
+from awm_kit.play.camera import Camera
+from awm_kit.play.drawing import Drawing
+from awm_kit.play.palette import GREY, INK, LIVERIES, PAPER, VERMILLION, WHITE, YELLOW, heat
+from awm_kit.schema import STATUS_DECIDED, STATUS_TIMEOUT
+
+FPS = 60
+
+
+def draw_hud(
+    out: Drawing, camera: Camera, frame: np.ndarray, names: Sequence[str], note: str = "", banner: str = ""
+) -> None:
+    """Draw everything that does not move with the camera, and the arrows that point at players.
+
+    Parameters
+    ----------
+    frame : ndarray, `FRAME` scalar
+    names : sequence of str
+        One per player.
+    note : str
+        Small print at the lower edge.
+    banner : str
+        Large print in the middle; empty shows the result of a decided match.
+    """
+    for index in range(2):
+        _panel(out, camera, frame["players"][index], index, names[index])
+        _marker(out, camera, frame["players"][index], index)
+    _clock(out, camera, frame)
+    text = banner or result_of(frame, names)
+    if text:
+        middle = camera.height * 0.36
+        out.rect(0, middle - 50, camera.width, 74, INK, 0.72)
+        out.rect(0, middle - 53, camera.width, 3, YELLOW, 0.9)
+        out.rect(0, middle + 24, camera.width, 3, YELLOW, 0.9)
+        size = 46 if len(text) < 30 else 20
+        out.write(text, camera.width / 2, middle + size * 0.1, size, WHITE, "center")
+    if note:
+        out.write(note, camera.width / 2, camera.height - 8, 12, PAPER, "center")
+
+
+def result_of(frame: np.ndarray, names: Sequence[str]) -> str:
+    """What to announce of a frame: nothing while the match goes on."""
+    status = int(frame["status"])
+    if status not in (STATUS_DECIDED, STATUS_TIMEOUT):
+        return ""
+    stocks = [int(p["stocks"]) for p in frame["players"]]
+    damage = [int(p["percent"]) for p in frame["players"]]
+    first, second = (stocks[0], -damage[0]), (stocks[1], -damage[1])
+    if first == second:
+        return "DRAW"
+    winner = names[0] if first > second else names[1]
+    return f"{winner} WINS" if status == STATUS_DECIDED else f"TIME!  {winner} WINS"
+
+
+def _panel(out: Drawing, camera: Camera, player: np.ndarray, index: int, name: str) -> None:
+    livery = LIVERIES[index % len(LIVERIES)]
+    width, height = 210, 74
+    x = camera.width * (0.26 if index == 0 else 0.74) - width / 2
+    y = camera.height - height - 20
+    slant = 14
+    out.polygon([(x + slant, y), (x + width + slant, y), (x + width, y + height), (x, y + height)], INK, 0.78)
+    out.polygon([(x + slant, y), (x + slant + 9, y), (x + 9, y + height), (x, y + height)], livery.main)
+    percent = int(player["percent"]) / 64
+    out.write(f"{int(percent)}", x + 132, y + 51, 46, heat(percent), "right")
+    out.write("%", x + 136, y + 51, 22, heat(percent))
+    out.write(name, x + 22, y + height - 6, 14, livery.light)
+    state = name_of(int(player["action_state"]))
+    out.write(state, x + width - 8, y + height - 6, 11, GREY, "right", None)
+    for k in range(min(int(player["stocks"]), 8)):
+        center = (x + 172 + (k % 4 - 1.5) * -15, y + 22 + 16 * (k // 4))
+        out.disc(center, 7, INK, 1.0, 14)
+        out.disc(center, 5.6, livery.accent, 1.0, 14)
+        out.disc((center[0] - 1.6, center[1] - 1.6), 1.8, WHITE, 0.8, 8)
+
+
+def _clock(out: Drawing, camera: Camera, frame: np.ndarray) -> None:
+    now, limit = int(frame["frame"]), int(frame["time_limit"])
+    left = max(limit - now, 0) if limit else now
+    seconds = left / FPS
+    urgent = limit and seconds < 10
+    text = f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    out.write(text, camera.width / 2, 42, 34, VERMILLION if urgent else WHITE, "center")
+    out.write(f"frame {now}", camera.width - 14, 24, 13, PAPER, "right")
+
+
+def _marker(out: Drawing, camera: Camera, player: np.ndarray, index: int) -> None:
+    """A tag above the head, or at the border if the player is out of the picture."""
+    if family_of(int(player["action_state"])) is Family.DEAD:
+        return
+    livery = LIVERIES[index % len(LIVERIES)]
+    head = camera.project(np.array([int(player["x"]) / 1024, int(player["y"]) / 1024 + 18.5]))
+    margin = 26.0
+    at = np.clip(head, (margin, margin + 30), (camera.width - margin, camera.height - 110))
+    tip = at + (0, 8)
+    out.polygon([tip, tip + (-6, -9), tip + (6, -9)], livery.main)
+    out.write(f"P{index + 1}", float(at[0]), float(at[1]) - 4, 15, livery.light, "center")
+    away = head - at
+    distance = float(np.hypot(*away))
+    if distance > 24:
+        heading = away / distance
+        side = np.array([-heading[1], heading[0]])
+        root = at + heading * 16
+        out.polygon([root + heading * 14, root + side * 9, root - side * 9], livery.accent)

@@ -1,0 +1,159 @@
+"""A clock that calls a function 60 times a second from a thread of its own.
+
+Deadlines are absolute, so that errors do not add up; after a stall the clock starts anew instead
+of catching up, because a burst of frames is worse to watch than a pause.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+FPS = 60.0
+
+
+class Pacer:
+    """When the next tick is due.
+
+    Parameters
+    ----------
+    interval : float
+        Seconds between ticks.
+    start : float
+        Time of the first tick, on the same clock as the ``now`` of `delay`.
+    """
+
+    def __init__(self, interval: float, start: float) -> None:
+        self.interval = interval
+        self.missed = 0
+        self._due = start
+
+    def delay(self, now: float) -> float:
+        """Seconds to sleep before the next tick; ticks that were slept through are dropped, not repeated."""
+        self._due += self.interval
+        if now > self._due:
+            self.missed += int((now - self._due) / self.interval)
+            # Up to one interval late, keep the old grid; beyond, tick now and start a new grid.
+            if now - self._due > self.interval:
+                self._due = now
+        return max(self._due - now, 0.0)
+
+
+@dataclass(frozen=True)
+class LoopStats:
+    """How well the loop keeps time, over the last few seconds.
+
+    Attributes
+    ----------
+    ticks : int
+        All ticks so far.
+    fps : float
+        Mean rate.
+    interval_p99_ms, cost_ms : float
+        99th percentile of the time between ticks; mean time that a tick takes.
+    cpu_share : float
+        Processor time of the loop's thread as a share of one core.
+    missed : int
+        Ticks that were dropped because the one before took too long.
+    """
+
+    ticks: int = 0
+    fps: float = 0.0
+    interval_p99_ms: float = 0.0
+    cost_ms: float = 0.0
+    cpu_share: float = 0.0
+    missed: int = 0
+
+
+class FrameLoop:
+    """Calls ``tick`` at a fixed rate in a daemon thread until told to stop.
+
+    An exception in ``tick`` stops the loop, is kept in `error` and given to ``on_error``.
+
+    Parameters
+    ----------
+    tick : callable
+    fps : float
+        Rate; may be changed while running.
+    on_error : callable, optional
+        Called in the loop's thread, with the exception.
+    """
+
+    def __init__(
+        self,
+        tick: Callable[[], object],
+        fps: float = FPS,
+        on_error: Callable[[Exception], object] | None = None,
+    ) -> None:
+        self.tick, self.fps, self.on_error = tick, fps, on_error
+        self.error: Exception | None = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._change = threading.Lock()
+        self._ticks = self._missed = 0
+        self._marks: deque[tuple[float, float, float]] = deque(maxlen=600)
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is ticking."""
+        return self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
+
+    def start(self) -> None:
+        """Start ticking; does nothing if it does already."""
+        with self._change:
+            if self.running:
+                return
+            self.error = None
+            self._stop = threading.Event()
+            self._marks.clear()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._stop,), name="awm-frame-loop", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Stop ticking and wait for the tick under way; safe to call from ``tick`` itself."""
+        with self._change:
+            self._stop.set()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def stats(self) -> LoopStats:
+        """Timing of the last ten seconds."""
+        marks = np.array(self._marks)
+        if len(marks) < 2:
+            return LoopStats(ticks=self._ticks, missed=self._missed)
+        span = marks[-1, 0] - marks[0, 0]
+        return LoopStats(
+            ticks=self._ticks,
+            fps=(len(marks) - 1) / span,
+            interval_p99_ms=float(np.percentile(np.diff(marks[:, 0]), 99)) * 1e3,
+            cost_ms=float(marks[:, 1].mean()) * 1e3,
+            cpu_share=float((marks[-1, 2] - marks[0, 2]) / span),
+            missed=self._missed,
+        )
+
+    def _run(self, stop: threading.Event) -> None:
+        pacer = Pacer(1.0 / self.fps, time.perf_counter())
+        while not stop.is_set():
+            begun = time.perf_counter()
+            try:
+                self.tick()
+            except Exception as error:
+                stop.set()
+                self.error = error
+                if self.on_error is not None:
+                    self.on_error(error)
+                return
+            ended = time.perf_counter()
+            self._ticks += 1
+            self._marks.append((begun, ended - begun, time.thread_time()))
+            pacer.interval = 1.0 / self.fps
+            stop.wait(pacer.delay(ended))
+            self._missed = pacer.missed
