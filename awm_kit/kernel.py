@@ -1,0 +1,394 @@
+"""The C kernel from Python: build it once per machine, load it, run worlds with it.
+
+The shared object is made on first use from ``kernel_c/*.c`` and kept in a cache folder under a name that
+holds the sources, the compiler and the flags, so that a change of any of them makes a new one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from awm_kit.errors import CompilerMissingError, KernelError
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import CONTROLLER_BYTES, FRAME_BYTES
+
+KERNEL_C = Path(__file__).with_name("kernel_c")
+WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
+FLAGS = ("-std=c99", "-O3", "-fno-strict-aliasing", *WARNINGS)
+BACKENDS = {"auto": 0, "portable": 1, "swar": 2, "avx2": 3, "avx512vnni": 4}
+_ALIGN = 8
+
+
+def sources() -> list[Path]:
+    """The kernel's C files."""
+    return sorted(KERNEL_C.glob("awm*.c"))
+
+
+def find_compiler() -> list[str]:
+    """The command of a C compiler: ``$CC``, else cc, gcc or clang, else zig from the ziglang package.
+
+    Raises
+    ------
+    CompilerMissingError : saying what to install
+    """
+    if os.environ.get("CC"):
+        return os.environ["CC"].split()
+    for name in ("cc", "gcc", "clang"):
+        if path := shutil.which(name):
+            return [path]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
+    raise CompilerMissingError(
+        "no C compiler found (looked for $CC, cc, gcc, clang and the ziglang package): "
+        "run `pip install ziglang`, or install gcc (`apt install gcc`) or Xcode's tools (`xcode-select --install`)"
+    )
+
+
+def cache_dir() -> Path:
+    """Where built kernels are kept: ``$AWM_CACHE_DIR``, else awm-kit in the user's cache folder."""
+    if root := os.environ.get("AWM_CACHE_DIR"):
+        return Path(root)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "awm-kit"
+
+
+def build(flags: Sequence[str] = FLAGS) -> Path:
+    """Build the shared object unless the cache has it.
+
+    Returns
+    -------
+    Path : of the shared object
+
+    Raises
+    ------
+    CompilerMissingError : if there is no compiler
+    KernelError : with the compiler's output, if it fails
+    """
+    compiler = find_compiler()
+    files = sources()
+    digest = hashlib.sha256(repr((compiler, _version(tuple(compiler)), tuple(flags))).encode())
+    for path in [*files, *sorted(KERNEL_C.glob("*.h"))]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    target = _writable(cache_dir()) / f"awm-kernel-{digest.hexdigest()[:24]}.so"
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        built = Path(folder) / target.name
+        _run([*compiler, *flags, "-fPIC", "-shared", "-o", str(built), *map(str, files)])
+        os.replace(built, target)
+    return target
+
+
+def _writable(folder: Path) -> Path:
+    """``folder``, or a private temporary one where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="awm-kit-"))
+
+
+@lru_cache(maxsize=8)
+def _version(compiler: tuple[str, ...]) -> str:
+    return _run([*compiler, "--version"])
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    except OSError as error:
+        raise CompilerMissingError(f"cannot run the C compiler {command[0]!r}: {error}") from error
+    if done.returncode:
+        raise KernelError(f"building the kernel failed: {' '.join(command)}\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+class _Files(ctypes.Structure):
+    _fields_ = (
+        ("manifest", ctypes.c_void_p),
+        ("manifest_len", ctypes.c_uint64),
+        ("shards", ctypes.c_void_p),
+        ("shard_lens", ctypes.c_void_p),
+        ("n_shards", ctypes.c_uint64),
+    )
+
+
+class _Match(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("state", "scratch", "frame", "inputs"))
+
+
+class _Batch(ctypes.Structure):
+    _fields_ = (
+        ("n", ctypes.c_uint64),
+        *((name, ctypes.c_void_p) for name in ("states", "scratch", "frames", "inputs", "logits")),
+    )
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The loaded shared object.
+
+    Attributes
+    ----------
+    path : Path
+    lib : ctypes.CDLL
+    """
+
+    path: Path
+    lib: ctypes.CDLL
+
+    @classmethod
+    def load(cls) -> Kernel:
+        """Build if needed, then load; once per process.
+
+        Raises
+        ------
+        KernelError : if it cannot be built or loaded
+        """
+        return _load(build())
+
+    def error_name(self, code: int) -> str:
+        """Name of an ``AWM_ERR_`` code."""
+        name: bytes = self.lib.awm_error_name(code)
+        return name.decode()
+
+    def check(self, code: int, what: str) -> None:
+        """Raise `KernelError` unless ``code`` is 0."""
+        if code:
+            raise KernelError(f"the kernel refused {what}: {self.error_name(code)} (code {code})")
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path) -> Kernel:
+    try:
+        lib = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise KernelError(f"cannot load the kernel {path}: {error}") from error
+    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
+    signatures: dict[str, tuple[Any, list[Any]]] = {
+        "awm_open": (ctypes.c_int, [pointer, pointer]),
+        "awm_check": (ctypes.c_int, [pointer, ctypes.c_uint64]),
+        "awm_open_range": (ctypes.c_int, [pointer, pointer, u32, u32]),
+        "awm_check_weights": (ctypes.c_int, [pointer, u32, u32]),
+        "awm_set_backend": (ctypes.c_int, [pointer, u32]),
+        "awm_run": (ctypes.c_int, [pointer, pointer, u32, u32]),
+        "awm_step": (ctypes.c_int, [pointer, pointer]),
+        "awm_step_many": (ctypes.c_int, [pointer, pointer]),
+        "awm_logits": (pointer, [pointer, pointer, u32]),
+        "awm_error_name": (ctypes.c_char_p, [ctypes.c_int]),
+        **{f"awm_{name}": (u32, [pointer]) for name in ("n_ops", "state_bytes", "scratch_bytes")},
+        "awm_model_bytes": (u32, []),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return Kernel(path, lib)
+
+
+class NativeWorld:
+    """A cartridge opened by the native kernel. Holds no match: any number may be stepped, from any thread.
+
+    Parameters
+    ----------
+    cartridge : Cartridge
+    backend : str
+        One of `BACKENDS`; all give the same bytes. ``"auto"`` is the fastest of this CPU.
+
+    Raises
+    ------
+    KernelError : if the kernel refuses the bytes, or this CPU lacks the backend
+    """
+
+    def __init__(self, cartridge: Cartridge, backend: str = "auto") -> None:
+        if backend not in BACKENDS:
+            raise ValueError(f"expected a backend of {list(BACKENDS)} (got {backend!r})")
+        self.kernel = Kernel.load()
+        self.backend = backend
+        lib = self.kernel.lib
+        # The model points into these: they live as long as it does.
+        self._manifest = _aligned(cartridge.manifest_bytes)
+        self._shards = [_aligned(s) for s in cartridge.shards]
+        self._pointers = np.array([s.ctypes.data for s in self._shards], np.uint64)
+        self._lengths = np.array([len(s) for s in cartridge.shards], np.uint64)
+        self._model = np.zeros(lib.awm_model_bytes(), np.uint8)
+        files = _Files(
+            self._manifest.ctypes.data, len(cartridge.manifest_bytes), self._pointers.ctypes.data,
+            self._lengths.ctypes.data, len(self._shards),
+        )  # fmt: skip
+        model = self._model.ctypes.data
+        self.kernel.check(lib.awm_open(model, ctypes.byref(files)), "the cartridge")
+        self.n_ops = int(lib.awm_n_ops(model))
+        self.kernel.check(lib.awm_check_weights(model, 0, self.n_ops), "the weights")
+        self.kernel.check(lib.awm_set_backend(model, BACKENDS[backend]), f"the backend {backend!r}")
+        #: Bytes of one match's recurrent state.
+        self.state_bytes = int(lib.awm_state_bytes(model))
+        #: Bytes of intermediates; on chain they live beside the state.
+        self.scratch_bytes = int(lib.awm_scratch_bytes(model))
+        self.manifest = cartridge.manifest
+        self.frame_dtype = self.manifest.schema.frame_dtype
+        self.controller_dtype = self.manifest.schema.controller_dtype
+
+    def initial_state(self, n: int | None = None) -> np.ndarray:
+        """Zeros: ndarray of uint8, shape (state_bytes,) or (n, state_bytes)."""
+        return np.zeros(self.state_bytes if n is None else (n, self.state_bytes), np.uint8)
+
+    def step(self, state: np.ndarray, frame: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Advance one match by a frame.
+
+        Parameters
+        ----------
+        state : ndarray of uint8, shape (state_bytes,); updated in place
+        frame : ndarray of the frame dtype, shape (); not changed
+        inputs : ndarray of the controller dtype, shape (2,)
+
+        Returns
+        -------
+        ndarray of the frame dtype, shape ()
+
+        Raises
+        ------
+        ValueError : if an argument has another size, or the state cannot be written in place
+        """
+        new, _ = self._step(state, frame, inputs)
+        return new
+
+    def step_logits(
+        self, state: np.ndarray, frame: np.ndarray, inputs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Like `step`, and the logits: ndarray of int32, shape (n_views, n_logits), Q12."""
+        new, scratch = self._step(state, frame, inputs)
+        base = scratch.ctypes.data
+        views = [
+            int(self.kernel.lib.awm_logits(self._model.ctypes.data, base, v)) - base
+            for v in range(self.manifest.n_views)
+        ]
+        size = 4 * self.manifest.n_logits
+        return new, np.stack([scratch[at : at + size].view(np.int32) for at in views])
+
+    def logits(self, state: np.ndarray, frame: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """The logits of the next frame, int32, shape (n_views, n_logits), Q12; ``state`` is not changed."""
+        return self.step_logits(state.copy(), frame, inputs)[1]
+
+    def run(self, state: np.ndarray, frame: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Step through many inputs.
+
+        Parameters
+        ----------
+        inputs : ndarray of the controller dtype, shape (T, 2)
+
+        Returns
+        -------
+        ndarray of the frame dtype, shape (T,): the frame after each step
+        """
+        frames = np.empty(len(inputs), self.frame_dtype)
+        for t, pads in enumerate(inputs):
+            frame = frames[t] = self.step(state, frame, pads)
+        return frames
+
+    def step_many(
+        self,
+        states: np.ndarray,
+        frames: np.ndarray,
+        inputs: np.ndarray,
+        n_threads: int = 1,
+        logits: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Advance N independent matches by a frame.
+
+        Parameters
+        ----------
+        states : ndarray of uint8, shape (N, state_bytes), C-contiguous; updated in place
+        frames : ndarray of the frame dtype, shape (N,); not changed
+        inputs : ndarray of the controller dtype, shape (N, 2)
+        n_threads : int
+        logits : ndarray of int32, shape (N, n_views, n_logits), optional; filled
+
+        Returns
+        -------
+        ndarray of the frame dtype, shape (N,)
+        """
+        n = len(frames)
+        self._check_state(states, (n, self.state_bytes))
+        new = np.array(frames, dtype=self.frame_dtype, order="C")
+        pads = np.ascontiguousarray(inputs, dtype=self.controller_dtype)
+        if new.shape != (n,) or pads.shape != (n, 2):
+            raise ValueError(f"expected frames ({n},) and inputs ({n}, 2) (got {new.shape} and {pads.shape})")
+        wanted = (n, self.manifest.n_views, self.manifest.n_logits)
+        if logits is not None and not (
+            logits.shape == wanted and logits.dtype == np.int32 and logits.flags.c_contiguous
+        ):
+            raise ValueError(f"expected contiguous int32 logits {wanted} (got {logits.dtype} {logits.shape})")
+        cuts = np.linspace(0, n, max(1, min(n_threads, n)) + 1).astype(int)
+
+        def part(start: int, stop: int) -> int:
+            scratch = np.zeros(self.scratch_bytes, np.uint8)
+            batch = _Batch(
+                stop - start, states[start:].ctypes.data, scratch.ctypes.data, new[start:].ctypes.data,
+                pads[start:].ctypes.data, None if logits is None else logits[start:].ctypes.data,
+            )  # fmt: skip
+            return int(self.kernel.lib.awm_step_many(self._model.ctypes.data, ctypes.byref(batch)))
+
+        if len(cuts) == 2:
+            self.kernel.check(part(0, n), "the matches")
+            return new
+        with ThreadPoolExecutor(len(cuts) - 1) as pool:
+            for code in pool.map(part, cuts[:-1].tolist(), cuts[1:].tolist()):
+                self.kernel.check(code, "the matches")
+        return new
+
+    def _step(
+        self, state: np.ndarray, frame: np.ndarray, inputs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self._check_state(state, (self.state_bytes,))
+        new = np.array(frame, dtype=self.frame_dtype, order="C")
+        pads = np.ascontiguousarray(inputs, dtype=self.controller_dtype)
+        if new.nbytes != FRAME_BYTES or pads.nbytes != 2 * CONTROLLER_BYTES:
+            raise ValueError(f"expected one frame and two controllers (got {new.shape} and {pads.shape})")
+        scratch = np.zeros(self.scratch_bytes, np.uint8)
+        match = _Match(state.ctypes.data, scratch.ctypes.data, new.ctypes.data, pads.ctypes.data)
+        self.kernel.check(self.kernel.lib.awm_step(self._model.ctypes.data, ctypes.byref(match)), "the match")
+        return new, scratch
+
+    @staticmethod
+    def _check_state(state: np.ndarray, shape: tuple[int, ...]) -> None:
+        ok = state.dtype == np.uint8 and state.shape == shape and state.flags.c_contiguous
+        if not (ok and state.flags.writeable and state.ctypes.data % _ALIGN == 0):
+            raise ValueError(
+                f"expected writable, contiguous uint8 state {shape}, aligned to {_ALIGN} "
+                f"(got {state.dtype} {state.shape})"
+            )
+
+
+def _aligned(data: bytes) -> np.ndarray:
+    """A copy of ``data`` that starts at a multiple of 8 and has at least one byte."""
+    words = np.zeros(len(data) // 8 + 1, np.uint64)
+    copy = words.view(np.uint8)
+    copy[: len(data)] = np.frombuffer(data, np.uint8)
+    return copy
+
+
+def available_backends() -> list[str]:
+    """Names of the backends that this CPU and build have, without ``"auto"``."""
+    kernel = Kernel.load()
+    scratch = np.zeros(kernel.lib.awm_model_bytes(), np.uint8)
+    return [
+        name
+        for name, code in BACKENDS.items()
+        if code and kernel.lib.awm_set_backend(scratch.ctypes.data, code) == 0
+    ]

@@ -1,0 +1,122 @@
+/* awm_dispatch.c: the only file that knows CPUs. SBF and WASM have one variant, chosen when compiling. */
+#include "awm_ops.h"
+
+#ifdef AWM_PORTABLE_ONLY
+
+void awm_matvec_begin(awm_matvec_args *a) {
+    a->bias64 = 64 * awm_spread_swar(a->lanes, a->x, a->cols);
+}
+
+void awm_matvec(const awm_matvec_args *a) {
+    awm_matvec_swar(a);
+}
+
+void awm_scan_begin(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state, uint32_t backend) {
+    (void)backend;
+    awm_scan_begin_swar(bc, b, c, d_state);
+}
+
+void awm_scan(const awm_scan_args *a) {
+    awm_scan_swar(a);
+}
+
+#else
+
+static int cpu_has(uint32_t backend) {
+    switch (backend) {
+    case AWM_BACKEND_PORTABLE:
+    case AWM_BACKEND_SWAR: return 1;
+#if defined(__x86_64__)
+    case AWM_BACKEND_AVX2: return __builtin_cpu_supports("avx2") != 0;
+    case AWM_BACKEND_AVX512VNNI:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw")
+            && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+#endif
+    default: return 0;
+    }
+}
+
+int awm_set_backend(awm_model *model, uint32_t backend) {
+    if (backend == AWM_BACKEND_AUTO) {
+        backend = AWM_BACKEND_AVX512VNNI;
+        while (!cpu_has(backend)) backend--;
+        if (backend == AWM_BACKEND_SWAR) backend = AWM_BACKEND_PORTABLE; /* vectorised for the target, faster */
+    }
+    if (!cpu_has(backend)) return AWM_ERR_BACKEND;
+    model->backend = backend;
+    return AWM_OK;
+}
+
+void awm_matvec_begin(awm_matvec_args *a) {
+    int swar = a->backend == AWM_BACKEND_SWAR;
+    a->bias64 = 64 * (swar ? awm_spread_swar(a->lanes, a->x, a->cols) : awm_sum_portable(a->x, a->cols));
+}
+
+void awm_matvec(const awm_matvec_args *a) {
+    switch (a->backend) {
+#if defined(__x86_64__)
+    case AWM_BACKEND_AVX512VNNI: awm_matvec_avx512vnni(a); break;
+    case AWM_BACKEND_AVX2: awm_matvec_avx2(a); break;
+#endif
+    case AWM_BACKEND_SWAR: awm_matvec_swar(a); break;
+    default: awm_matvec_portable(a); break;
+    }
+}
+
+void awm_scan_begin(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state, uint32_t backend) {
+    if (backend == AWM_BACKEND_SWAR)
+        awm_scan_begin_swar(bc, b, c, d_state);
+    else
+        awm_scan_begin_portable(bc, b, c, d_state);
+}
+
+void awm_scan(const awm_scan_args *a) {
+    switch (a->backend) {
+#if defined(__x86_64__)
+    case AWM_BACKEND_AVX512VNNI:
+    case AWM_BACKEND_AVX2: awm_scan_avx2(a); break;
+#endif
+    case AWM_BACKEND_SWAR: awm_scan_swar(a); break;
+    default: awm_scan_portable(a); break;
+    }
+}
+
+/* ---------------------------------------------------------------- native callers only */
+
+int awm_step_many(const awm_model *model, const awm_batch *batch) {
+    const awm_header *h = AWM_HEADER(model->manifest);
+    int32_t *logits = batch->logits;
+    awm_match match;
+    uint64_t i;
+    uint32_t view, k;
+    match.state = batch->states;
+    match.scratch = batch->scratch;
+    match.frame = batch->frames;
+    match.inputs = batch->inputs;
+    for (i = 0; i < batch->n; i++) {
+        int error = awm_step(model, &match);
+        if (error) return error;
+        for (view = 0; logits && view < h->n_views; view++) {
+            const int32_t *from = awm_logits(model, batch->scratch, view);
+            for (k = 0; k < h->n_logits; k++) *logits++ = from[k];
+        }
+        match.state += model->state_bytes;
+        match.frame += AWM_FRAME_BYTES;
+        match.inputs += 2 * AWM_CONTROLLER_BYTES;
+    }
+    return AWM_OK;
+}
+
+uint32_t awm_model_bytes(void) {
+    return sizeof(awm_model);
+}
+
+const char *awm_error_name(int error) {
+    static const char *const names[] = {
+        "OK", "SHORT", "ALIGNMENT", "MAGIC", "VERSION", "LENGTH", "DIMENSIONS", "SECTION", "SHARD_COUNT",
+        "SHARD_LENGTH", "SHARD_MISSING", "LAYER", "FEATURE", "HEAD", "OP", "TAPE", "SEGMENTS", "WEIGHT", "RANGE",
+        "BACKEND"};
+    return error >= 0 && error < (int)(sizeof names / sizeof *names) ? names[error] : "UNKNOWN";
+}
+
+#endif

@@ -1,0 +1,120 @@
+/* awm_ops.h: arithmetic that all operations share, and the contracts of the two that have variants. */
+#ifndef AWM_OPS_H
+#define AWM_OPS_H
+
+#include "awm.h"
+#include "awm_format.h"
+
+/* C leaves >> of negatives to the implementation; every compiler we build with makes it arithmetic (floor). */
+AWM_STATIC_ASSERT(shift_is_arithmetic, ((int64_t)-3 >> 1) == -2);
+
+#if defined(__clang__)
+#define AWM_UNROLL(n) _Pragma(AWM_STRING(clang loop unroll_count(n)))
+#elif defined(__GNUC__)
+#define AWM_UNROLL(n) _Pragma(AWM_STRING(GCC unroll n))
+#else
+#define AWM_UNROLL(n)
+#endif
+#define AWM_STRING(x) #x
+#define AWM_NOINLINE __attribute__((noinline))
+#define AWM_INLINE static inline __attribute__((always_inline, unused))
+
+enum {
+    AWM_RESIDUAL_MAX = (1 << 23) - 1,
+    AWM_LOGIT_MAX = (1 << 24) - 1,
+    AWM_CHUNK = 160 /* rows of a matrix between two requantisations; divisible by 4 and 5 */
+};
+
+AWM_INLINE int64_t awm_clamp(int64_t v, int64_t limit) {
+    return v > limit ? limit : v < -limit ? -limit : v;
+}
+
+/* v / 2^shift, halves up. shift is 1..62; |v| + 2^(shift-1) < 2^63 is shown where it is called. */
+AWM_INLINE int64_t awm_rounded_shift(int64_t v, uint32_t shift) {
+    return (v + ((int64_t)1 << (shift - 1))) >> shift;
+}
+
+AWM_INLINE uint64_t awm_load64(const uint8_t *p) {
+#ifdef AWM_PORTABLE_ONLY
+    /* SBF and WASM load unaligned words in one instruction; memcpy would become eight. */
+    return *(const uint64_t *)(const void *)p;
+#else
+    uint64_t v;
+    __builtin_memcpy(&v, p, 8);
+    return v;
+#endif
+}
+
+AWM_INLINE uint32_t awm_round8(uint32_t n) {
+    return (n + 7u) & ~7u;
+}
+
+/* acc[r] = sum_k (w[r * cols + k] - 64) * x[k] for r < rows.
+ *
+ * cols is a multiple of 8 and at most 4096; AWM_WEIGHT_TAIL readable bytes follow w. For bytes 1..127 the
+ * result is exact: |acc| <= 63 * 128 * 4096 < 2^25. For other bytes it is some int32.
+ * x and bias64 (64 * sum x) are those given to awm_matvec_begin, lanes is what it filled. */
+typedef struct awm_matvec_args {
+    int32_t *acc;
+    const uint8_t *w;
+    const int8_t *x;
+    uint64_t *lanes; /* 4 * cols bytes */
+    uint32_t rows, cols;
+    int32_t bias64;
+    uint32_t backend;
+} awm_matvec_args;
+
+void awm_matvec_begin(awm_matvec_args *a);
+void awm_matvec(const awm_matvec_args *a);
+
+/* One head of the selective scan of one view: headdim channels, d_state states each.
+ *
+ * Per channel: X = clamp(rq(x * gain), +-limit); h = (h * decay + B * X + 2^14) >> 15; y = C . h;
+ * v = (clamp16(rq(y * y_mul + x * x_mul)) * z_lut[z + 128] + 128) >> 8.
+ * 0 <= decay <= 32767 and |B| * limit <= (32768 - decay) * 32767, hence
+ * |h * decay + B * X| <= 32768 * decay + (32768 - decay) * 32767 <= 2^30, and the new h fits int16. */
+typedef struct awm_scan_args {
+    int16_t *h;         /* [headdim][d_state] */
+    const uint64_t *bc; /* B and C as awm_scan_begin packed them */
+    const int8_t *x;    /* [headdim] */
+    const int8_t *z;    /* [headdim] */
+    int32_t *v;         /* [headdim], out */
+    const int16_t *z_lut;
+    int64_t decay, gain, limit, y_mul, x_mul;
+    uint32_t headdim, d_state, x_shift, y_shift;
+    uint32_t backend;
+} awm_scan_args;
+
+void awm_scan_begin(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state, uint32_t backend);
+void awm_scan(const awm_scan_args *a);
+
+AWM_INLINE int64_t awm_scan_input(const awm_scan_args *a, int64_t x) {
+    return awm_clamp(awm_rounded_shift(x * a->gain, a->x_shift), a->limit);
+}
+
+/* |y| <= 2^15 * 2^7 * 2^8 = 2^30, so y * y_mul + x * x_mul + half < 2^61 + 2^38 + 2^61. */
+AWM_INLINE int32_t awm_scan_output(const awm_scan_args *a, int64_t y, int64_t x, int64_t z) {
+    int64_t y16 = awm_clamp(awm_rounded_shift(y * a->y_mul + x * a->x_mul, a->y_shift), 32767);
+    return (int32_t)((y16 * a->z_lut[z + 128] + 128) >> 8);
+}
+
+/* encode and decode: awm_codec.c */
+void awm_encode(const awm_model *model, const awm_match *match, uint32_t view, int8_t *f);
+void awm_decode(const awm_model *model, const awm_match *match);
+
+/* The variants; awm_dispatch.c chooses natively, SBF and WASM have SWAR only. */
+int32_t awm_spread_swar(uint64_t *lanes, const int8_t *x, uint32_t cols);
+void awm_matvec_swar(const awm_matvec_args *a);
+void awm_scan_begin_swar(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state);
+void awm_scan_swar(const awm_scan_args *a);
+#ifndef AWM_PORTABLE_ONLY
+int32_t awm_sum_portable(const int8_t *x, uint32_t cols);
+void awm_matvec_portable(const awm_matvec_args *a);
+void awm_matvec_avx2(const awm_matvec_args *a);
+void awm_matvec_avx512vnni(const awm_matvec_args *a);
+void awm_scan_begin_portable(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state);
+void awm_scan_portable(const awm_scan_args *a);
+void awm_scan_avx2(const awm_scan_args *a);
+#endif
+
+#endif

@@ -1,0 +1,296 @@
+/* awm_step.c: the tape interpreter, and a layer's operations in the order of the Mamba2 paper. */
+#include "awm_ops.h"
+
+static int8_t *view_i8(const awm_model *model, const awm_match *match, uint32_t view, uint32_t at) {
+    return (int8_t *)(match->scratch + model->at_views + view * model->view_bytes + at);
+}
+
+static int32_t *view_i32(const awm_model *model, const awm_match *match, uint32_t view, uint32_t at) {
+    return (int32_t *)(void *)view_i8(model, match, view, at);
+}
+
+/* ---------------------------------------------------------------- RMSNorm */
+
+/* floor(sqrt(v)), v < 2^62: binary digits from the top. */
+static AWM_NOINLINE uint64_t isqrt(uint64_t v) {
+    uint64_t root = 0, bit = (uint64_t)1 << 60;
+    while (bit > v) bit >>= 2;
+    for (; bit; bit >>= 2) {
+        if (v >= root + bit) {
+            v -= root + bit;
+            root = (root >> 1) + bit;
+        } else {
+            root >>= 1;
+        }
+    }
+    return root;
+}
+
+typedef struct norm_args {
+    uint64_t num, eps;
+    uint32_t shift, n;
+} norm_args;
+
+/* u = clamp8(x * (num / root) >> shift). |x| < 2^23 and n <= 2^12, so sum < 2^58 + 2^60; root >= |x_i|, so
+ * |x_i * (num / root)| <= num < 2^60. */
+static AWM_NOINLINE void rms_norm(int8_t *u, const int32_t *x, const norm_args *a) {
+    uint32_t i;
+    uint64_t root, sum = a->eps;
+    int64_t m, half = (int64_t)1 << (a->shift - 1);
+    AWM_UNROLL(8)
+    for (i = 0; i < a->n; i++) sum += (uint64_t)((int64_t)x[i] * x[i]);
+    root = isqrt(sum);
+    m = (int64_t)(a->num / (root ? root : 1)); /* 0 only if a caller's scratch held rubbish */
+    AWM_UNROLL(8)
+    for (i = 0; i < a->n; i++) u[i] = (int8_t)awm_clamp((x[i] * m + half) >> a->shift, 127);
+}
+
+static void norm(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    const awm_header *h = AWM_HEADER(model->manifest);
+    const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
+    int gated = op->kind == AWM_GATED_NORM;
+    norm_args a;
+    a.num = gated ? l->gnorm_num : l->norm_num;
+    a.eps = gated ? l->gnorm_eps : l->norm_eps;
+    a.shift = gated ? l->gnorm_shift : l->norm_shift;
+    a.n = gated ? h->d_inner : h->d_model;
+    rms_norm(view_i8(model, match, view, model->at_u),
+             view_i32(model, match, view, gated ? model->at_v : model->at_r), &a);
+}
+
+/* ---------------------------------------------------------------- matrices */
+
+/* Rows of accumulators to where their op wants them. |acc + bias| <= 2^25 + 2^31 and |mul| <= 2^31, so that
+ * product and half stay below 2^63. */
+typedef struct store_args {
+    const int32_t *acc, *bias, *mul;
+    uint32_t shift, rows;
+} store_args;
+
+#define AWM_REQUANTIZED(a, i, half) ((((int64_t)(a)->acc[i] + (a)->bias[i]) * (a)->mul[i] + (half)) >> (a)->shift)
+
+static AWM_NOINLINE void store_i8(int8_t *out, const store_args *a) {
+    int64_t half = (int64_t)1 << (a->shift - 1);
+    uint32_t i;
+    for (i = 0; i < a->rows; i++) out[i] = (int8_t)awm_clamp(AWM_REQUANTIZED(a, i, half), 127);
+}
+
+static AWM_NOINLINE void store_i16(int16_t *out, const store_args *a) {
+    int64_t half = (int64_t)1 << (a->shift - 1);
+    uint32_t i;
+    for (i = 0; i < a->rows; i++) out[i] = (int16_t)awm_clamp(AWM_REQUANTIZED(a, i, half), 32767);
+}
+
+static AWM_NOINLINE void store_i32(int32_t *out, const store_args *a, int64_t limit, int add) {
+    int64_t half = (int64_t)1 << (a->shift - 1);
+    uint32_t i;
+    for (i = 0; i < a->rows; i++) {
+        int64_t t = AWM_REQUANTIZED(a, i, half);
+        out[i] = (int32_t)awm_clamp(add ? out[i] + t : t, limit);
+    }
+}
+
+static void store(const awm_model *model, int8_t *scratch, const awm_op *op, uint32_t row, const store_args *a) {
+    int32_t *r = (int32_t *)(void *)(scratch + model->at_r) + row;
+    uint32_t inner;
+    switch (op->out) {
+    case AWM_RESIDUAL_SET:
+        store_i32(r, a, AWM_RESIDUAL_MAX, 0);
+        break;
+    case AWM_RESIDUAL_ADD:
+        store_i32(r, a, AWM_RESIDUAL_MAX, 1);
+        break;
+    case AWM_LOGITS:
+        store_i32((int32_t *)(void *)(scratch + model->at_logits) + row, a, AWM_LOGIT_MAX, 0);
+        break;
+    case AWM_PROJ_I8:
+        store_i8(scratch + model->at_p + row, a);
+        break;
+    default: /* AWM_PROJ_I16: dt rows follow z, x, B, C */
+        inner = 2u * AWM_HEADER(model->manifest)->d_inner + 2u * AWM_HEADER(model->manifest)->d_state;
+        store_i16((int16_t *)(void *)(scratch + model->at_dt) + (row - inner), a);
+        break;
+    }
+}
+
+static void matvec(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    const uint8_t *shard = model->shards[op->shard];
+    const int32_t *params = (const int32_t *)(const void *)(shard + op->params);
+    int8_t *scratch = view_i8(model, match, view, 0);
+    uint32_t row = 0;
+    awm_matvec_args a;
+    store_args s;
+    a.acc = (int32_t *)(void *)(match->scratch + model->at_acc);
+    a.w = shard + op->weights;
+    a.x = op->out == AWM_RESIDUAL_SET ? scratch : scratch + model->at_u;
+    a.lanes = (uint64_t *)(void *)match->scratch;
+    a.cols = op->cols;
+    a.backend = model->backend;
+    awm_matvec_begin(&a);
+    s.acc = a.acc;
+    s.shift = op->shift;
+    for (row = 0; row < op->rows; row += a.rows) {
+        a.rows = op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
+        awm_matvec(&a);
+        s.bias = params + row;
+        s.mul = params + op->rows + row;
+        s.rows = a.rows;
+        store(model, scratch, op, op->row0 + row, &s);
+        a.w += (uint64_t)a.rows * a.cols;
+    }
+}
+
+/* ---------------------------------------------------------------- causal convolution */
+
+typedef struct conv_args {
+    uint32_t *samples;  /* four int8 a channel, oldest in the low byte */
+    const int8_t *next; /* newest sample of each channel */
+    const uint32_t *w;  /* four int8 a channel */
+    const int32_t *bias, *mul;
+    const int8_t *lut;
+    int8_t *out;
+    uint32_t n, shift;
+} conv_args;
+
+/* |sum| <= 4 * 2^14 + 2^31; times |mul| <= 2^31, plus half <= 2^61: below 2^63. */
+static AWM_NOINLINE void conv_channels(const conv_args *a) {
+    int64_t half = (int64_t)1 << (a->shift - 1);
+    uint32_t c;
+    for (c = 0; c < a->n; c++) {
+        uint32_t s = a->samples[c] >> 8 | (uint32_t)(uint8_t)a->next[c] << 24;
+        uint32_t w = a->w[c];
+        int64_t sum = a->bias[c];
+        a->samples[c] = s;
+        sum += (int64_t)(int8_t)s * (int8_t)w;
+        sum += (int64_t)(int8_t)(s >> 8) * (int8_t)(w >> 8);
+        sum += (int64_t)(int8_t)(s >> 16) * (int8_t)(w >> 16);
+        sum += (int64_t)(int8_t)(s >> 24) * (int8_t)(w >> 24);
+        a->out[c] = a->lut[awm_clamp((sum * a->mul[c] + half) >> a->shift, 127) + 128];
+    }
+}
+
+static uint8_t *view_state(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    return match->state + op->layer * model->state_layer + view * model->state_view;
+}
+
+static void conv(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    const awm_header *h = AWM_HEADER(model->manifest);
+    const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
+    const uint8_t *shard = model->shards[l->shard];
+    conv_args a;
+    a.samples = (uint32_t *)(void *)view_state(model, match, op, view);
+    a.next = view_i8(model, match, view, model->at_p) + h->d_inner;
+    a.w = (const uint32_t *)(const void *)(shard + l->conv_w);
+    a.bias = (const int32_t *)(const void *)(shard + l->conv_b);
+    a.mul = (const int32_t *)(const void *)(shard + l->conv_m);
+    a.lut = AWM_SECTION(int8_t, model->manifest, luts) + l->conv_lut;
+    a.out = view_i8(model, match, view, model->at_xc);
+    a.n = model->channels;
+    a.shift = l->conv_shift;
+    conv_channels(&a);
+}
+
+/* ---------------------------------------------------------------- selective scan */
+
+/* A linear interpolation in a table of 257 points; the product of a u32 and 256 fits 40 bits. */
+static uint64_t interpolate(const uint32_t *table, uint32_t i, uint32_t fraction, uint32_t half) {
+    return ((uint64_t)table[i] * (256 - fraction) + (uint64_t)table[i + 1] * fraction + half) >> 8;
+}
+
+/* dt (Q10) to what a head's channels need: decay = exp(-softplus(dt) A) in Q15, gain, and the input's limit. */
+static void discretize(const awm_model *model, const awm_layer *l, const awm_ssm_head *head, awm_scan_args *a,
+                       int64_t dt) {
+    const uint32_t *softplus = AWM_SECTION(uint32_t, model->manifest, softplus);
+    const uint32_t *exp2 = AWM_SECTION(uint32_t, model->manifest, exp2);
+    uint32_t j = (uint32_t)(dt + 32768);
+    uint64_t sp = interpolate(softplus, j >> 8, j & 255, 128);
+    uint64_t e = (sp * head->decay) >> 24; /* sp <= 2^32 - 1, as are decay and gain */
+    uint64_t gain = (sp * head->gain) >> l->gain_shift;
+    uint64_t decay;
+    if (e > 31 * 65536 + 65535) e = 31 * 65536 + 65535;
+    decay = interpolate(exp2, (uint32_t)(e >> 8) & 255, (uint32_t)e & 255, 0);
+    decay = (decay + ((uint64_t)1 << (14 + (e >> 16)))) >> (15 + (e >> 16));
+    a->decay = decay > 32767 ? 32767 : (int64_t)decay;
+    a->gain = gain > 0x7FFFFFFF ? 0x7FFFFFFF : (int64_t)gain;
+    a->y_mul = head->y_mul;
+    a->x_mul = head->x_mul;
+}
+
+static uint32_t largest_magnitude(const int8_t *b, uint32_t n) {
+    uint32_t i, most = 1;
+    for (i = 0; i < n; i++) {
+        uint32_t m = (uint32_t)(b[i] < 0 ? -b[i] : b[i]);
+        if (m > most) most = m;
+    }
+    return most;
+}
+
+static void ssm(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    const awm_header *h = AWM_HEADER(model->manifest);
+    const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
+    const awm_ssm_head *heads = (const awm_ssm_head *)(const void *)(model->shards[l->shard] + l->heads);
+    const int16_t *dt = (const int16_t *)(const void *)view_i8(model, match, view, model->at_dt);
+    const int8_t *xc = view_i8(model, match, view, model->at_xc);
+    uint64_t *bc = (uint64_t *)(void *)(match->scratch + model->at_bc);
+    uint32_t bmax = largest_magnitude(xc + h->d_inner, h->d_state);
+    uint32_t i, first = (uint32_t)op->row0 * h->headdim;
+    awm_scan_args a;
+    awm_scan_begin(bc, xc + h->d_inner, xc + h->d_inner + h->d_state, h->d_state, model->backend);
+    a.bc = bc;
+    a.h = (int16_t *)(void *)(view_state(model, match, op, view) + 4 * model->channels) + first * h->d_state;
+    a.x = xc + first;
+    a.z = view_i8(model, match, view, model->at_p) + first;
+    a.v = view_i32(model, match, view, model->at_v) + first;
+    a.z_lut = (const int16_t *)(const void *)(AWM_SECTION(uint8_t, model->manifest, luts) + l->z_lut);
+    a.headdim = h->headdim;
+    a.d_state = h->d_state;
+    a.x_shift = l->x_shift;
+    a.y_shift = l->y_shift;
+    a.backend = model->backend;
+    for (i = op->row0; i < (uint32_t)op->row0 + op->rows; i++) {
+        discretize(model, l, heads + i, &a, dt[i]);
+        a.limit = (int64_t)((uint64_t)(32768 - a.decay) * 32767 / bmax);
+        awm_scan(&a);
+        a.h += (uint32_t)a.headdim * a.d_state;
+        a.x += a.headdim;
+        a.z += a.headdim;
+        a.v += a.headdim;
+    }
+}
+
+/* ---------------------------------------------------------------- the tape */
+
+static void run_op(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    switch (op->kind) {
+    case AWM_FEATURES: awm_encode(model, match, view, view_i8(model, match, view, 0)); break;
+    case AWM_NORM:
+    case AWM_GATED_NORM: norm(model, match, op, view); break;
+    case AWM_MATVEC: matvec(model, match, op, view); break;
+    case AWM_CONV: conv(model, match, op, view); break;
+    default: ssm(model, match, op, view); break;
+    }
+}
+
+int awm_run(const awm_model *model, const awm_match *match, uint32_t begin, uint32_t end) {
+    const awm_op *ops = AWM_SECTION(awm_op, model->manifest, ops);
+    uint32_t i, view, n_views = AWM_HEADER(model->manifest)->n_views;
+    if (begin < model->first_op || begin > end || end > model->last_op) return AWM_ERR_RANGE;
+    if (((uintptr_t)match->state | (uintptr_t)match->scratch | (uintptr_t)match->frame) % 8) return AWM_ERR_ALIGNMENT;
+    if ((uintptr_t)match->inputs % 4) return AWM_ERR_ALIGNMENT;
+    for (i = begin; i < end; i++) {
+        if (ops[i].kind == AWM_DECODE) {
+            awm_decode(model, match);
+            continue;
+        }
+        for (view = 0; view < n_views; view++) run_op(model, match, ops + i, view);
+    }
+    return AWM_OK;
+}
+
+int awm_step(const awm_model *model, const awm_match *match) {
+    return awm_run(model, match, 0, AWM_HEADER(model->manifest)->n_ops);
+}
+
+const int32_t *awm_logits(const awm_model *model, const uint8_t *scratch, uint32_t view) {
+    return (const int32_t *)(const void *)(scratch + model->at_views + view * model->view_bytes + model->at_logits);
+}
