@@ -3,7 +3,6 @@
 # The others are for developers: setup, test-all (with slow tests), lint, lock, clean.
 
 BIN := .venv/bin
-KERNEL := awm_kit/kernel_c
 JOBS ?= 2
 
 # JupyterLab refuses root without this; containers are root.
@@ -38,7 +37,7 @@ lint-mypy:
 	$(BIN)/mypy
 
 lint-c:
-	$(MAKE) --no-print-directory -C $(KERNEL) lint
+	@scripts/lint-c.sh
 
 lock: setup
 	$(BIN)/python scripts/lock.py
