@@ -23,10 +23,12 @@ OUTPUT = CHAIN / "world_model.so"
 
 SOURCES = (
     *(PROGRAM / name for name in (
-        "entrypoint.c", "checks.c", "content.c", "finalise.c", "create.c", "lobby.c", "inference.c",
-        "input_log.c", "result.c", "system.c",
+        "entrypoint.c", "checks.c", "content.c", "create.c", "lobby.c", "inference.c", "input_log.c",
+        "result.c", "system.c", "world.c",
     )),
-    *(KERNEL / name for name in ("awm_model.c", "awm_step.c", "awm_ops_portable.c")),
+    *(KERNEL / name for name in (
+        "awm_model.c", "awm_codec.c", "awm_step.c", "awm_matvec_swar.c", "awm_scan_swar.c", "awm_dispatch.c",
+    )),
 )  # fmt: skip
 
 # v2 is the newest instruction set that SBPF v0 shares with BPF. Without -g and with -fno-ident no path or

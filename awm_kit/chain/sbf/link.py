@@ -7,7 +7,8 @@ addresses of read-only data. That is little enough to do here:
 - every ``.text*`` and ``.rodata*`` section that the entry point reaches is laid out, the rest is dropped;
 - a call to one of our functions becomes a relative instruction offset, resolved now;
 - a call to an undefined ``sol_*`` symbol stays a relocation that names the syscall;
-- an ``lddw`` of read-only data gets its address, and a relocation that makes the loader rebase it.
+- an ``lddw`` of read-only data gets its address, and a relocation that makes the loader rebase it; so does
+  a pointer inside read-only data.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ EM_BPF, ET_DYN = 247, 3
 SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_DYNAMIC, SHT_REL, SHT_DYNSYM = 1, 2, 3, 6, 9, 11
 SHF_WRITE, SHF_ALLOC, SHF_EXEC = 1, 2, 4
 STT_SECTION = 3
-R_BPF_64_64, R_BPF_64_RELATIVE, R_BPF_64_32 = 1, 8, 10
+R_BPF_64_64, R_BPF_64_ABS64, R_BPF_64_RELATIVE, R_BPF_64_32 = 1, 2, 8, 10
 PT_LOAD, PT_DYNAMIC, PF_X, PF_R = 1, 2, 1, 4
 DT_NULL, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT = 0, 5, 6, 10, 11
 DT_REL, DT_RELSZ, DT_RELENT, DT_TEXTREL = 0x11, 0x12, 0x13, 0x16
@@ -190,8 +191,6 @@ def _reachable(start: _Symbol, sections: dict[_Place, _Section], defined: dict[s
         section = sections[place]
         if section.flags & SHF_WRITE:
             raise ProgramBuildError(f"object {place.obj}: {section.name} is writable: no globals, please")
-        if section.relocations and not section.is_text:
-            raise ProgramBuildError(f"object {place.obj}: {section.name} holds addresses: not loadable")
         kept.add(place)
         targets = (_resolve(r.symbol, defined) for r in section.relocations)
         todo += [_placed(t) for t in targets if t is not None]
@@ -221,36 +220,62 @@ def _lay_out(places: list[_Place], sections: dict[_Place, _Section]) -> _Layout:
 def _relocate(
     layout: _Layout, sections: dict[_Place, _Section], defined: dict[str, _Symbol]
 ) -> tuple[list[tuple[int, int, int]], list[str]]:
-    """Patch the text; returns what the loader must still do, as (address, kind, symbol number)."""
+    """Patch both sections; returns what the loader must still do, as (address, kind, symbol number)."""
     left: list[tuple[int, int, int]] = []
     syscalls: list[str] = []
     for place, base in layout.address.items():
-        for relocation in sections[place].relocations:
+        section = sections[place]
+        for relocation in section.relocations:
             address = base + relocation.offset
-            at = address - layout.text_at
             target = _resolve(relocation.symbol, defined)
-            addend: int = struct.unpack_from("<i", layout.text, at + 4)[0]
-            if relocation.kind == R_BPF_64_32 and target is None:
-                name = relocation.symbol.name
-                if name not in syscalls:
-                    syscalls.append(name)
-                # The loader looks for an immediate of -1 and no "relative call" mark in the source register.
-                struct.pack_into("<Bxxi", layout.text, at + 1, layout.text[at + 1] & 0x0F, -1)
-                left.append((address, R_BPF_64_32, syscalls.index(name) + 1))
-            elif relocation.kind == R_BPF_64_32 and target is not None:
-                # Of a section symbol the immediate counts instructions into the section, less one.
-                extra = (addend + 1) * INSTRUCTION if target.is_section else 0
-                to = layout.address[_placed(target)] + target.value + extra
-                struct.pack_into("<i", layout.text, at + 4, (to - address) // INSTRUCTION - 1)
-            elif relocation.kind == R_BPF_64_64 and target is not None:
-                to = layout.address[_placed(target)] + target.value + addend
-                struct.pack_into("<I", layout.text, at + 4, to & 0xFFFFFFFF)
-                struct.pack_into("<I", layout.text, at + INSTRUCTION + 4, to >> 32)
+            if target is None:
+                if relocation.kind != R_BPF_64_32:
+                    raise ProgramBuildError(f"{relocation.symbol.name!r} is a syscall: it has no address")
+                left.append(
+                    (address, R_BPF_64_32, _call_syscall(layout, address, relocation.symbol.name, syscalls))
+                )
+                continue
+            to = layout.address[_placed(target)] + target.value
+            if relocation.kind == R_BPF_64_32:
+                _call(layout, address, to, target.is_section)
+            elif relocation.kind in (R_BPF_64_64, R_BPF_64_ABS64):
+                _point(layout, address, to, section.is_text)
                 left.append((address, R_BPF_64_RELATIVE, 0))
             else:
                 name = relocation.symbol.name
                 raise ProgramBuildError(f"relocation kind {relocation.kind} of {name!r} is unknown")
     return left, syscalls
+
+
+def _call_syscall(layout: _Layout, address: int, name: str, syscalls: list[str]) -> int:
+    """Mark a call as a system call; returns the symbol's number."""
+    if name not in syscalls:
+        syscalls.append(name)
+    at = address - layout.text_at
+    # The loader looks for an immediate of -1 and no "relative call" mark in the source register.
+    struct.pack_into("<Bxxi", layout.text, at + 1, layout.text[at + 1] & 0x0F, -1)
+    return syscalls.index(name) + 1
+
+
+def _call(layout: _Layout, address: int, to: int, is_section: bool) -> None:
+    at = address - layout.text_at + 4
+    if is_section:
+        # The immediate counts instructions from the section's start, less one.
+        to += (struct.unpack_from("<i", layout.text, at)[0] + 1) * INSTRUCTION
+    struct.pack_into("<i", layout.text, at, (to - address) // INSTRUCTION - 1)
+
+
+def _point(layout: _Layout, address: int, to: int, in_text: bool) -> None:
+    """Write an address where the loader rebases it."""
+    if in_text:  # lddw: the halves are the immediates of two instructions
+        at = address - layout.text_at
+        to += struct.unpack_from("<i", layout.text, at + 4)[0]
+        struct.pack_into("<I", layout.text, at + 4, to & 0xFFFFFFFF)
+        struct.pack_into("<I", layout.text, at + INSTRUCTION + 4, to >> 32)
+    else:  # data: SBPF v0 takes the address from the upper half of the word
+        at = address - layout.rodata_at
+        to += struct.unpack_from("<q", layout.rodata, at)[0]
+        struct.pack_into("<II", layout.rodata, at, 0, to)
 
 
 def _write(

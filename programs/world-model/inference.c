@@ -1,0 +1,115 @@
+/* The frame loop: controllers in, one segment of a frame at a time out. */
+#include "awm_format.h"
+#include "chain.h"
+#include "checks.h"
+#include "input_log.h"
+#include "result.h"
+#include "world.h"
+
+uint64_t wm_submit_input(const struct wm_call *call)
+{
+    WM_TRY(wm_check_call(call, 3, 1 + 1 + sizeof(struct wm_controller)));
+    struct sol_account *session = &call->accounts[1], *input = &call->accounts[2];
+    const struct wm_session *record = (const struct wm_session *)session->data;
+    uint8_t player = call->data[1];
+    const struct wm_controller *controller = (const struct wm_controller *)(call->data + 2);
+    WM_TRY(wm_check_writable(input));
+    WM_TRY(wm_check_session(call, session));
+    WM_TRY(wm_check_player(&call->accounts[0], record, player));
+    WM_TRY(wm_check_input(call, input, session));
+    WM_REQUIRE(record->phase == WM_ACTIVE, WM_NOT_ACTIVE);
+    struct wm_controller *slot = &((struct wm_input *)input->data)->controller[player];
+    WM_REQUIRE(controller->sequence > slot->sequence, WM_OLD_SEQUENCE);
+
+    *slot = *controller;
+    return 0;
+}
+
+/* WM_RUN_INFERENCE's accounts; the segment's shards follow. */
+enum { CRANK, SESSION, INPUT, HIDDEN, LOG, MANIFEST, FIRST_SHARD };
+
+static uint64_t check_run(const struct wm_call *call)
+{
+    const struct sol_account *a = call->accounts;
+    const struct wm_session *session = (const struct wm_session *)a[SESSION].data;
+    const struct wm_hidden *hidden = (const struct wm_hidden *)a[HIDDEN].data;
+    uint32_t frame = *(const uint32_t *)(call->data + 1);
+    uint16_t segment = *(const uint16_t *)(call->data + 5);
+
+    WM_TRY(wm_check_signer(&a[CRANK]));
+    WM_TRY(wm_check_writable(&a[SESSION]));
+    WM_TRY(wm_check_writable(&a[HIDDEN]));
+    WM_TRY(wm_check_writable(&a[LOG]));
+    WM_TRY(wm_check_session(call, &a[SESSION]));
+    WM_REQUIRE(sol_same_key(a[CRANK].key, &session->authority), WM_WRONG_CRANK);
+    WM_REQUIRE(session->phase == WM_ACTIVE, WM_NOT_ACTIVE);
+    WM_REQUIRE(session->frame.status == 0, WM_MATCH_DECIDED);
+    WM_TRY(wm_check_hidden(call, &a[HIDDEN], &a[SESSION]));
+    WM_REQUIRE(frame == session->frame.frame, WM_WRONG_FRAME);
+    WM_REQUIRE(segment == hidden->segment, WM_WRONG_SEGMENT);
+    WM_REQUIRE(sol_same_key(a[MANIFEST].key, &session->world), WM_WRONG_WORLD);
+    WM_TRY(wm_check_manifest(call, &a[MANIFEST]));
+    /* Set when the content was frozen and found sound; what sits at this address now must be the same. */
+    WM_REQUIRE(sol_same_key(&((const struct wm_content *)a[MANIFEST].data)->sha256, &hidden->world_hash),
+               WM_WORLD_CHANGED);
+    return 0;
+}
+
+/* A frame begins: at most one per slot, with the controllers of this moment. */
+static uint64_t latch(const struct wm_call *call)
+{
+    const struct sol_account *a = call->accounts;
+    struct wm_hidden *hidden = (struct wm_hidden *)a[HIDDEN].data;
+    struct wm_log *log = (struct wm_log *)a[LOG].data;
+    const struct wm_input *input = (const struct wm_input *)a[INPUT].data;
+    uint32_t frame = ((const struct wm_session *)a[SESSION].data)->frame.frame + 1;
+    struct sol_clock clock;
+
+    WM_TRY(wm_check_input(call, &a[INPUT], &a[SESSION]));
+    WM_TRY(wm_check_log(call, &a[LOG], &a[SESSION]));
+    sol_get_clock_sysvar(&clock);
+    WM_REQUIRE(clock.slot > hidden->last_slot, WM_TOO_EARLY);
+    WM_REQUIRE(!wm_log_is_full(log, a[LOG].data_len, frame), WM_LOG_FULL);
+
+    hidden->last_slot = clock.slot;
+    hidden->latched[0] = input->controller[0];
+    hidden->latched[1] = input->controller[1];
+    wm_log_append(log, hidden->latched, frame);
+    return 0;
+}
+
+/* The last segment has written the new frame. */
+static void publish(struct wm_session *session, struct wm_hidden *hidden)
+{
+    hidden->segment = 0;
+    wm_chain_extend(session, hidden->latched);
+    if (session->frame.status != 0)
+        session->winner = wm_leader(&session->frame);
+}
+
+uint64_t wm_run_inference(const struct wm_call *call)
+{
+    WM_TRY(wm_check_call(call, FIRST_SHARD, 1 + 4 + 2));
+    WM_TRY(check_run(call));
+    const struct sol_account *a = call->accounts;
+    struct wm_session *session = (struct wm_session *)a[SESSION].data;
+    struct wm_hidden *hidden = (struct wm_hidden *)a[HIDDEN].data;
+    const uint8_t *manifest = a[MANIFEST].data + sizeof(struct wm_content);
+    const uint16_t *ends = AWM_SECTION(uint16_t, manifest, segments);
+    uint32_t segment = hidden->segment;
+    uint32_t begin = segment == 0 ? 0 : ends[segment - 1], end = ends[segment];
+    WM_TRY(wm_open_ops(call, &a[MANIFEST], FIRST_SHARD, begin, end));
+    if (segment == 0)
+        WM_TRY(latch(call));
+
+    uint8_t *state = (uint8_t *)(hidden + 1);
+    const awm_match match = {state, state + hidden->state_bytes, (uint8_t *)&session->frame,
+                             (const uint8_t *)hidden->latched};
+    int error = awm_run(&WM_HEAP->model, &match, begin, end);
+    WM_REQUIRE(error == AWM_OK, (uint64_t)(WM_KERNEL + error));
+    if (segment + 1u == AWM_HEADER(manifest)->n_segments)
+        publish(session, hidden);
+    else
+        hidden->segment = (uint16_t)(segment + 1);
+    return 0;
+}

@@ -1,0 +1,310 @@
+/*
+ * The world program's accounts, instructions and error codes. ACCOUNTS.md says the same in prose and
+ * awm_kit/chain/idl.json for machines; tests/test_program.py compares all three.
+ */
+#ifndef WORLD_MODEL_H
+#define WORLD_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "solana.h"
+
+#define WM_VERSION 1
+#define WM_MAGIC(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
+#define WM_MAGIC_MANIFEST WM_MAGIC('A', 'W', 'M', 'M')
+#define WM_MAGIC_SHARD WM_MAGIC('A', 'W', 'M', 'W')
+#define WM_MAGIC_SESSION WM_MAGIC('A', 'W', 'M', 'S')
+#define WM_MAGIC_INPUT WM_MAGIC('A', 'W', 'M', 'I')
+#define WM_MAGIC_HIDDEN WM_MAGIC('A', 'W', 'M', 'H')
+#define WM_MAGIC_LOG WM_MAGIC('A', 'W', 'M', 'L')
+#define WM_MAGIC_RESULT WM_MAGIC('A', 'W', 'M', 'R')
+
+#define WM_CHAIN_DOMAIN "awm-chain-1"
+#define WM_PHYSICAL_BYTES 8    /* of a controller: all but its sequence number */
+#define WM_MAX_GROWTH 10240    /* bytes that the runtime lets one instruction add to an account */
+#define WM_MAX_LOG_KIB 64
+#define WM_KEEP_CHARACTER 255
+
+/* The frame record, as far as the program reads it; awm_kit/schema.py defines it. */
+struct wm_player {
+    uint8_t motion[18];
+    uint16_t percent; /* Q6 */
+    uint8_t action[7];
+    uint8_t stocks;
+    uint8_t pose[3];
+    uint8_t character;
+};
+
+struct wm_frame {
+    uint32_t frame;
+    uint8_t stage;
+    uint8_t status; /* 0 playing, 1 decided, 2 timeout */
+    uint8_t padding[2];
+    uint32_t time_limit;
+    uint32_t seed;
+    struct wm_player players[2];
+};
+
+struct wm_controller {
+    uint8_t physical[WM_PHYSICAL_BYTES];
+    uint32_t sequence;
+};
+
+enum wm_content_state { WM_WRITING = 1, WM_FROZEN = 2 };
+
+/* Header of a ModelManifest or a WeightShard; the content follows, byte for byte the cartridge's. */
+struct wm_content {
+    uint32_t magic;
+    uint8_t version;
+    uint8_t state;
+    uint16_t index; /* of a shard */
+    uint64_t content_len;
+    struct sol_key authority;
+    struct sol_key sha256; /* of the content, set when frozen */
+    struct sol_key link;   /* shard: its manifest account; manifest: the parent world's, or zeros */
+    uint8_t reserved[16];
+};
+
+enum wm_phase { WM_CREATED = 1, WM_JOINED = 2, WM_ACTIVE = 3, WM_ENDED = 4 };
+enum wm_winner { WM_DRAW = 2, WM_NONE_YET = 255 };
+
+/* PDA ["session", host wallet, session_id]. */
+struct wm_session {
+    uint32_t magic;
+    uint8_t version;
+    uint8_t phase;
+    uint8_t ready; /* bit p: player p */
+    uint8_t winner;
+    uint64_t session_id;
+    struct sol_key session_key[2];
+    struct sol_key world;     /* manifest account */
+    struct sol_key authority; /* the crank */
+    struct sol_key chain;     /* hash over all frames and inputs so far */
+    struct wm_frame frame;
+};
+
+/* PDA ["input", session]. */
+struct wm_input {
+    struct wm_controller controller[2];
+    uint32_t magic;
+    uint8_t bump;
+    uint8_t reserved[3];
+};
+
+enum wm_hidden_state { WM_GROWING = 1, WM_HIDDEN_READY = 2, WM_HIDDEN_ENDED = 3 };
+
+/* PDA ["hidden", session]: header, then state_bytes of recurrent state, then scratch_bytes. */
+struct wm_hidden {
+    uint32_t magic;
+    uint8_t version;
+    uint8_t state;
+    uint16_t segment; /* the next part of the frame to run */
+    uint32_t state_bytes;
+    uint32_t scratch_bytes;
+    uint64_t last_slot; /* in which the last frame began */
+    struct wm_controller latched[2];
+    struct sol_key wallet[2];
+    struct sol_key state_hash; /* of frame record and state, set at the end; zeros if it came in mid-frame */
+    struct sol_key log_hash;   /* of the log's entries, set at the end */
+    uint8_t reason;
+    uint8_t bump;
+    uint8_t reserved[14];
+    struct sol_key session;
+    struct sol_key world_hash; /* the manifest's SHA-256 when the match began */
+};
+
+/* PDA ["log", session]: header, then entries (see input_log.c). */
+struct wm_log {
+    uint32_t magic;
+    uint8_t version;
+    uint8_t flags;
+    uint8_t bump;
+    uint8_t padding;
+    uint32_t used;
+    uint32_t capacity;
+    uint8_t controller[2][WM_PHYSICAL_BYTES]; /* last logged */
+    uint32_t frame[2];                        /* of each player's last entry */
+    uint8_t reserved[24];
+};
+
+enum wm_reason {
+    WM_REASON_DECIDED = 1,
+    WM_REASON_TIMEOUT = 2,
+    WM_REASON_QUIT = 3, /* + player */
+    WM_REASON_LOG_FULL = 5,
+    WM_REASON_STOPPED = 6,
+};
+
+/* PDA ["result", session]: permanent. */
+struct wm_result {
+    uint32_t magic;
+    uint8_t version;
+    uint8_t winner;
+    uint8_t reason;
+    uint8_t padding;
+    uint64_t session_id;
+    uint32_t frames;
+    uint32_t seed;
+    int64_t time; /* unix seconds */
+    struct sol_key world;
+    struct sol_key wallet[2];
+    struct sol_key chain;
+    struct sol_key state_hash;
+    struct sol_key log_hash;
+    uint8_t stocks[2];
+    uint8_t character[2];
+    uint16_t percent[2]; /* Q6 */
+    uint32_t log_len;
+    uint8_t stage;
+    uint8_t reserved[19];
+};
+
+_Static_assert(sizeof(struct wm_player) == 32 && offsetof(struct wm_player, percent) == 18 &&
+                   offsetof(struct wm_player, stocks) == 27 && offsetof(struct wm_player, character) == 31,
+               "player layout");
+_Static_assert(sizeof(struct wm_frame) == 80, "frame size");
+_Static_assert(sizeof(struct wm_controller) == 12, "controller size");
+_Static_assert(sizeof(struct wm_content) == 128, "content header size");
+_Static_assert(sizeof(struct wm_session) == 256, "session size");
+_Static_assert(sizeof(struct wm_input) == 32, "input buffer size");
+_Static_assert(sizeof(struct wm_hidden) == 256, "hidden header size");
+_Static_assert(sizeof(struct wm_log) == 64, "log header size");
+_Static_assert(sizeof(struct wm_result) == 256, "result size");
+
+/*
+ * Instruction data is this tag and then the arguments, packed. Accounts in order, w writable, s signer.
+ */
+enum wm_instruction {
+    /* content_len u64, parent key | manifest w, authority s */
+    WM_INIT_MANIFEST = 0,
+    /* content_len u64, index u16 | shard w, manifest, authority s */
+    WM_INIT_SHARD = 1,
+    /* offset u32, bytes | manifest or shard w, authority s */
+    WM_WRITE = 2,
+    /* sha256 | shard w, manifest, authority s */
+    WM_FINALISE_SHARD = 3,
+    /* sha256 | manifest w, authority s, every shard in order */
+    WM_FINALISE_MANIFEST = 4,
+    /* | manifest or shard w, authority s, recipient w */
+    WM_RETIRE = 5,
+    /* session_id u64, seed u32, time_limit u32, stage u8, log_kib u8, crank key, session key, frame[80]
+     * | host ws, session w, input w, hidden w, log w, manifest, system program */
+    WM_CREATE_SESSION = 10,
+    /* | payer ws, session, hidden or log w, manifest, system program */
+    WM_GROW = 11,
+    /* session key, character u8 | wallet s, session w, hidden w */
+    WM_JOIN = 12,
+    /* player u8 | session key s, session w, hidden w, manifest */
+    WM_READY = 13,
+    /* player u8, controller[12] | session key s, session, input w */
+    WM_SUBMIT_INPUT = 14,
+    /* frame u32, segment u16 | crank s, session w, input, hidden w, log w, manifest, this segment's shards */
+    WM_RUN_INFERENCE = 15,
+    /* player u8, character u8 | session key s, session w */
+    WM_PICK_CHARACTER = 16,
+    /* | crank or session key s, session w, hidden w, log w */
+    WM_END_SESSION = 17,
+    /* | payer ws, result w, session, hidden, log, manifest, system program */
+    WM_RECORD_RESULT = 18,
+    /* | host ws, session w, input w, hidden w, log w, result */
+    WM_CLOSE_SESSION = 19,
+};
+
+/* One code per check. Codes from WM_KERNEL on are the kernel's own refusals of a world (enum in awm.h). */
+enum wm_error {
+    WM_UNKNOWN_INSTRUCTION = 6000,
+    WM_INSTRUCTION_DATA = 6001,
+    WM_ACCOUNTS_MISSING = 6002,
+    WM_TOO_MANY_ACCOUNTS = 6003,
+    WM_SIGNATURE_MISSING = 6004,
+    WM_NOT_WRITABLE = 6005,
+    WM_WRONG_OWNER = 6006,
+    WM_WRONG_SYSTEM_PROGRAM = 6007,
+    WM_ADDRESS_IN_USE = 6008,
+    WM_NOT_MANIFEST = 6020,
+    WM_NOT_SHARD = 6021,
+    WM_NOT_CONTENT = 6022,
+    WM_HEADER_NOT_ZERO = 6023,
+    WM_CONTENT_LENGTH = 6024,
+    WM_WRONG_AUTHORITY = 6025,
+    WM_ALREADY_FROZEN = 6026,
+    WM_MANIFEST_NOT_FROZEN = 6027,
+    WM_SHARD_NOT_FROZEN = 6028,
+    WM_WRITE_OUT_OF_BOUNDS = 6029,
+    WM_HASH_MISMATCH = 6030,
+    WM_SHARD_OF_OTHER_WORLD = 6031,
+    WM_SHARD_INDEX = 6032,
+    WM_SHARD_COUNT = 6033,
+    WM_SHARD_LENGTH = 6034,
+    WM_SHARD_HASH = 6035,
+    WM_SHARD_MISSING = 6036,
+    WM_SAME_RECIPIENT = 6037,
+    WM_NOT_SESSION = 6050,
+    WM_NOT_INPUT_BUFFER = 6051,
+    WM_NOT_HIDDEN_STATE = 6052,
+    WM_NOT_INPUT_LOG = 6053,
+    WM_NOT_RESULT = 6054,
+    WM_WRONG_SESSION_ADDRESS = 6055,
+    WM_WRONG_INPUT_BUFFER = 6056,
+    WM_WRONG_HIDDEN_STATE = 6057,
+    WM_WRONG_INPUT_LOG = 6058,
+    WM_WRONG_RESULT = 6059,
+    WM_WRONG_WORLD = 6060,
+    WM_INITIAL_FRAME = 6070,
+    WM_INITIAL_SETTINGS = 6071,
+    WM_LOG_SIZE = 6072,
+    WM_PLAYER_INDEX = 6073,
+    WM_NOT_OPEN = 6074,
+    WM_NOT_JOINED = 6075,
+    WM_ALREADY_BEGAN = 6076,
+    WM_NOT_ACTIVE = 6077,
+    WM_NOT_ENDED = 6078,
+    WM_ALREADY_READY = 6079,
+    WM_WRONG_SESSION_KEY = 6080,
+    WM_HIDDEN_NOT_READY = 6081,
+    WM_FULLY_GROWN = 6082,
+    WM_NOT_GROWABLE = 6083,
+    WM_NOT_HOST = 6084,
+    WM_STILL_PLAYING = 6085,
+    WM_NOT_RECORDED = 6086,
+    WM_OLD_SEQUENCE = 6100,
+    WM_WRONG_CRANK = 6101,
+    WM_WORLD_CHANGED = 6102,
+    WM_WRONG_FRAME = 6103,
+    WM_WRONG_SEGMENT = 6104,
+    WM_TOO_EARLY = 6105,
+    WM_MATCH_DECIDED = 6106,
+    WM_LOG_FULL = 6107,
+    WM_MAY_NOT_END = 6108,
+    WM_KERNEL = 6200,
+};
+
+/* Accounts and data of the instruction being run. */
+struct wm_call {
+    struct sol_account *accounts;
+    uint64_t n_accounts;
+    const uint8_t *data; /* with the tag */
+    uint64_t data_len;
+    const struct sol_key *program_id;
+};
+
+uint64_t wm_init_manifest(const struct wm_call *call);
+uint64_t wm_init_shard(const struct wm_call *call);
+uint64_t wm_write(const struct wm_call *call);
+uint64_t wm_finalise_shard(const struct wm_call *call);
+uint64_t wm_finalise_manifest(const struct wm_call *call);
+uint64_t wm_retire(const struct wm_call *call);
+uint64_t wm_create_session(const struct wm_call *call);
+uint64_t wm_grow(const struct wm_call *call);
+uint64_t wm_join(const struct wm_call *call);
+uint64_t wm_ready(const struct wm_call *call);
+uint64_t wm_submit_input(const struct wm_call *call);
+uint64_t wm_run_inference(const struct wm_call *call);
+uint64_t wm_pick_character(const struct wm_call *call);
+uint64_t wm_end_session(const struct wm_call *call);
+uint64_t wm_record_result(const struct wm_call *call);
+uint64_t wm_close_session(const struct wm_call *call);
+
+#endif
