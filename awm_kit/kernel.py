@@ -325,7 +325,7 @@ class NativeWorld:
         """
         n = len(frames)
         self._check_state(states, (n, self.state_bytes))
-        new = np.array(frames, dtype=self.frame_dtype, order="C")
+        new = _copied(frames, self.frame_dtype)
         pads = np.ascontiguousarray(inputs, dtype=self.controller_dtype)
         if new.shape != (n,) or pads.shape != (n, 2):
             raise ValueError(f"expected frames ({n},) and inputs ({n}, 2) (got {new.shape} and {pads.shape})")
@@ -356,7 +356,7 @@ class NativeWorld:
         self, state: np.ndarray, frame: np.ndarray, inputs: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         self._check_state(state, (self.state_bytes,))
-        new = np.array(frame, dtype=self.frame_dtype, order="C")
+        new = _copied(frame, self.frame_dtype)
         pads = np.ascontiguousarray(inputs, dtype=self.controller_dtype)
         if new.nbytes != FRAME_BYTES or pads.nbytes != 2 * CONTROLLER_BYTES:
             raise ValueError(f"expected one frame and two controllers (got {new.shape} and {pads.shape})")
@@ -373,6 +373,13 @@ class NativeWorld:
                 f"expected writable, contiguous uint8 state {shape}, aligned to {_ALIGN} "
                 f"(got {state.dtype} {state.shape})"
             )
+
+
+def _copied(frames: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """A writable copy with its padding bytes: NumPy's own leave them undefined, yet they are hashed."""
+    if frames.dtype != dtype:
+        raise ValueError(f"expected frames of {dtype} (got {frames.dtype})")
+    return np.frombuffer(bytearray(frames.tobytes()), dtype).reshape(frames.shape)
 
 
 def _aligned(data: bytes) -> np.ndarray:

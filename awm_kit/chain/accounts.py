@@ -164,7 +164,8 @@ def content_of(data: bytes) -> bytes:
 
 def frame_of(data: bytes) -> np.ndarray:
     """The frame in a SessionState, a FRAME scalar of shape ()."""
-    frame: np.ndarray = np.array(parse(data, SESSION_STATE)["frame"], FRAME)
+    # A view, not a copy: NumPy's copies leave padding bytes undefined, and the record is hashed.
+    frame: np.ndarray = np.frombuffer(parse(data, SESSION_STATE)["frame"].tobytes(), FRAME).reshape(())
     return frame
 
 
