@@ -1,0 +1,404 @@
+"""A finished match as a file of inputs, and the proof that they lead to the result that was claimed.
+
+Whoever has the world can re-simulate a match natively and compare its hash chain, which covers every frame
+and every input, with the one that the program committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from solders.pubkey import Pubkey
+
+from awm_kit.chain import inputlog
+from awm_kit.chain.accounts import (
+    HIDDEN_HEADER,
+    SESSION_STATE,
+    EndReason,
+    Winner,
+    entries_of,
+    frame_of,
+    key_of,
+    keys_of_session,
+    parse,
+)
+from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.results import MatchResult
+from awm_kit.chain.session import ChainSession
+from awm_kit.data.scuffle import initial_frame
+from awm_kit.errors import LedgerError, VerificationError
+from awm_kit.kernel import NativeWorld
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.reference import state_hash
+from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS, STATUS_DECIDED, STATUS_PLAYING
+
+FORMAT = 1
+_DOMAIN = b"awm-chain-1"
+#: A match that ended between the transactions of a frame has no state to hash.
+NO_HASH = "00" * 32
+
+
+@dataclass
+class MatchRecord:
+    """A match, whole: world, first frame, inputs, and what is claimed to follow from them.
+
+    Attributes
+    ----------
+    world_hash : str
+        SHA-256 of the world's manifest, hex.
+    start_frame : ndarray of FRAME, shape ()
+    inputs : ndarray of CONTROLLER, shape (T, 2)
+        ``inputs[i]`` leads to frame ``i + 1``.
+    chain_hash, state_hash : str
+        Hex digests after frame T; ``NO_HASH`` as state hash if the match ended in mid-frame.
+    trace : ndarray of uint32, shape (T,) or (0,)
+        The first four bytes of the chain hash after each frame, where they were recorded: they tell in
+        which frame a divergence begins.
+    meta : dict
+        JSON-able facts: where it was played, by whom.
+    """
+
+    world_hash: str
+    start_frame: np.ndarray
+    inputs: np.ndarray
+    winner: Winner
+    reason: EndReason
+    chain_hash: str
+    state_hash: str
+    trace: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32))
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> int:
+        """Number T of frames computed."""
+        return len(self.inputs)
+
+    def __repr__(self) -> str:
+        end = f"{self.winner.name}, {self.reason.name}"
+        return f"<MatchRecord {self.frames} frames, {end}, chain {self.chain_hash[:16]}>"
+
+    def save(self, path: Path | str) -> Path:
+        """Write a ``.awmatch`` file; a reader never sees half of one."""
+        path = Path(path)
+        facts = {
+            "format": FORMAT,
+            "world": self.world_hash,
+            "winner": self.winner.name,
+            "reason": self.reason.name,
+            "chain": self.chain_hash,
+            "state": self.state_hash,
+            "meta": self.meta,
+        }
+        log = np.frombuffer(inputlog.encode(self.inputs), np.uint8)
+        start = np.frombuffer(self.start_frame.tobytes(), np.uint8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                np.savez_compressed(
+                    file, facts=np.array(json.dumps(facts)), start=start, log=log,
+                    frames=np.array(self.frames), trace=self.trace,
+                )  # fmt: skip
+            os.chmod(part, 0o644)
+            os.replace(part, path)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+        return path
+
+    @classmethod
+    def load(cls, path: Path | str) -> MatchRecord:
+        """Read a file that `save` wrote.
+
+        Raises
+        ------
+        VerificationError
+            It is damaged, or no match record.
+        FileNotFoundError
+            There is no such file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                facts = json.loads(str(file["facts"]))
+                if facts["format"] != FORMAT:
+                    raise VerificationError(f"{path}: expected format {FORMAT} (got {facts['format']})")
+                return cls(
+                    world_hash=facts["world"],
+                    start_frame=np.frombuffer(file["start"].tobytes(), FRAME).reshape(()),
+                    inputs=inputlog.decode(file["log"].tobytes(), int(file["frames"])),
+                    winner=Winner[facts["winner"]],
+                    reason=EndReason[facts["reason"]],
+                    chain_hash=facts["chain"],
+                    state_hash=facts["state"],
+                    trace=file["trace"],
+                    meta=facts["meta"],
+                )
+        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise VerificationError(f"{path} is damaged or no match record: {error}") from error
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What re-simulating a match gave.
+
+    Attributes
+    ----------
+    frames : int
+        Frames re-simulated.
+    problems : tuple of str
+        What disagrees with the record; empty if it holds.
+    first_bad_frame : int or None
+        The first frame that is known to differ.
+    winner : Winner
+        Who leads after the last frame.
+    chain_hash, state_hash : str
+        As re-simulated.
+    """
+
+    frames: int
+    problems: tuple[str, ...]
+    first_bad_frame: int | None
+    winner: Winner
+    chain_hash: str
+    state_hash: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the record holds."""
+        return not self.problems
+
+    def check(self) -> VerifyReport:
+        """Return the report itself; `VerificationError` if the record does not hold."""
+        if self.problems:
+            raise VerificationError("; ".join(self.problems))
+        return self
+
+    def __repr__(self) -> str:
+        verdict = "verified" if self.ok else "NOT VERIFIED: " + "; ".join(self.problems)
+        return f"{self.frames} frames re-simulated, chain {self.chain_hash[:16]}…: {verdict}"
+
+
+def verify(record: MatchRecord, cartridge: Cartridge) -> VerifyReport:
+    """Re-simulate a match natively and compare everything that the record claims.
+
+    Parameters
+    ----------
+    record : MatchRecord
+    cartridge : Cartridge
+        The world that it names; any copy will do, its hash is checked.
+    """
+    if record.world_hash != cartridge.world_hash:
+        problem = f"expected world {record.world_hash} (got {cartridge.world_hash})"
+        return VerifyReport(0, (problem,), 0, Winner.NONE_YET, NO_HASH, NO_HASH)
+    bad, problems = None, []
+    match = _Resimulation(cartridge, record.start_frame)
+    for number, pads in enumerate(record.inputs, start=1):
+        if match.frame["status"] != STATUS_PLAYING:
+            problems.append(f"the match was over after frame {number - 1}, but the record goes on")
+            bad = bad or number
+            break
+        match.step(pads)
+        if bad is None and number <= len(record.trace) and match.short != record.trace[number - 1]:
+            problems.append(f"frame {number} differs from the recorded one")
+            bad = number
+    leader = leading(match.frame)
+    problems += _differences(record, match, leader)
+    if problems and bad is None:
+        bad = record.frames
+    frames = int(match.frame["frame"])
+    return VerifyReport(frames, tuple(problems), bad, leader, match.chain.hex(), match.state_hash())
+
+
+def record_match(
+    cartridge: Cartridge,
+    start_frame: np.ndarray,
+    inputs: np.ndarray,
+    reason: EndReason | None = None,
+    meta: dict[str, Any] | None = None,
+) -> MatchRecord:
+    """The record of a match that was played off chain, from its inputs.
+
+    Parameters
+    ----------
+    cartridge : Cartridge
+    start_frame : ndarray of FRAME, shape ()
+    inputs : ndarray of CONTROLLER, shape (T, 2)
+        Cut where the match is decided.
+    reason : EndReason, optional
+        Why it ended if it was not decided; by default it was stopped, a draw.
+    meta : dict, optional
+    """
+    match, trace = _Resimulation(cartridge, start_frame), []
+    for pads in inputs:
+        match.step(pads)
+        trace.append(match.short)
+        if match.frame["status"] != STATUS_PLAYING:
+            break
+    if match.frame["status"] != STATUS_PLAYING:
+        reason = EndReason.DECIDED if match.frame["status"] == STATUS_DECIDED else EndReason.TIMEOUT
+    reason = EndReason.STOPPED if reason is None else reason
+    played = np.array(inputs[: len(trace)], CONTROLLER)
+    played["sequence"] = 0
+    return MatchRecord(
+        world_hash=cartridge.world_hash,
+        start_frame=start_frame,
+        inputs=played,
+        winner=winner_for(reason, leading(match.frame)),
+        reason=reason,
+        chain_hash=match.chain.hex(),
+        state_hash=match.state_hash(),
+        trace=np.array(trace, np.uint32),
+        meta=dict(meta or {}),
+    )
+
+
+def record_from_session(
+    ledger: Ledger, session: ChainSession | Pubkey, start_frame: np.ndarray | None = None
+) -> MatchRecord:
+    """The record of an ended match that is still open, read from its accounts.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    session : ChainSession or Pubkey
+        The match, or its SessionState account.
+    start_frame : ndarray of FRAME, shape (), optional
+        By default what the ChainSession saw; for a key, the one that `initial_frame` gives for the match's
+        seed, stage and characters. `verify` fails if it is another than the match's.
+
+    Raises
+    ------
+    LedgerError
+        There is no such match, or it is still running.
+    VerificationError
+        Its input log does not have the hash that was committed.
+    """
+    keys = session.keys if isinstance(session, ChainSession) else keys_of_session(session, ledger.program_id)
+    accounts = ledger.accounts([keys.session, keys.hidden, keys.log])
+    if any(account is None for account in accounts):
+        raise LedgerError(f"match {keys.session} is not on {ledger.name}; was it closed?")
+    data, hidden, log = (account.data for account in accounts if account)
+    state, memory = parse(data, SESSION_STATE), parse(hidden, HIDDEN_HEADER)
+    if state["winner"] == Winner.NONE_YET or memory["reason"] == 0:
+        raise LedgerError(f"match {keys.session} is still running: end it first")
+    entries, last = entries_of(log), frame_of(data)
+    if hashlib.sha256(entries).digest() != memory["log_hash"].tobytes():
+        raise VerificationError(f"the input log of match {keys.session} does not have the committed hash")
+    if start_frame is None:
+        start_frame = session.start_frame if isinstance(session, ChainSession) else _guess_start(last)
+    return MatchRecord(
+        world_hash=memory["world_hash"].tobytes().hex(),
+        start_frame=start_frame,
+        inputs=inputlog.decode(entries, int(last["frame"])),
+        winner=Winner(int(state["winner"])),
+        reason=EndReason(int(memory["reason"])),
+        chain_hash=state["chain"].tobytes().hex(),
+        state_hash=memory["state_hash"].tobytes().hex(),
+        meta={
+            "ledger": ledger.name,
+            "session": str(keys.session),
+            "world": str(key_of(state, "world")),
+            "wallets": [str(Pubkey.from_bytes(w.tobytes())) for w in memory["wallets"]],
+        },
+    )
+
+
+def check_result(record: MatchRecord, result: MatchResult) -> None:
+    """Compare a record with the result that the ledger keeps; `VerificationError` if they disagree."""
+    log_hash = hashlib.sha256(inputlog.encode(record.inputs)).hexdigest()
+    claims = {
+        "winner": (result.winner, record.winner),
+        "reason": (result.reason, record.reason),
+        "frames": (result.frames, record.frames),
+        "chain hash": (result.chain_hash, record.chain_hash),
+        "state hash": (result.state_hash, record.state_hash),
+        "input log": (result.log_hash, log_hash),
+    }
+    wrong = [f"{name}: expected {ours} (got {kept})" for name, (kept, ours) in claims.items() if kept != ours]
+    if wrong:
+        raise VerificationError(f"result {result.key}: " + "; ".join(wrong))
+
+
+def chain_start(world_hash: str, frame: np.ndarray) -> bytes:
+    """The hash chain before the first frame."""
+    return hashlib.sha256(_DOMAIN + bytes.fromhex(world_hash) + frame.tobytes()).digest()
+
+
+def chain_next(chain: bytes, frame: np.ndarray, inputs: np.ndarray) -> bytes:
+    """The hash chain after ``frame``, computed with ``inputs`` (CONTROLLER, shape (2,))."""
+    pads = inputlog.physical(inputs.reshape(1, N_PLAYERS)).tobytes()
+    return hashlib.sha256(chain + frame.tobytes() + pads).digest()
+
+
+def leading(frame: np.ndarray) -> Winner:
+    """Who leads: more stocks, then less damage."""
+    a, b = frame["players"]
+    if a["stocks"] != b["stocks"]:
+        return Winner.PLAYER_0 if a["stocks"] > b["stocks"] else Winner.PLAYER_1
+    if a["percent"] != b["percent"]:
+        return Winner.PLAYER_0 if a["percent"] < b["percent"] else Winner.PLAYER_1
+    return Winner.DRAW
+
+
+def winner_for(reason: EndReason, leader: Winner) -> Winner:
+    """Who wins a match that ended for this reason."""
+    if reason == EndReason.PLAYER_0_QUIT:
+        return Winner.PLAYER_1
+    if reason == EndReason.PLAYER_1_QUIT:
+        return Winner.PLAYER_0
+    return Winner.DRAW if reason == EndReason.STOPPED else leader
+
+
+class _Resimulation:
+    """A match run by the native kernel, with its hash chain."""
+
+    def __init__(self, cartridge: Cartridge, start_frame: np.ndarray) -> None:
+        self.world = NativeWorld(cartridge)
+        self.state = self.world.initial_state()
+        self.frame = start_frame
+        self.chain = chain_start(cartridge.world_hash, self.frame)
+
+    def step(self, inputs: np.ndarray) -> None:
+        """One frame."""
+        self.frame = self.world.step(self.state, self.frame, inputs)
+        self.chain = chain_next(self.chain, self.frame, inputs)
+
+    @property
+    def short(self) -> int:
+        """What a record's trace keeps of the chain hash."""
+        return int.from_bytes(self.chain[:4], "little")
+
+    def state_hash(self) -> str:
+        """As the program commits it."""
+        return state_hash(self.frame, self.state)
+
+
+def _differences(record: MatchRecord, match: _Resimulation, leader: Winner) -> Iterator[str]:
+    if match.chain.hex() != record.chain_hash:
+        yield f"expected chain hash {record.chain_hash} after frame {record.frames} (got {match.chain.hex()})"
+    if record.state_hash not in (match.state_hash(), NO_HASH):
+        yield f"expected state hash {record.state_hash} (got {match.state_hash()})"
+    status = int(match.frame["status"])
+    if (status != STATUS_PLAYING) != (record.reason in (EndReason.DECIDED, EndReason.TIMEOUT)):
+        yield f"the record says {record.reason.name}, but the last frame's status is {status}"
+    expected = winner_for(record.reason, leader)
+    if record.winner != expected:
+        yield f"expected winner {expected.name} (got {record.winner.name})"
+
+
+def _guess_start(last: np.ndarray) -> np.ndarray:
+    characters = (int(last["players"][0]["character"]), int(last["players"][1]["character"]))
+    frame = initial_frame(int(last["seed"]), int(last["stage"]), characters)
+    frame["time_limit"] = last["time_limit"]
+    return frame

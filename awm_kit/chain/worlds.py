@@ -1,0 +1,243 @@
+"""Worlds on a ledger: list them, read one back, and be sure that its bytes are the committed ones."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from solders.pubkey import Pubkey
+
+from awm_kit.chain.accounts import (
+    CONTENT_HEADER,
+    CONTENT_OFFSET,
+    MANIFEST_MAGIC,
+    SHARD_MAGIC,
+    ContentState,
+    content_keys,
+    content_of,
+    key_of,
+    parse,
+)
+from awm_kit.chain.ledger import AccountInfo, Ledger, sol
+from awm_kit.errors import LedgerError, ModelFileError, VerificationError
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.manifest import Manifest
+
+_LINK_OFFSET = 80
+_COLUMNS = ("name", "parameters", "layers", "d_model", "bytes", "rent", "tx/frame", "parent", "key")
+
+
+@dataclass(frozen=True)
+class WorldInfo:
+    """What a world's manifest account says.
+
+    Attributes
+    ----------
+    key : Pubkey
+        The manifest account: the world's address.
+    world_hash : str
+        SHA-256 of the manifest's content, hex; it covers the shards.
+    authority : Pubkey
+        Who deployed it and may retire it.
+    parent : Pubkey or None
+        Manifest account of the world that this one was forked from.
+    params, layers, d_model : int
+    transactions_per_frame : int
+    size, rent : int
+        Bytes of all its accounts and the lamports that they hold.
+    notes : dict
+        What it was trained on, and how.
+    """
+
+    key: Pubkey
+    name: str
+    world_hash: str
+    authority: Pubkey
+    parent: Pubkey | None
+    params: int
+    layers: int
+    d_model: int
+    transactions_per_frame: int
+    size: int
+    rent: int
+    notes: dict[str, Any]
+
+
+class WorldList(list[WorldInfo]):
+    """Worlds, shown as a table."""
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table's cells, in the order of its columns."""
+        names = {world.key: world.name for world in self}
+        return [
+            (
+                w.name,
+                f"{w.params:,}",
+                str(w.layers),
+                str(w.d_model),
+                f"{w.size:,}",
+                sol(w.rent),
+                str(w.transactions_per_frame),
+                names.get(w.parent, str(w.parent)) if w.parent else "",
+                str(w.key),
+            )
+            for w in self
+        ]
+
+    def __repr__(self) -> str:
+        if not self:
+            return "no worlds"
+        rows = [_COLUMNS, *self.rows()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows()
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+@dataclass(frozen=True)
+class World:
+    """A deployed world.
+
+    Parameters
+    ----------
+    key : Pubkey
+        Its manifest account.
+    cartridge : Cartridge
+        Its bytes.
+    shards : tuple of Pubkey
+        Its weight shards' accounts, in order.
+    """
+
+    key: Pubkey
+    cartridge: Cartridge
+    shards: tuple[Pubkey, ...]
+
+    def __repr__(self) -> str:
+        return f"<World {self.cartridge.manifest.name!r} {self.cartridge.world_hash[:16]}>"
+
+
+def list_worlds(ledger: Ledger) -> WorldList:
+    """All finalised worlds on a ledger, by name.
+
+    A manifest that this version cannot read is left out: anybody may deploy anything.
+    """
+    frozen = MANIFEST_MAGIC + bytes([1, ContentState.FROZEN])
+    worlds = WorldList()
+    for account in ledger.program_accounts([(0, frozen)]):
+        try:
+            worlds.append(_describe(ledger, account))
+        except ModelFileError:
+            continue
+    worlds.sort(key=lambda world: (world.name, str(world.key)))
+    return worlds
+
+
+def world_info(ledger: Ledger, key: Pubkey) -> WorldInfo:
+    """What the manifest account at ``key`` says.
+
+    Raises
+    ------
+    LedgerError
+        There is no finalised world at ``key``.
+    ModelFileError
+        This version cannot read its manifest.
+    """
+    return _describe(ledger, _manifest_account(ledger, key))
+
+
+def fetch_world(ledger: Ledger, key: Pubkey) -> Cartridge:
+    """Read a world back from its accounts, checking every byte against the hashes in them.
+
+    Raises
+    ------
+    LedgerError
+        There is no finalised world at ``key``.
+    VerificationError
+        A shard is missing, or bytes differ from what was committed.
+    """
+    return open_world(ledger, key).cartridge
+
+
+def open_world(ledger: Ledger, key: Pubkey) -> World:
+    """A deployed world with its accounts' keys; reads and checks as `fetch_world` does."""
+    account = _manifest_account(ledger, key)
+    header = parse(account.data, CONTENT_HEADER)
+    content = content_of(account.data)
+    digest = hashlib.sha256(content).digest()
+    if digest != header["sha256"].tobytes():
+        raise VerificationError(
+            f"manifest {key}: expected SHA-256 {header['sha256'].tobytes().hex()} (got {digest.hex()})"
+        )
+    manifest = Manifest.parse(content)
+    _, keys = content_keys(key_of(header, "authority"), digest.hex(), manifest.n_shards, ledger.program_id)
+    shards = [_shard_content(ledger, key, i, a) for i, a in enumerate(ledger.accounts(keys))]
+    cartridge = Cartridge(content, shards)
+    try:
+        cartridge.verify()
+    except ModelFileError as error:
+        raise VerificationError(f"world {key}: {error}") from error
+    return World(key, cartridge, tuple(keys))
+
+
+def shard_accounts(ledger: Ledger, manifest: Pubkey) -> list[AccountInfo]:
+    """Headers of all shard accounts that name ``manifest`` as theirs, finished or not."""
+    return ledger.program_accounts(
+        [(0, SHARD_MAGIC), (_LINK_OFFSET, bytes(manifest))], data_slice=(0, CONTENT_OFFSET)
+    )
+
+
+def _manifest_account(ledger: Ledger, key: Pubkey) -> AccountInfo:
+    account = ledger.account(key)
+    if account is None or account.owner != ledger.program_id:
+        raise LedgerError(
+            f"there is no world at {key} on {ledger.name}; list_worlds(ledger) shows those that are"
+        )
+    header = parse(account.data, CONTENT_HEADER)
+    if header["magic"].tobytes() != MANIFEST_MAGIC:
+        raise LedgerError(f"{key} is a weight shard; a world's key is its manifest's")
+    if header["state"] != ContentState.FROZEN:
+        raise LedgerError(f"the world at {key} is not fully uploaded; deploy it again to resume")
+    return account
+
+
+def _shard_content(ledger: Ledger, manifest: Pubkey, index: int, account: AccountInfo | None) -> bytes:
+    if account is None or account.owner != ledger.program_id:
+        raise VerificationError(f"world {manifest}: shard {index} is missing; it was retired")
+    header = parse(account.data, CONTENT_HEADER)
+    if key_of(header, "link") != manifest or header["index"] != index:
+        raise VerificationError(
+            f"world {manifest}: expected its shard {index} "
+            f"(got shard {header['index']} of {key_of(header, 'link')})"
+        )
+    return content_of(account.data)
+
+
+def _describe(ledger: Ledger, account: AccountInfo) -> WorldInfo:
+    header = parse(account.data, CONTENT_HEADER)
+    manifest = Manifest.parse(content_of(account.data))
+    sizes = [int(n) + CONTENT_OFFSET for n in manifest.shard_table["length"]]
+    parent = key_of(header, "link")
+    return WorldInfo(
+        key=account.key,
+        name=manifest.name,
+        world_hash=header["sha256"].tobytes().hex(),
+        authority=key_of(header, "authority"),
+        parent=None if parent == Pubkey.default() else parent,
+        params=manifest.n_params,
+        layers=manifest.n_layers,
+        d_model=manifest.d_model,
+        transactions_per_frame=len(manifest.segments),
+        size=len(account.data) + sum(sizes),
+        rent=account.lamports + sum(map(ledger.rent_exempt, sizes)),
+        notes=manifest.notes,
+    )
