@@ -15,6 +15,23 @@ def shipped() -> list[str]:
     return sorted(p.stem for p in FOLDER.glob("*.awm"))
 
 
+def find_world(name: Path | str) -> Path:
+    """The file that ``name`` means: a path, or the name of a shipped world.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file or world.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    named = FOLDER / f"{path}.awm"
+    if path.suffix or len(path.parts) > 1 or not named.is_file():
+        raise ModelFileError(f"no world {str(name)!r}; shipped are {shipped()}, or give the path of a file")
+    return named
+
+
 def load_world(name: Path | str) -> Cartridge:
     """Load a shipped world by name, or any cartridge by path.
 
@@ -23,9 +40,4 @@ def load_world(name: Path | str) -> Cartridge:
     ModelFileError
         If there is no such world, or the file is not a sound cartridge.
     """
-    path = Path(name)
-    if path.suffix != ".awm":
-        path = FOLDER / f"{name}.awm"
-    if not path.exists():
-        raise ModelFileError(f"no world {str(name)!r}; shipped are {shipped()}, or give the path of an .awm file")
-    return Cartridge.load(path)
+    return Cartridge.load(find_world(name))

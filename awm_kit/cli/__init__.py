@@ -1,0 +1,9 @@
+"""The `awm` command: the library's verbs for scripts and CI. It parses, calls and prints, nothing else.
+
+Heavy imports stand inside the verbs, so that ``awm --help`` answers at once.
+"""
+
+from awm_kit.cli import bench, chain, doctor, learn, play  # noqa: F401  (each adds its verbs)
+from awm_kit.cli.app import app
+
+__all__ = ["app"]

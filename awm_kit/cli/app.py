@@ -1,0 +1,99 @@
+"""The application object, how errors end a command, and the options that several verbs share."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from awm_kit.errors import AwmError
+
+#: What a user can put right: it ends as one line and exit code 2; anything else is a bug and shows its trace.
+EXPECTED = (AwmError, ValueError, OSError, ModuleNotFoundError)
+
+
+class Verbs(TyperGroup):
+    """A group in the order of the work, whose expected errors are one line on stderr."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the verbs in the order in which one uses them."""
+        return [name for name in ORDER if name in self.commands]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb; exit code 2 for an expected error."""
+        try:
+            return super().invoke(ctx)
+        except EXPECTED as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            typer.echo(f"awm: {_message(error)}", err=True)
+            raise typer.Exit(2) from error
+
+
+ORDER = (
+    "train",
+    "eval",
+    "quantize",
+    "deploy",
+    "worlds",
+    "play",
+    "fork",
+    "verify",
+    "retire",
+    "bench",
+    "doctor",
+)
+
+app = typer.Typer(
+    cls=Verbs,
+    help="Small world models that learned a game from replays: train, quantise, put on chain, play.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # importing rich would double the time that --help takes
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress bars (on stderr).")]
+Replays = Annotated[Path | None, typer.Option("--replays", help="Folder of .slp or .npz replays.")]
+Seeds = Annotated[
+    str | None,
+    typer.Option("--seeds", metavar="A:B", help="Games of the world's own teacher, seeds A to B - 1."),
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"awm-kit {version('awm-kit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    """Small world models that learned a game from replays: train, quantise, put on chain, play."""
+
+
+def show(result: dict[str, Any] | list[Any], text: object, as_json: bool) -> None:
+    """Print ``result`` as one line of JSON, or ``text`` for people."""
+    typer.echo(json.dumps(result) if as_json else str(text))
+
+
+def note(text: str) -> None:
+    """Say something on stderr, where it disturbs no script."""
+    print(text, file=sys.stderr)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,81 @@
+"""Verbs that measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from awm_kit.cli.app import Json, app, show
+
+bench = typer.Typer(help="Measure the parts on this machine.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(bench, name="bench")
+
+World = Annotated[str, typer.Argument(help="Cartridge, or the name of a shipped world.")]
+Frames = Annotated[int, typer.Option("--frames", min=1, help="Frames to measure over.")]
+
+
+@bench.command()
+def kernel(world: World = "scuffle", frames: Frames = 300, as_json: Json = False) -> None:
+    """Time of a frame in the native kernel, for every backend of this CPU."""
+    from awm_kit.bench.kernel import measure_kernel
+    from awm_kit.worlds import load_world
+
+    _print(measure_kernel(load_world(world), frames), as_json)
+
+
+@bench.command()
+def cu(world: World = "scuffle", frames: Frames = 30, as_json: Json = False) -> None:
+    """Compute units and transactions that a frame takes in the Solana VM."""
+    from awm_kit.chain.cu import measure_cu
+    from awm_kit.worlds import load_world
+
+    _print(measure_cu(load_world(world), frames), as_json)
+
+
+@bench.command()
+def canvas(frames: Frames = 120, as_json: Json = False) -> None:
+    """Time to draw a frame."""
+    from awm_kit.bench.canvas import measure_canvas
+
+    _print(measure_canvas(frames), as_json)
+
+
+@bench.command()
+def scuffle(
+    matches: Annotated[int, typer.Option("--matches", min=1, help="Matches at once.")] = 2048,
+    frames: Frames = 300,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Worker processes.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Frames that the teacher makes a second."""
+    from awm_kit.bench.scuffle import measure_scuffle
+
+    _print(measure_scuffle(matches, frames, processes), as_json)
+
+
+@bench.command()
+def homes(world: World = "scuffle", frames: Frames = 60, as_json: Json = False) -> None:
+    """The same match on every engine: frames a second of each, one state hash for all."""
+    from awm_kit.bench.homes import measure_homes
+    from awm_kit.worlds import load_world
+
+    _print(measure_homes(load_world(world), frames), as_json)
+
+
+def _print(result: dict[str, Any], as_json: bool) -> None:
+    rows = list(_rows(result))
+    width = max(len(name) for name, _ in rows)
+    show(result, "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows), as_json)
+
+
+def _rows(result: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in result.items():
+        if isinstance(value, dict):
+            yield from _rows(value, f"{prefix}{name} ")
+        else:
+            yield (
+                f"{prefix}{name}".replace("_", " "),
+                f"{value:,}" if isinstance(value, int | float) else str(value),
+            )

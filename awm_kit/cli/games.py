@@ -1,0 +1,65 @@
+"""Which games a verb works on: a folder of replays, or the world's own teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from awm_kit.cli.app import note
+
+if TYPE_CHECKING:
+    from awm_kit.data.replay import Replay
+
+
+def parse_seeds(text: str) -> range:
+    """``"A:B"`` as a range; ``ValueError`` unless 0 <= A < B."""
+    first, colon, end = text.partition(":")
+    if not (colon and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise ValueError(f"expected seeds as A:B with 0 <= A < B (got {text!r})")
+    return range(int(first), int(end))
+
+
+def teacher_of(notes: dict[str, Any]) -> dict[str, Any] | None:
+    """What a world's notes say about the teacher's games it learned from; None if it had none."""
+    data = notes.get("data")
+    return data if isinstance(data, dict) and data.get("kind") == "scuffle" else None
+
+
+def choose_games(
+    notes: dict[str, Any], replays: Path | None, seeds: str | None, progress: bool
+) -> list[Replay]:
+    """The games that ``--replays`` or ``--seeds`` mean for a world with these notes.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of the two is given, the world has no teacher, or the folder has no games.
+    """
+    if (replays is None) == (seeds is None):
+        raise ValueError("expected either --replays DIR or --seeds A:B")
+    if replays is None:
+        return teacher_games(notes, parse_seeds(seeds or ""))
+    from awm_kit.data import load_folder
+
+    report = load_folder(replays, progress=progress)
+    if report.skipped:
+        note(report.summary())
+    if not report.replays:
+        raise ValueError(f"expected at least one usable replay in {replays} (got none)")
+    return report.replays
+
+
+def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
+    """Games of the teacher that taught a world, with the physics that it was taught.
+
+    Raises
+    ------
+    ValueError
+        If the notes name no built-in teacher.
+    """
+    from awm_kit.data.scuffle import Params, generate
+
+    data = teacher_of(notes)
+    if data is None:
+        raise ValueError("this world's notes name no built-in teacher: use --replays DIR")
+    return generate(seeds, int(data.get("n_frames", 3600)), Params(**data.get("params", {})))

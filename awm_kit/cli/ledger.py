@@ -1,0 +1,114 @@
+"""Which ledger and wallet a verb works with, and which world on it is meant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from awm_kit.errors import LedgerError
+
+if TYPE_CHECKING:
+    from solders.keypair import Keypair
+    from solders.pubkey import Pubkey
+
+    from awm_kit.chain.ledger import Ledger
+
+Url = Annotated[
+    str | None, typer.Option("--url", help="RPC endpoint of a cluster [default: the embedded ledger].")
+]
+Embedded = Annotated[
+    Path | None, typer.Option("--embedded", help="The embedded ledger's file [default: in your data folder].")
+]
+ProgramId = Annotated[str | None, typer.Option("--program-id", help="The world program on that cluster.")]
+Wallet = Annotated[
+    Path | None,
+    typer.Option("--keypair", help="Wallet that pays (JSON) [default: the embedded ledger's own]."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Spend real SOL without asking.")]
+
+
+@dataclass(frozen=True)
+class Access:
+    """A ledger and who pays on it."""
+
+    ledger: Ledger
+    free: bool
+    keypair: Path | None
+
+    def wallet(self) -> Keypair:
+        """The wallet that pays, funded on the embedded ledger; `LedgerError` if a cluster's is not named."""
+        from awm_kit.chain.connect import fund, load_wallet
+
+        if not self.free and self.keypair is None:
+            raise LedgerError(f"name the wallet that pays on {self.ledger.name} with --keypair FILE")
+        wallet = load_wallet(self.keypair)
+        fund(self.ledger, wallet)
+        return wallet
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Ask before real SOL is spent; `LedgerError` where nobody can answer."""
+        if self.free or yes:
+            return
+        if not sys.stdin.isatty():
+            raise LedgerError(f"this spends SOL on {self.ledger.name}: confirm it with --yes")
+        typer.confirm(question, abort=True, err=True)
+
+
+@contextmanager
+def opened(
+    url: str | None, embedded: Path | None, program_id: str | None = None, keypair: Path | None = None
+) -> Iterator[Access]:
+    """The ledger that the options mean, closed (and the embedded one saved) when the block ends."""
+    if url is None:
+        from awm_kit.chain.embedded import EmbeddedLedger
+
+        if program_id is not None:
+            raise ValueError("--program-id is for a cluster: give its --url")
+        with EmbeddedLedger.opened(embedded) as ledger:
+            yield Access(ledger, True, keypair)
+        return
+    if embedded is not None:
+        raise ValueError("expected either --url or --embedded, not both")
+    from solders.pubkey import Pubkey
+
+    from awm_kit.chain.accounts import PROGRAM_ID
+    from awm_kit.chain.rpc import RpcLedger
+
+    cluster = RpcLedger(url, program_id=Pubkey.from_string(program_id) if program_id else PROGRAM_ID)
+    try:
+        yield Access(cluster, False, keypair)
+    finally:
+        cluster.close()
+
+
+def find_key(ledger: Ledger, world: str) -> Pubkey:
+    """The manifest account of a world, given as that key, its hash, or its name if only one has it.
+
+    Raises
+    ------
+    LedgerError
+        If no world, or more than one, is meant.
+    """
+    from solders.pubkey import Pubkey
+
+    from awm_kit.chain.worlds import list_worlds
+
+    try:
+        return Pubkey.from_string(world)
+    except ValueError:
+        pass
+    found = [w.key for w in list_worlds(ledger) if world in (w.name, w.world_hash)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        keys = ", ".join(map(str, found))
+        raise LedgerError(
+            f"{len(found)} worlds on {ledger.name} are called {world!r}, name one by its key: {keys}"
+        )
+    raise LedgerError(f"there is no world {world!r} on {ledger.name}: `awm worlds` shows those that are")

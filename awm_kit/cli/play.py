@@ -1,0 +1,59 @@
+"""The verb that plays."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from awm_kit.cli.app import Json, app, show
+
+
+class Home(StrEnum):
+    """Where frames are computed: `awm_kit.play.headless.HOMES`."""
+
+    NATIVE = "native"
+    CHAIN = "chain"
+    REFERENCE = "reference"
+
+
+LIVE = """Live play is in the notebook: `make lab` opens JupyterLab, then run notebooks/03_play.ipynb
+(or `voila notebooks/03_play.ipynb` for the page alone). Without a window: awm play {world} --headless"""
+
+
+@app.command()
+def play(
+    world: Annotated[str, typer.Argument(help="Cartridge, or the name of a shipped world.")] = "scuffle",
+    headless: Annotated[bool, typer.Option("--headless", help="Scripted players, no window.")] = False,
+    engine: Annotated[Home, typer.Option("--engine", help="What computes the frames.")] = Home.NATIVE,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Stop after so many, or at the end.")] = 600,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Fixes all that happens.")] = 0,
+    player: Annotated[str, typer.Option("--player", help="Style of player 1.")] = "balanced",
+    opponent: Annotated[str, typer.Option("--opponent", help="Style of player 2.")] = "balanced",
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Keep the match (.awmatch), or its frames (.npz).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Play a match; with --headless the same seed ends in the same state hash on every engine."""
+    if not headless:
+        typer.echo(LIVE.format(world=world))
+        return
+    from awm_kit.play.headless import play_headless
+    from awm_kit.worlds import load_world
+
+    match = play_headless(load_world(world), engine.value, frames, seed, (player, opponent))
+    result = {
+        "frames": match.frames,
+        "engine": match.engine,
+        "seed": seed,
+        "state_hash": match.state_hash,
+        "frames_per_second": round(match.frames_per_second, 1),
+    }
+    text = "{frames} frames on {engine}, {frames_per_second} a second; state {state_hash}".format(**result)
+    if save:
+        result["saved"] = str(match.save(save))
+        text += f"; saved to {result['saved']}"
+    show(result, text, as_json)

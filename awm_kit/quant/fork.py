@@ -1,0 +1,96 @@
+"""A world made from another one: dequantise, train on, quantise; the child names its parent by hash."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from awm_kit.data.scuffle import Params
+from awm_kit.errors import ModelFileError
+from awm_kit.model.recipe import Recipe
+from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.quant.calibrate import calibrate
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.dequantize import dequantize
+from awm_kit.quant.manifest import unpack
+from awm_kit.quant.pack import pack
+from awm_kit.quant.quantize import quantize
+
+#: Fine-tuning starts from a world that already plays: a fifth of the usual rate, and few steps.
+FINE_TUNING = TrainConfig(steps=400, lanes=32, lr=4e-4, warmup=0.1)
+SEEDS = (0, 64)
+
+
+def physics_recipe(
+    parent: Cartridge, name: str, physics: dict[str, Any], seeds: tuple[int, int] = SEEDS
+) -> Recipe:
+    """A recipe for the parent's teacher under other physics.
+
+    Parameters
+    ----------
+    parent : Cartridge
+    name : str
+        Of the child.
+    physics : dict
+        Fields of `awm_kit.data.scuffle.Params` that differ from the parent's.
+    seeds : (int, int)
+        First and last + 1 of the matches to learn from.
+
+    Raises
+    ------
+    ModelFileError
+        If the parent's notes name no built-in teacher.
+    ValueError
+        If there is no such physics.
+    """
+    data = parent.manifest.notes.get("data", {})
+    if data.get("kind") != "scuffle":
+        raise ModelFileError(
+            f"{parent.manifest.name}'s notes name no built-in teacher: fork it with a recipe"
+        )
+    known = {f.name for f in fields(Params)} - {"characters"}
+    if unknown := set(physics) - known:
+        raise ValueError(f"expected physics of {sorted(known)} (got {sorted(unknown)})")
+    changes = ", ".join(f"{key} {value:g}" for key, value in physics.items()) or "unchanged physics"
+    return Recipe(
+        name=name,
+        trained_on=f"forked from {parent.manifest.name}: {changes}",
+        seeds=seeds,
+        n_frames=int(data.get("n_frames", 3600)),
+        params={**data.get("params", {}), **physics},
+        train=FINE_TUNING,
+    )
+
+
+def fork(parent: Cartridge, recipe: Recipe, folder: Path | str, progress: bool = True) -> Cartridge:
+    """Train a world on from where another one stands.
+
+    Parameters
+    ----------
+    parent : Cartridge
+    recipe : Recipe
+        Data and training; its model is ignored, the parent's is kept.
+    folder : path
+        Of the training run, which resumes from there if it was interrupted.
+    progress : bool
+
+    Returns
+    -------
+    Cartridge
+        The child, also written to ``NAME.awm`` in ``folder``.
+
+    Raises
+    ------
+    ModelFileError
+        If the parent lacks the scales to be dequantised, or the folder holds another run.
+    """
+    model = dequantize(unpack(parent))
+    config = replace(recipe.train, model=model.config)
+    data = recipe.data(progress)
+    model = Trainer(data, config, folder, model=model, notes=recipe.notes()).run(progress).eval()
+    notes = {**recipe.notes(), "steps": config.steps}
+    ancestor = bytes.fromhex(parent.world_hash)
+    child = pack(quantize(model.cpu(), calibrate(model, data), recipe.name, notes, ancestor))
+    child.save(Path(folder) / f"{recipe.name}.awm")
+    return child
