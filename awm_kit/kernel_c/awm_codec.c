@@ -75,15 +75,15 @@ void awm_encode(const awm_model *model, const awm_match *match, uint32_t view, i
 
 /* First index of the largest of n logits. */
 static uint32_t argmax(const int32_t *logits, uint32_t n) {
-    uint32_t i, best = 0;
-    int32_t most = logits[0];
-    for (i = 1; i < n; i++) {
-        if (logits[i] > most) {
-            most = logits[i];
-            best = i;
+    const int32_t *p = logits, *best = logits, *end = logits + n;
+    int64_t most = *p;
+    while (++p != end) {
+        if (*p > most) {
+            most = *p;
+            best = p;
         }
     }
-    return best;
+    return (uint32_t)(best - logits);
 }
 
 /* The regressed change: x (1 + |x|) of a Q12 logit. |d| <= 2^19, |free_mul| <= 2^31. */

@@ -15,8 +15,8 @@
  * by preparing X_k - X_0 2^(8k) for k > 0. The shift by k bytes is an unaligned load, k bytes further on: that
  * is why AWM_WEIGHT_TAIL bytes must follow a matrix.
  *
- * Column counts are compile-time constants so that four rows have one pointer: four sums, two pointers, the
- * end, two words and the mask are the ten registers of BPF.
+ * Column counts are compile-time constants so that five rows have one pointer: five sums, two pointers, two words
+ * and the mask are the ten registers of BPF.
  */
 #include "awm_ops.h"
 
@@ -42,63 +42,99 @@ int32_t awm_spread_swar(uint64_t *lanes, const int8_t *x, uint32_t cols) {
     return (int32_t)((uint32_t)total + (uint32_t)((total + HALF_WORD) >> 32));
 }
 
-AWM_INLINE int32_t finish(uint64_t sum, int32_t bias64) {
-    return (int32_t)(uint32_t)((sum + HALF_WORD) >> 32) - bias64;
+AWM_INLINE int32_t finish(uint64_t sum, int64_t bias64) {
+    return (int32_t)(uint32_t)(((sum + HALF_WORD) >> 32) - (uint64_t)bias64);
 }
 
-/* One word of activations against four rows. */
-#define WORD(cols, g, k, load) \
-    x = lanes[4 * (g) + (k)]; \
-    a0 += load(w + 8 * (g) + (k)) * x; \
-    a1 += load(w + (cols) + 8 * (g) + (k)) * x; \
-    a2 += load(w + 2 * (cols) + 8 * (g) + (k)) * x; \
-    a3 += load(w + 3 * (cols) + 8 * (g) + (k)) * x;
-#define WHOLE(p) awm_load64(p)
-#define PAIR(p) (awm_load64(p) & mask)
-#define GROUP(cols, g) WORD(cols, g, 0, WHOLE) WORD(cols, g, 1, PAIR) WORD(cols, g, 2, PAIR) WORD(cols, g, 3, PAIR)
+/* sum += (word at w + offset) * x, the word masked for PAIR. LLVM's BPF back end spills the sums of such code when
+ * it may order it, 3.3 instructions a product instead of 2; for SBF the order and the registers are spelled out. */
+#ifdef __bpf__
+#define KEEP(v) __asm__ volatile("" : "+r"(v))
+#define WHOLE(sum, w, offset, x) \
+    __asm__ volatile("%1 = *(u64 *)(%2 + %4)\n%1 *= %3\n%0 += %1" : "+r"(sum), "=&r"(t) : "r"(w), "r"(x), "i"(offset))
+#define PAIR(sum, w, offset, x) \
+    __asm__ volatile("%1 = *(u64 *)(%2 + %5)\n%1 &= %4\n%1 *= %3\n%0 += %1" \
+                     : "+r"(sum), "=&r"(t) : "r"(w), "r"(x), "r"(mask), "i"(offset))
+#else
+#define KEEP(v) ((void)0)
+#define WHOLE(sum, w, offset, x) (t = awm_load64((w) + (offset)), sum += t * (x))
+#define PAIR(sum, w, offset, x) (t = awm_load64((w) + (offset)) & mask, sum += t * (x))
+#endif
 
-#define DEFINE_FOUR_ROWS(cols) \
-    static AWM_NOINLINE void four_rows_##cols(int32_t *acc, const uint8_t *w, const uint64_t *lanes, int32_t bias64) { \
-        uint64_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, x, mask = PAIR_MASK; \
-        const uint64_t *end = lanes + (cols) / 2; \
-        do { \
-            GROUP(cols, 0) GROUP(cols, 1) GROUP(cols, 2) GROUP(cols, 3) \
-            w += 32; \
-            lanes += 16; \
-        } while (lanes != end); \
-        acc[0] = finish(a0, bias64); \
-        acc[1] = finish(a1, bias64); \
-        acc[2] = finish(a2, bias64); \
-        acc[3] = finish(a3, bias64); \
+/* One word of activations against five rows; the four words of a group of eight columns. */
+#define WORD5(cols, g, k, multiply) \
+    x = lanes[4 * (g) + (k)]; \
+    multiply(a0, w, 8 * (g) + (k), x); \
+    multiply(a1, w, (cols) + 8 * (g) + (k), x); \
+    multiply(a2, w, 2 * (cols) + 8 * (g) + (k), x); \
+    multiply(a3, w, 3 * (cols) + 8 * (g) + (k), x); \
+    multiply(a4, w, 4 * (cols) + 8 * (g) + (k), x);
+#define GROUP5(cols, g) \
+    WORD5(cols, g, 0, WHOLE) WORD5(cols, g, 1, PAIR) WORD5(cols, g, 2, PAIR) WORD5(cols, g, 3, PAIR)
+
+#define DEFINE_FIVES(cols) \
+    static AWM_NOINLINE void fives_##cols(int32_t *acc, const int32_t *end, const uint8_t *w, \
+                                          const uint64_t *first, int64_t bias64) { \
+        for (; acc != end; acc += 5, w += 4 * (cols)) { \
+            uint64_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, x, t, mask = PAIR_MASK; \
+            const uint64_t *lanes = first, *last = first + (cols) / 2; \
+            do { \
+                GROUP5(cols, 0) GROUP5(cols, 1) \
+                w += 16; \
+                lanes += 8; \
+                KEEP(lanes); \
+            } while (lanes != last); \
+            acc[0] = finish(a0, bias64); \
+            acc[1] = finish(a1, bias64); \
+            acc[2] = finish(a2, bias64); \
+            acc[3] = finish(a3, bias64); \
+            acc[4] = finish(a4, bias64); \
+        } \
     }
 
-#define FOR_EACH_COLS(f) f(64) f(96) f(128) f(160) f(192) f(256) f(320) f(384) f(512) f(640) f(768) f(1024)
-FOR_EACH_COLS(DEFINE_FOUR_ROWS)
+#define FOR_EACH_COLS(f) \
+    f(64) f(96) f(128) f(160) f(192) f(224) f(256) f(320) f(384) f(448) f(512) f(640) f(768) f(1024)
+FOR_EACH_COLS(DEFINE_FIVES)
 
-/* Any multiple of 8 columns, one row. */
-static AWM_NOINLINE int32_t one_row(const uint8_t *w, const uint64_t *lanes, uint32_t cols, int32_t bias64) {
-    const uint64_t mask = PAIR_MASK, *end = lanes + cols / 2;
-    uint64_t sum = 0;
-    for (; lanes != end; lanes += 4, w += 8) {
-        sum += awm_load64(w) * lanes[0];
-        sum += (awm_load64(w + 1) & mask) * lanes[1];
-        sum += (awm_load64(w + 2) & mask) * lanes[2];
-        sum += (awm_load64(w + 3) & mask) * lanes[3];
+/* Any multiple of 8 columns: two rows at once, w1 behind w. */
+#define WORD2(k, multiply) \
+    x = lanes[k]; \
+    multiply(a0, w, k, x); \
+    multiply(a1, w1, k, x);
+static AWM_NOINLINE void two_rows(int32_t *acc, const uint8_t *w, const uint64_t *lanes, uint64_t cols, int64_t bias64) {
+    const uint64_t *last = lanes + cols / 2;
+    const uint8_t *w1 = w + cols;
+    uint64_t a0 = 0, a1 = 0, x, t, mask = PAIR_MASK;
+    for (; lanes != last; lanes += 4, w += 8, w1 += 8) {
+        WORD2(0, WHOLE) WORD2(1, PAIR) WORD2(2, PAIR) WORD2(3, PAIR)
+    }
+    acc[0] = finish(a0, bias64);
+    acc[1] = finish(a1, bias64);
+}
+
+static AWM_NOINLINE int32_t one_row(const uint8_t *w, const uint64_t *lanes, uint64_t cols, int64_t bias64) {
+    const uint64_t *last = lanes + cols / 2;
+    uint64_t sum = 0, t, mask = PAIR_MASK;
+    for (; lanes != last; lanes += 4, w += 8) {
+        WHOLE(sum, w, 0, lanes[0]);
+        PAIR(sum, w, 1, lanes[1]);
+        PAIR(sum, w, 2, lanes[2]);
+        PAIR(sum, w, 3, lanes[3]);
     }
     return finish(sum, bias64);
 }
 
-#define CASE_FOUR_ROWS(n) \
-    case n: \
-        for (; r + 4 <= a->rows; r += 4, w += 4 * (n)) four_rows_##n(a->acc + r, w, a->lanes, a->bias64); \
-        break;
+#define CASE_FIVES(n) \
+    case n: fives_##n(a->acc, a->acc + r, w, a->lanes, a->bias64); break;
 
 void awm_matvec_swar(const awm_matvec_args *a) {
+    const uint64_t cols = a->cols, rows = a->rows;
     const uint8_t *w = a->w;
-    uint32_t r = 0;
+    uint64_t r = rows - rows % 5;
     switch (a->cols) {
-        FOR_EACH_COLS(CASE_FOUR_ROWS)
-    default: break;
+        FOR_EACH_COLS(CASE_FIVES)
+    default: r = 0; break;
     }
-    for (; r < a->rows; r++, w += a->cols) a->acc[r] = one_row(w, a->lanes, a->cols, a->bias64);
+    for (w += r * cols; r + 2 <= rows; r += 2, w += 2 * cols) two_rows(a->acc + r, w, a->lanes, cols, a->bias64);
+    if (r < rows) a->acc[r] = one_row(w, a->lanes, cols, a->bias64);
 }

@@ -334,7 +334,7 @@ static void place(awm_model *model, const awm_header *h) {
     model->view_bytes = at;
     at = 4 * cols;
     model->at_acc = at, at += 4u * AWM_CHUNK;
-    model->at_bc = at, at += 8u * h->d_state;
+    model->at_bc = at, at += 8u * h->d_state + 8;
     model->at_old = at, at += AWM_FRAME_BYTES;
     model->at_views = at;
     model->scratch_bytes = at + h->n_views * model->view_bytes;

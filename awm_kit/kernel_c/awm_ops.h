@@ -75,12 +75,13 @@ void awm_matvec(const awm_matvec_args *a);
  * |h * decay + B * X| <= 32768 * decay + (32768 - decay) * 32767 <= 2^30, and the new h fits int16. */
 typedef struct awm_scan_args {
     int16_t *h;         /* [headdim][d_state] */
-    const uint64_t *bc; /* B and C as awm_scan_begin packed them */
+    const uint64_t *bc; /* B and C as awm_scan_begin packed them, d_state + 1 words */
     const int8_t *x;    /* [headdim] */
     const int8_t *z;    /* [headdim] */
     int32_t *v;         /* [headdim], out */
     const int16_t *z_lut;
     int64_t decay, gain, limit, y_mul, x_mul;
+    int64_t x_half, y_half; /* 2^(shift - 1) */
     uint32_t headdim, d_state, x_shift, y_shift;
     uint32_t backend;
 } awm_scan_args;
@@ -89,12 +90,12 @@ void awm_scan_begin(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_s
 void awm_scan(const awm_scan_args *a);
 
 AWM_INLINE int64_t awm_scan_input(const awm_scan_args *a, int64_t x) {
-    return awm_clamp(awm_rounded_shift(x * a->gain, a->x_shift), a->limit);
+    return awm_clamp((x * a->gain + a->x_half) >> a->x_shift, a->limit);
 }
 
 /* |y| <= 2^15 * 2^7 * 2^8 = 2^30, so y * y_mul + x * x_mul + half < 2^61 + 2^38 + 2^61. */
 AWM_INLINE int32_t awm_scan_output(const awm_scan_args *a, int64_t y, int64_t x, int64_t z) {
-    int64_t y16 = awm_clamp(awm_rounded_shift(y * a->y_mul + x * a->x_mul, a->y_shift), 32767);
+    int64_t y16 = awm_clamp((y * a->y_mul + x * a->x_mul + a->y_half) >> a->y_shift, 32767);
     return (int32_t)((y16 * a->z_lut[z + 128] + 128) >> 8);
 }
 

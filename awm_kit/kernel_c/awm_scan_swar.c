@@ -23,23 +23,18 @@ static uint64_t pack(int64_t low, int64_t high) {
     return (uint64_t)low + ((uint64_t)high << 32);
 }
 
-/* Per four states: B of the even pair, B of the odd pair, then C of both, halves exchanged. */
+/* Per four states: B of the even pair, B of the odd pair, then C of both, halves exchanged. Last, 2^15 sum C. */
 void awm_scan_begin_swar(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state) {
+    int64_t sum = 0;
     uint32_t n;
     for (n = 0; n < d_state; n += 4, bc += 4, b += 4, c += 4) {
         bc[0] = pack(b[0], b[2]);
         bc[1] = pack(b[1], b[3]);
         bc[2] = pack(c[2], c[0]);
         bc[3] = pack(c[3], c[1]);
+        sum += c[0] + c[1] + c[2] + c[3];
     }
-}
-
-/* sum C, from the crossed pairs. */
-static int64_t sum_c(const uint64_t *bc, uint32_t d_state) {
-    uint64_t total = 0;
-    uint32_t n;
-    for (n = 0; n < d_state; n += 4, bc += 4) total += bc[2] + bc[3];
-    return (int32_t)((uint32_t)total + (uint32_t)((total + HALF_WORD) >> 32));
+    *bc = (uint64_t)(sum * 32768);
 }
 
 /* One channel: updates d_state states, returns the upper and lower sums of y. */
@@ -59,14 +54,14 @@ static AWM_NOINLINE uint64_t channel(uint64_t *h, const uint64_t *bc, const uint
 }
 
 void awm_scan_swar(const awm_scan_args *a) {
-    const uint64_t *end = a->bc + a->d_state;
+    const uint64_t *bc = a->bc, *end = bc + a->d_state, bias = *end, stride = a->d_state / 4;
+    const int8_t *in = a->x, *z = a->z;
     uint64_t *h = (uint64_t *)(void *)a->h;
-    int64_t bias = sum_c(a->bc, a->d_state) * 32768;
-    uint32_t p;
-    for (p = 0; p < a->headdim; p++, h += a->d_state / 4) {
-        int64_t x = a->x[p];
-        uint64_t sums = channel(h, a->bc, end, (uint64_t)a->decay, (uint64_t)awm_scan_input(a, x));
+    int32_t *v = a->v, *stop = v + a->headdim;
+    for (; v != stop; v++, in++, z++, h += stride) {
+        int64_t x = *in;
+        uint64_t sums = channel(h, bc, end, (uint64_t)a->decay, (uint64_t)awm_scan_input(a, x));
         int64_t y = (int32_t)((uint32_t)((sums + HALF_WORD) >> 32) - (uint32_t)bias);
-        a->v[p] = awm_scan_output(a, y, x, a->z[p]);
+        *v = awm_scan_output(a, y, x, *z);
     }
 }

@@ -34,15 +34,23 @@ typedef struct norm_args {
 /* u = clamp8(x * (num / root) >> shift). |x| < 2^23 and n <= 2^12, so sum < 2^58 + 2^60; root >= |x_i|, so
  * |x_i * (num / root)| <= num < 2^60. */
 static AWM_NOINLINE void rms_norm(int8_t *u, const int32_t *x, const norm_args *a) {
-    uint32_t i;
+    const int32_t *p, *end = x + a->n;
+    const uint32_t shift = a->shift;
+    const int64_t half = (int64_t)1 << (shift - 1);
     uint64_t root, sum = a->eps;
-    int64_t m, half = (int64_t)1 << (a->shift - 1);
-    AWM_UNROLL(8)
-    for (i = 0; i < a->n; i++) sum += (uint64_t)((int64_t)x[i] * x[i]);
+    int64_t m;
+    for (p = x; p != end; p += 8) {
+        int k;
+        AWM_UNROLL(8)
+        for (k = 0; k < 8; k++) sum += (uint64_t)((int64_t)p[k] * p[k]);
+    }
     root = isqrt(sum);
     m = (int64_t)(a->num / (root ? root : 1)); /* 0 only if a caller's scratch held rubbish */
-    AWM_UNROLL(8)
-    for (i = 0; i < a->n; i++) u[i] = (int8_t)awm_clamp((x[i] * m + half) >> a->shift, 127);
+    for (p = x; p != end; p += 8, u += 8) {
+        int k;
+        AWM_UNROLL(8)
+        for (k = 0; k < 8; k++) u[k] = (int8_t)awm_clamp((p[k] * m + half) >> shift, 127);
+    }
 }
 
 static void norm(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
@@ -67,41 +75,42 @@ typedef struct store_args {
     uint32_t shift, rows;
 } store_args;
 
-#define AWM_REQUANTIZED(a, i, half) ((((int64_t)(a)->acc[i] + (a)->bias[i]) * (a)->mul[i] + (half)) >> (a)->shift)
-
-static AWM_NOINLINE void store_i8(int8_t *out, const store_args *a) {
-    int64_t half = (int64_t)1 << (a->shift - 1);
-    uint32_t i;
-    for (i = 0; i < a->rows; i++) out[i] = (int8_t)awm_clamp(AWM_REQUANTIZED(a, i, half), 127);
-}
-
-static AWM_NOINLINE void store_i16(int16_t *out, const store_args *a) {
-    int64_t half = (int64_t)1 << (a->shift - 1);
-    uint32_t i;
-    for (i = 0; i < a->rows; i++) out[i] = (int16_t)awm_clamp(AWM_REQUANTIZED(a, i, half), 32767);
-}
-
-static AWM_NOINLINE void store_i32(int32_t *out, const store_args *a, int64_t limit, int add) {
-    int64_t half = (int64_t)1 << (a->shift - 1);
-    uint32_t i;
-    for (i = 0; i < a->rows; i++) {
-        int64_t t = AWM_REQUANTIZED(a, i, half);
-        out[i] = (int32_t)awm_clamp(add ? out[i] + t : t, limit);
+/* The loop over rows; locals, because what it writes might alias the arguments. */
+#define FOR_EACH_ROW(a, t, body) \
+    { \
+        const int32_t *acc = (a)->acc, *end = acc + (a)->rows, *bias = (a)->bias, *mul = (a)->mul; \
+        const uint32_t shift = (a)->shift; \
+        const int64_t half = (int64_t)1 << (shift - 1); \
+        for (; acc != end; acc++, bias++, mul++, out++) { \
+            const int64_t t = (((int64_t)*acc + *bias) * *mul + half) >> shift; \
+            body; \
+        } \
     }
-}
+
+static AWM_NOINLINE void store_i8(int8_t *out, const store_args *a)
+    FOR_EACH_ROW(a, t, *out = (int8_t)awm_clamp(t, 127))
+
+static AWM_NOINLINE void store_i16(int16_t *out, const store_args *a)
+    FOR_EACH_ROW(a, t, *out = (int16_t)awm_clamp(t, 32767))
+
+static AWM_NOINLINE void store_i32(int32_t *out, const store_args *a, int64_t limit)
+    FOR_EACH_ROW(a, t, *out = (int32_t)awm_clamp(t, limit))
+
+static AWM_NOINLINE void add_i32(int32_t *out, const store_args *a, int64_t limit)
+    FOR_EACH_ROW(a, t, *out = (int32_t)awm_clamp(*out + t, limit))
 
 static void store(const awm_model *model, int8_t *scratch, const awm_op *op, uint32_t row, const store_args *a) {
     int32_t *r = (int32_t *)(void *)(scratch + model->at_r) + row;
     uint32_t inner;
     switch (op->out) {
     case AWM_RESIDUAL_SET:
-        store_i32(r, a, AWM_RESIDUAL_MAX, 0);
+        store_i32(r, a, AWM_RESIDUAL_MAX);
         break;
     case AWM_RESIDUAL_ADD:
-        store_i32(r, a, AWM_RESIDUAL_MAX, 1);
+        add_i32(r, a, AWM_RESIDUAL_MAX);
         break;
     case AWM_LOGITS:
-        store_i32((int32_t *)(void *)(scratch + model->at_logits) + row, a, AWM_LOGIT_MAX, 0);
+        store_i32((int32_t *)(void *)(scratch + model->at_logits) + row, a, AWM_LOGIT_MAX);
         break;
     case AWM_PROJ_I8:
         store_i8(scratch + model->at_p + row, a);
@@ -152,20 +161,26 @@ typedef struct conv_args {
     uint32_t n, shift;
 } conv_args;
 
+AWM_INLINE int64_t signed_byte(uint64_t word, uint32_t at) {
+    return (int64_t)(word << (56 - at)) >> 56;
+}
+
 /* |sum| <= 4 * 2^14 + 2^31; times |mul| <= 2^31, plus half <= 2^61: below 2^63. */
 static AWM_NOINLINE void conv_channels(const conv_args *a) {
-    int64_t half = (int64_t)1 << (a->shift - 1);
-    uint32_t c;
-    for (c = 0; c < a->n; c++) {
-        uint32_t s = a->samples[c] >> 8 | (uint32_t)(uint8_t)a->next[c] << 24;
-        uint32_t w = a->w[c];
-        int64_t sum = a->bias[c];
-        a->samples[c] = s;
-        sum += (int64_t)(int8_t)s * (int8_t)w;
-        sum += (int64_t)(int8_t)(s >> 8) * (int8_t)(w >> 8);
-        sum += (int64_t)(int8_t)(s >> 16) * (int8_t)(w >> 16);
-        sum += (int64_t)(int8_t)(s >> 24) * (int8_t)(w >> 24);
-        a->out[c] = a->lut[awm_clamp((sum * a->mul[c] + half) >> a->shift, 127) + 128];
+    const int8_t *next = a->next, *lut = a->lut + 128;
+    const uint32_t *w = a->w;
+    const int32_t *bias = a->bias, *mul = a->mul;
+    uint32_t *samples = a->samples, *end = samples + a->n;
+    int8_t *out = a->out;
+    const uint32_t shift = a->shift;
+    const int64_t half = (int64_t)1 << (shift - 1);
+    for (; samples != end; samples++, next++, w++, bias++, mul++, out++) {
+        const uint32_t s = *samples >> 8 | (uint32_t)(uint8_t)*next << 24;
+        int64_t sum = *bias;
+        sum += signed_byte(s, 0) * signed_byte(*w, 0) + signed_byte(s, 8) * signed_byte(*w, 8);
+        sum += signed_byte(s, 16) * signed_byte(*w, 16) + signed_byte(s, 24) * signed_byte(*w, 24);
+        *samples = s;
+        *out = lut[awm_clamp((sum * *mul + half) >> shift, 127)];
     }
 }
 
@@ -246,6 +261,8 @@ static void ssm(const awm_model *model, const awm_match *match, const awm_op *op
     a.d_state = h->d_state;
     a.x_shift = l->x_shift;
     a.y_shift = l->y_shift;
+    a.x_half = (int64_t)1 << (a.x_shift - 1);
+    a.y_half = (int64_t)1 << (a.y_shift - 1);
     a.backend = model->backend;
     for (i = op->row0; i < (uint32_t)op->row0 + op->rows; i++) {
         discretize(model, l, heads + i, &a, dt[i]);
