@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from awm_kit.action_states import FOX_SPECIAL_AIR_HI, MARTH_SPECIAL_AIR_HI, id_of
+from awm_kit.action_states import FOX_SPECIAL_AIR_HI, MARTH_SPECIAL_AIR_HI
 from awm_kit.data.scuffle.params import FOX, MARTH
 
 N_ACTIONS = 400
@@ -62,6 +62,10 @@ class Act(IntEnum):
     U_AIR = 68
     D_AIR = 69
     LANDING_N_AIR = 70
+    LANDING_F_AIR = 71
+    LANDING_B_AIR = 72
+    LANDING_U_AIR = 73
+    LANDING_D_AIR = 74
     DAMAGE_N1 = 78
     DAMAGE_N2 = 79
     DAMAGE_N3 = 80
@@ -116,8 +120,6 @@ class Act(IntEnum):
     SPECIAL_HI_FOX = FOX_SPECIAL_AIR_HI
     SPECIAL_HI_MARTH = MARTH_SPECIAL_AIR_HI
 
-
-assert id_of("CliffJumpQuick1") == Act.CLIFF_JUMP
 
 #: The upwards special's action state by character id.
 SPECIAL_HI = np.full(33, Act.SPECIAL_HI_FOX, np.int32)
@@ -185,7 +187,14 @@ _CAPTURED = (Act.CAPTURE_PULLED, Act.CAPTURE_WAIT)
 
 _mark(Flag.DEAD, *_DEATHS)
 _mark(
-    Flag.STATIC, *_DEATHS, Act.REBIRTH_WAIT, Act.CLIFF_CATCH, Act.CLIFF_WAIT, Act.CLIFF_JUMP, *_CAPTURED, *_THROWN
+    Flag.STATIC,
+    *_DEATHS,
+    Act.REBIRTH_WAIT,
+    Act.CLIFF_CATCH,
+    Act.CLIFF_WAIT,
+    Act.CLIFF_JUMP,
+    *_CAPTURED,
+    *_THROWN,
 )
 _mark(
     Flag.GROUND_FREE, Act.WAIT, *_WALKS, Act.TURN, Act.TURN_RUN, Act.DASH, Act.RUN, Act.RUN_BRAKE, Act.SQUAT,
@@ -198,8 +207,8 @@ _mark(Flag.SHIELDING, Act.GUARD_ON, Act.GUARD, Act.GUARD_SET_OFF)
 _mark(Flag.HITSTUN, *_STAGGERS, *_FLIGHTS)
 _mark(Flag.TUMBLE, *_FLIGHTS, Act.DAMAGE_FALL)
 _mark(
-    Flag.SLIDES_OFF, Act.WAIT, *_WALKS, Act.DASH, Act.RUN, Act.RUN_BRAKE, Act.TURN_RUN, Act.KNEE_BEND, *_STAGGERS,
-    Act.LANDING, Act.LANDING_SPECIAL,
+    Flag.SLIDES_OFF, Act.WAIT, *_WALKS, Act.DASH, Act.RUN, Act.RUN_BRAKE, Act.TURN_RUN, Act.KNEE_BEND,
+    *_STAGGERS, Act.LANDING, Act.LANDING_SPECIAL,
 )  # fmt: skip
 _mark(Flag.LEDGE_GRAB, *_JUMPS, Act.FALL, Act.FALL_SPECIAL, Act.DAMAGE_FALL, *_SPECIALS)
 _mark(Flag.CLIMB, *_CLIMBS)
@@ -207,7 +216,15 @@ _mark(Flag.SPECIAL_LANDING, Act.FALL_SPECIAL, Act.ESCAPE_AIR, *_SPECIALS)
 _mark(Flag.HOLDING, Act.CATCH_PULL, Act.CATCH_WAIT, *_THROWS)
 _mark(Flag.HELD, *_CAPTURED, *_THROWN)
 _mark(Flag.THROWN, *_THROWN)
-_mark(Flag.REELING, *_STAGGERS, *_FLIGHTS, Act.GUARD_SET_OFF, Act.DAMAGE_FALL, Act.DOWN_BOUND, Act.SHIELD_BREAK_FLY)
+_mark(
+    Flag.REELING,
+    *_STAGGERS,
+    *_FLIGHTS,
+    Act.GUARD_SET_OFF,
+    Act.DAMAGE_FALL,
+    Act.DOWN_BOUND,
+    Act.SHIELD_BREAK_FLY,
+)
 _mark(Flag.SPECIAL, *_SPECIALS)
 _mark(Flag.LEAP, *_JUMPS)
 

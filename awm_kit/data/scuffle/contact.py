@@ -44,18 +44,19 @@ def exchange(s: State, k: Physics, active: np.ndarray) -> None:
 
 
 def _hitlag(move: np.ndarray) -> np.ndarray:
-    return HIT["damage"][move] // 3 + 3
+    frames: np.ndarray = HIT["damage"][move] // 3 + 3
+    return frames
 
 
 def _vulnerable(s: State) -> np.ndarray:
-    safe = (s.age >= SAFE_FROM[s.action]) & (s.age <= SAFE_TO[s.action])
-    return ~safe
+    open_to_hits: np.ndarray = (s.age < SAFE_FROM[s.action]) | (s.age > SAFE_TO[s.action])
+    return open_to_hits
 
 
 def _connect(s: State, k: Physics, active: np.ndarray) -> np.ndarray:
     """Where the player's attack touches the other now, shape (2, N)."""
     a = s.action
-    out = active & (s.age >= HIT["first"][a]) & (s.age <= HIT["last"][a])
+    out: np.ndarray = active & (s.age >= HIT["first"][a]) & (s.age <= HIT["last"][a])
     if not out.any():
         return out
     other = s.action[::-1]
@@ -77,7 +78,8 @@ def _height(s: State, k: Physics) -> np.ndarray:
     """Hurtbox height; half of it when crouching or lying."""
     low = (s.action == Act.SQUAT_WAIT) | (s.action == Act.DOWN_WAIT) | (s.action == Act.DOWN_BOUND)
     full = k.by_character["height"][s.character]
-    return np.where(low, full >> 1, full)
+    height: np.ndarray = np.where(low, full >> 1, full)
+    return height
 
 
 def _strike(s: State, k: Physics, hit: np.ndarray, move: np.ndarray, away: np.ndarray, lag: bool) -> None:
@@ -99,7 +101,9 @@ def _strike(s: State, k: Physics, hit: np.ndarray, move: np.ndarray, away: np.nd
     kx = np.where(stays, speed, speed * HIT["cos"][move] >> 10) * away
     ky = np.where(stays, 0, speed * sin >> 10)
     third = np.clip(speed * 4 // k.speed("launch_speed") - 1, 0, 2)
-    flight = np.where(sin >= STEEP, Act.DAMAGE_FLY_TOP, np.where(sin <= SHALLOW, Act.DAMAGE_FLY_LW, Act.DAMAGE_FLY_N))
+    flight = np.where(
+        sin >= STEEP, Act.DAMAGE_FLY_TOP, np.where(sin <= SHALLOW, Act.DAMAGE_FLY_LW, Act.DAMAGE_FLY_N)
+    )
     stagger = np.where(stays, Act.DAMAGE_N1, Act.DAMAGE_AIR1) + third
     s.enter(hit, np.where(strong, flight, stagger))
     s.assign(hit, percent=percent, kx=kx, ky=ky, vx=0, vy=0, facing=-away)

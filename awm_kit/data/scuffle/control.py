@@ -89,7 +89,9 @@ def _be_reborn(s: State, k: Physics, reborn: np.ndarray) -> None:
     side = np.array([[-1], [1]], np.int32)
     height = k.speed("respawn_height") + REBIRTH_FRAMES * (SPEED_ONE * 3 // 2)
     s.enter(reborn, Act.REBIRTH)
-    s.assign(reborn, x=side * (24 * SPEED_ONE), y=height, facing=-side, jumps=1, ground=0, shield=60 * SHIELD_ONE)
+    s.assign(
+        reborn, x=side * (24 * SPEED_ONE), y=height, facing=-side, jumps=1, ground=0, shield=60 * SHIELD_ONE
+    )
 
 
 def choose_actions(s: State, p: Press, k: Physics, active: np.ndarray) -> None:
@@ -216,8 +218,8 @@ def _air(s: State, p: Press, k: Physics, free: np.ndarray) -> None:
     dodge = free & p.dodge
     side_x = p.side
     side_y = np.sign(p.sy) * (p.abs_y >= DEAD_ZONE)
-    speed = k.speed("air_dodge_speed")
-    speed = np.where((side_x != 0) & (side_y != 0), speed * DIAGONAL >> 10, speed)
+    straight = k.speed("air_dodge_speed")
+    speed = np.where((side_x != 0) & (side_y != 0), straight * DIAGONAL >> 10, straight)
     s.enter(dodge, Act.ESCAPE_AIR)
     s.assign(dodge, vx=side_x * speed, vy=side_y * speed)
     free = free & ~dodge
@@ -270,16 +272,17 @@ def _held(s: State, p: Press, k: Physics, active: np.ndarray) -> None:
     s.enter(throws, throw)
     s.enter(throws[::-1], thrown_as)
 
-    limit = k.params.grab_frames + (s.percent * round(k.params.grab_frames_per_percent * 256) >> 8) // PERCENT_ONE
+    limit = (
+        k.params.grab_frames + (s.percent * round(k.params.grab_frames_per_percent * 256) >> 8) // PERCENT_ONE
+    )
     captive = active & (s.action == Act.CAPTURE_WAIT)
     free = captive & (((s.age >= limit) & p.mash) | (s.age >= 2 * limit))
     flags = FLAGS[s.action]
     held, holding = (flags & Flag.HELD) != 0, (flags & Flag.HOLDING) != 0
     free |= held & ~holding[::-1]
-    lost = holding & (~held[::-1] | free[::-1]) & ((s.action == Act.CATCH_PULL) | (s.action == Act.CATCH_WAIT))
+    lost = (
+        holding & (~held[::-1] | free[::-1]) & ((s.action == Act.CATCH_PULL) | (s.action == Act.CATCH_WAIT))
+    )
     s.enter(free, Act.CAPTURE_CUT)
     s.enter(lost, Act.CATCH_CUT)
     s.assign(free | lost, kx=-s.facing * SPEED_ONE)
-
-
-__all__ = ["Press", "choose_actions", "run_clock"]

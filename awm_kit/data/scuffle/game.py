@@ -105,7 +105,9 @@ class Scuffle:
 
     def reset(self, seed: int = 0, characters: tuple[int, int] = (FOX, MARTH)) -> np.ndarray:
         """Start all matches anew; returns `frames`."""
-        start = [initial_frame(seed + i, characters=characters, params=self.params) for i in range(self.n_matches)]
+        start = [
+            initial_frame(seed + i, characters=characters, params=self.params) for i in range(self.n_matches)
+        ]
         self._state = State.from_frames(np.stack(start))
         return self.frames
 

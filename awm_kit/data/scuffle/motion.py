@@ -30,7 +30,8 @@ CATCH_OUT, CATCH_LOW, CATCH_HIGH, CATCH_AGE = 11 * SPEED_ONE, -24 * SPEED_ONE, -
 
 
 def _approach(value: np.ndarray, target: np.ndarray | int, step: np.ndarray | int) -> np.ndarray:
-    return value + np.clip(target - value, -step, step)
+    moved: np.ndarray = value + np.clip(target - value, -step, step)
+    return moved
 
 
 def move(s: State, p: Press, k: Physics, active: np.ndarray) -> None:
@@ -72,7 +73,8 @@ def wear_shields(s: State, k: Physics, active: np.ndarray) -> np.ndarray:
     loss, gain = round(k.params.shield_decay * SHIELD_ONE), round(k.params.shield_regen * SHIELD_ONE)
     change = np.where(up, -loss, np.where(stunned, 0, gain)) * active
     s.shield = np.clip(s.shield + change, 0, 60 * SHIELD_ONE)
-    return up & (s.shield == 0)
+    worn_out: np.ndarray = up & (s.shield == 0)
+    return worn_out
 
 
 def _lose_footing(
@@ -123,7 +125,7 @@ def _air_speed(s: State, p: Press, k: Physics, flags: np.ndarray) -> np.ndarray:
     start = by["special_start"][s.character]
     np.copyto(step, 0, where=special | (dodging & (s.age == 0)))
     leave = special & (s.age == start)
-    return np.where(leave, p.side * (SPEED_ONE * 3 // 4), _approach(s.vx, target, step))
+    return np.where(leave, p.side * k.speed("special_drift"), _approach(s.vx, target, step))
 
 
 def _fall_speed(s: State, p: Press, k: Physics, flags: np.ndarray) -> np.ndarray:
@@ -157,7 +159,9 @@ def _snap_held(s: State) -> None:
     s.assign(held, x=s.x[::-1] + s.facing[::-1] * HELD_DISTANCE, y=s.y[::-1])
 
 
-def _stop_or_slide_off(s: State, walking: np.ndarray, lo: np.ndarray, hi: np.ndarray, flags: np.ndarray) -> None:
+def _stop_or_slide_off(
+    s: State, walking: np.ndarray, lo: np.ndarray, hi: np.ndarray, flags: np.ndarray
+) -> None:
     off = walking & ((s.x < lo) | (s.x > hi)) & (lo <= hi)
     slides = off & ((flags & Flag.SLIDES_OFF) != 0)
     s.assign(slides, ground=0)

@@ -104,6 +104,8 @@ class Params:
         Helplessness after a broken shield.
     grab_frames, grab_frames_per_percent : int, float
         When a captured character that presses a button is released; twice that without.
+    special_drift : float
+        Sideways speed of the upwards special, where the stick points.
     time_limit : int
         Frames until a timeout; 0 is none.
     """
@@ -132,14 +134,13 @@ class Params:
     roll_speed: float = 1.5
     air_dodge_speed: float = 2.75
     air_dodge_decay: float = 0.09375
+    special_drift: float = 1.5
     body_half_width: float = 4.0
     respawn_height: float = 60.0
     time_limit: int = 8 * 60 * 60
     stage: int = 31
     stocks: int = 4
-    characters: dict[int, CharacterParams] = field(
-        default_factory=lambda: {FOX: FAST_FALLER, MARTH: FLOATER}
-    )
+    characters: dict[int, CharacterParams] = field(default_factory=lambda: {FOX: FAST_FALLER, MARTH: FLOATER})
 
     def __hash__(self) -> int:
         """Hash by value (``characters`` included), so that derived tables can be cached."""
@@ -170,7 +171,8 @@ class Physics:
 
     def speed(self, name: str) -> int:
         """A scalar parameter (length or speed) in 1/1024 units."""
-        return round(getattr(self.params, name) * SPEED_ONE)
+        value: float = getattr(self.params, name)
+        return round(value * SPEED_ONE)
 
 
 @lru_cache(maxsize=64)

@@ -55,17 +55,21 @@ class Style:
 
 STYLES: dict[str, Style] = {
     "balanced": Style(),
-    "rusher": Style(strike=0.8, approach=0.8, leap=0.2, dance=0.05, shield=0.04, dodge=0.05, chase=0.3, pace=3),
+    "rusher": Style(
+        strike=0.8, approach=0.8, leap=0.2, dance=0.05, shield=0.04, dodge=0.05, chase=0.3, pace=3
+    ),
     "grabber": Style(strike=0.3, grab=0.55, shield=0.2, approach=0.6),
     "turtle": Style(strike=0.35, grab=0.2, shield=0.5, dodge=0.2, approach=0.2, camp=0.4, pace=6),
     "camper": Style(strike=0.5, approach=0.1, leap=0.2, camp=0.7, dodge=0.25),
     "jumper": Style(strike=0.6, approach=0.15, leap=0.8, dance=0.05, chase=0.5),
     "guard": Style(strike=0.7, chase=0.8, approach=0.4, recover=0.99, pace=3),
     "dancer": Style(strike=0.5, dance=0.7, approach=0.3, dodge=0.2),
-    "novice": Style(strike=0.4, grab=0.1, approach=0.4, recover=0.8, noise=0.25, pace=9),
+    "novice": Style(strike=0.4, grab=0.1, approach=0.4, recover=0.85, noise=0.2, pace=9),
     "reckless": Style(strike=0.7, approach=0.5, leap=0.5, chase=0.9, recover=0.85, noise=0.1),
-    "masher": Style(noise=0.9, recover=0.5, pace=3),
-    "idler": Style(strike=0.15, grab=0.05, approach=0.1, leap=0.1, camp=0.3, noise=0.05, pace=14, recover=0.9),
+    "masher": Style(noise=0.7, recover=0.8, pace=3),
+    "idler": Style(
+        strike=0.15, grab=0.05, approach=0.1, leap=0.1, camp=0.3, noise=0.05, pace=14, recover=0.9
+    ),
 }
 STYLE_NAMES = tuple(STYLES)
 _STYLE_TABLE = {
@@ -78,14 +82,14 @@ _MIX = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35))
 
 def hash32(*values: np.ndarray | int) -> np.ndarray:
     """Mix integers (arrays broadcast) into one uniform uint32 each; the same everywhere."""
-    h = np.uint32(0)
+    h = np.zeros((), np.uint32)
     with np.errstate(over="ignore"):
         for value in values:
             h = (h ^ np.asarray(value).astype(np.uint32)) * _MIX[0]
             h = (h ^ (h >> np.uint32(15))) * _MIX[1]
             h = (h ^ (h >> np.uint32(13))) * _MIX[2]
             h = h ^ (h >> np.uint32(16))
-    return np.asarray(h)
+    return h
 
 
 class _Dice:
@@ -98,7 +102,9 @@ class _Dice:
     def roll(self) -> np.ndarray:
         """Uniform in [0, 1), float32."""
         self._n += 1
-        return (hash32(self._key, self._n) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+        with np.errstate(over="ignore"):
+            counter = self._key + np.uint32(self._n * 0x9E3779B1 & 0xFFFFFFFF)
+        return (hash32(counter) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
 
     def below(self, n: int) -> np.ndarray:
         """Uniform integers 0..n-1, int32."""
@@ -113,7 +119,19 @@ class _View:
         geometry = stage_tables()
         stage = s.stage[match]
         self.edge = geometry.right[0, stage]
-        for name in ("x", "y", "vx", "vy", "action", "age", "facing", "ground", "jumps", "character", "percent"):
+        for name in (
+            "x",
+            "y",
+            "vx",
+            "vy",
+            "action",
+            "age",
+            "facing",
+            "ground",
+            "jumps",
+            "character",
+            "percent",
+        ):
             values = getattr(s, name)
             setattr(self, name, values[player, match])
             setattr(self, "o_" + name, values[other, match])
@@ -228,7 +246,7 @@ class ScriptedPlayers:
         _fight(plan, view, dice, skill)
         _special_situations(plan, view, dice)
         _recover(plan, view, dice, skill)
-        _random_controls(plan, dice, dice.roll() < skill["noise"])
+        _random_controls(plan, dice, dice.roll() < skill["noise"] * np.where(view.offstage, 0.3, 1))
         strength = self.strength[player, match]
         for name in ("sx", "sy"):
             values = getattr(plan, name) * strength + (dice.below(5) - 2) * (getattr(plan, name) != 0)
@@ -261,7 +279,7 @@ def _shield(plan: _Plan, mask: np.ndarray, dice: _Dice) -> None:
 
 def _move_about(plan: _Plan, v: _View, dice: _Dice, skill: dict[str, np.ndarray]) -> None:
     """Footwork away from the opponent; stays on the stage unless it chases."""
-    total = skill["approach"] + skill["leap"] + skill["dance"] + skill["camp"] + 0.15
+    total = skill["approach"] + skill["leap"] + skill["dance"] + skill["camp"] + 0.25
     choice = dice.roll() * total
     reach = _full(dice)
     approach = choice < skill["approach"]
@@ -317,7 +335,7 @@ def _fight(plan: _Plan, v: _View, dice: _Dice, skill: dict[str, np.ndarray]) -> 
     plan.put(guard, hold=np.where(dice.roll() < 0.06, 240, plan.hold + dice.below(24)))
     _shield(plan, guard | dodge, dice)
     roll = dodge & (dice.roll() < 0.6)
-    plan.put(roll, sx=np.where(dice.roll() < 0.5, 86, -86))
+    plan.put(roll, sx=np.where(v.ground == 0, v.home, np.where(dice.roll() < 0.5, 1, -1)) * 86)
     plan.put(dodge & ~roll, sy=-86)
     shielding = (v.flags & Flag.SHIELDING) != 0
     out = shielding & (dice.roll() < 0.3)
@@ -384,7 +402,13 @@ def _special_situations(plan: _Plan, v: _View, dice: _Dice) -> None:
 
     tumbling = (v.flags & Flag.TUMBLE) != 0
     plan.put(tumbling, buttons=0, cx=0, cy=0, sx=v.home * 86, sy=0)
-    tech = tumbling & (v.y < 40 * SPEED_ONE) & (np.abs(v.x) < v.edge) & (dice.roll() < 0.5)
+    tech = (
+        tumbling
+        & (v.y < 40 * SPEED_ONE)
+        & (np.abs(v.x) < v.edge - _EDGE_MARGIN)
+        & (v.vy < 0)
+        & (dice.roll() < 0.5)
+    )
     _shield(plan, tech, dice)
     plan.put(tumbling & ~tech & (dice.roll() < 0.2), sx=-v.home * 86)
 
@@ -417,7 +441,9 @@ def _random_controls(plan: _Plan, dice: _Dice, mask: np.ndarray) -> None:
     """Anything at all: what nobody plans, a world must still survive."""
     for name in ("sx", "sy"):
         mode = dice.roll()
-        value = np.where(mode < 0.4, 0, np.where(mode < 0.7, dice.below(173) - 86, np.where(mode < 0.85, 86, -86)))
+        value = np.where(
+            mode < 0.4, 0, np.where(mode < 0.7, dice.below(173) - 86, np.where(mode < 0.85, 86, -86))
+        )
         plan.put(mask, **{name: value})
     for name in ("cx", "cy"):
         plan.put(mask, **{name: np.where(dice.roll() < 0.85, 0, dice.below(161) - 80)})
@@ -428,8 +454,12 @@ def _random_controls(plan: _Plan, dice: _Dice, mask: np.ndarray) -> None:
     )  # fmt: skip
     buttons = bits[dice.below(len(bits))]
     plan.put(mask, buttons=buttons)
-    plan.put(mask, left=np.where((buttons & Button.L) != 0, 140, np.where(dice.roll() < 0.9, 0, dice.below(141))))
-    plan.put(mask, right=np.where((buttons & Button.R) != 0, 140, np.where(dice.roll() < 0.9, 0, dice.below(141))))
+    plan.put(
+        mask, left=np.where((buttons & Button.L) != 0, 140, np.where(dice.roll() < 0.9, 0, dice.below(141)))
+    )
+    plan.put(
+        mask, right=np.where((buttons & Button.R) != 0, 140, np.where(dice.roll() < 0.9, 0, dice.below(141)))
+    )
 
 
 class ScriptedPlayer:

@@ -13,8 +13,9 @@ from awm_kit.schema import CONTROLLER, FRAME, Button
 #: State attribute -> frame field, per player.
 PLAYER_FIELDS = {
     "x": "x", "y": "y", "vx": "speed_air_x", "vy": "speed_y", "kx": "speed_attack_x", "ky": "speed_attack_y",
-    "percent": "percent", "shield": "shield", "action": "action_state", "age": "state_age", "hitlag": "hitlag",
-    "stocks": "stocks", "facing": "facing", "ground": "on_ground", "jumps": "jumps_left", "character": "character",
+    "percent": "percent", "shield": "shield", "action": "action_state", "age": "state_age",
+    "hitlag": "hitlag", "stocks": "stocks", "facing": "facing", "ground": "on_ground",
+    "jumps": "jumps_left", "character": "character",
 }  # fmt: skip
 GLOBAL_FIELDS = ("frame", "stage", "status", "time_limit", "seed")
 PAD_FIELDS = ("sx", "sy", "cx", "cy", "left", "right", "buttons")
@@ -76,7 +77,8 @@ class Pad:
     @property
     def shielding(self) -> np.ndarray:
         """True where L or R is down or either analog trigger is pressed past its dead zone."""
-        return ((self.buttons & SHIELD_BUTTONS) != 0) | (np.maximum(self.left, self.right) >= 43)
+        pressed: np.ndarray = (self.buttons & SHIELD_BUTTONS) != 0
+        return pressed | (np.maximum(self.left, self.right) >= 43)
 
 
 class State:
