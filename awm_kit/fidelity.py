@@ -81,13 +81,19 @@ class Fidelity:
             (middle, "action_acc", "action-state accuracy"),
         ):
             frozen = "frozen_rc" if name == "rc" else "frozen_action_acc"
-            axis.plot(horizons, [self.int8.free[k][frozen] for k in horizons], ":", color="0.6", label="frozen")
+            axis.plot(
+                horizons, [self.int8.free[k][frozen] for k in horizons], ":", color="0.6", label="frozen"
+            )
             if name == "rc":
                 speed = [self.int8.free[k]["velocity_rc"] for k in horizons]
                 axis.plot(horizons, speed, "--", color="0.6", label="constant velocity")
                 axis.set_yscale("log")
-            axis.plot(horizons, [self.fp32.free[k][name] for k in horizons], "o-", color="#0072B2", label="FP32")
-            axis.plot(horizons, [self.int8.free[k][name] for k in horizons], "s--", color="#D55E00", label="INT8")
+            axis.plot(
+                horizons, [self.fp32.free[k][name] for k in horizons], "o-", color="#0072B2", label="FP32"
+            )
+            axis.plot(
+                horizons, [self.int8.free[k][name] for k in horizons], "s--", color="#D55E00", label="INT8"
+            )
             axis.set(title=f"free-running {title}", xlabel="horizon K (frames)")
             axis.legend(fontsize=8)
         names = [n for n in self.int8.teacher_forced if n.endswith("_exact")]

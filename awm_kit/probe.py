@@ -70,7 +70,8 @@ class ProbeReport(list[ProbeResult]):
     def __repr__(self) -> str:
         head = f"{'probe':24}{'character':>10}{'learned':>10}{'taught':>10}{'error':>8}  unit"
         rows = [
-            f"{r.name:24}{r.character:10d}{r.learned:10.3f}{r.taught:10.3f}{r.error:8.1%}  {r.unit}" for r in self
+            f"{r.name:24}{r.character:10d}{r.learned:10.3f}{r.taught:10.3f}{r.error:8.1%}  {r.unit}"
+            for r in self
         ]
         return "\n".join([head, *rows])
 
@@ -129,7 +130,9 @@ def jump_curves(cartridge: Cartridge, character: int = FOX, frames: int = 150) -
     """Height of a full hop in a world, game units, shape (frames,)."""
     start, inputs = experiment(_JUMP, character, Params())
     inputs = np.concatenate([inputs, np.zeros((max(0, frames - _JUMP.frames), 2), CONTROLLER)])
-    run = free_run(NativeWorld(cartridge), start[None], inputs[None])[0]["players"][SETTLE : SETTLE + frames, 0]
+    run = free_run(NativeWorld(cartridge), start[None], inputs[None])[0]["players"][
+        SETTLE : SETTLE + frames, 0
+    ]
     return FIGHTER.player("y").to_real(run["y"])
 
 

@@ -112,7 +112,7 @@ class Schema:
         spec["names"].append("players")
         spec["formats"].append((self.player_dtype, (N_PLAYERS,)))
         spec["offsets"].append(GLOBAL_BYTES)
-        return np.dtype({**spec, "itemsize": FRAME_BYTES})
+        return _struct(spec, FRAME_BYTES)
 
     @property
     def controller_dtype(self) -> np.dtype[Any]:
@@ -178,7 +178,13 @@ def _dtype_spec(fields: tuple[Field, ...]) -> dict[str, list[Any]]:
 
 
 def _dtype(fields: tuple[Field, ...], size: int) -> np.dtype[Any]:
-    return np.dtype({**_dtype_spec(fields), "itemsize": size})
+    return _struct(_dtype_spec(fields), size)
+
+
+def _struct(spec: Any, size: int) -> np.dtype[Any]:
+    # NumPy's stubs do not know that names, formats and offsets may be any lists
+    whole: Any = {**spec, "itemsize": size}
+    return np.dtype(whole)
 
 
 def _position(name: str, offset: int, velocities: tuple[str, ...]) -> Field:

@@ -158,14 +158,18 @@ def impossible_events(frames: np.ndarray) -> dict[str, int]:
     left, right, top, bottom = stage.blast
     beyond = (x < left - BLAST_MARGIN) | (x > right + BLAST_MARGIN) | (y < bottom - BLAST_MARGIN)
     dead_or_back = ~alive[1:] | ~alive[:-1]
-    floating = (p["on_ground"] == 1) & alive & ((np.abs(x) > stage.floor.right + BLAST_MARGIN) | (y < -BLAST_MARGIN))
+    floating = (
+        (p["on_ground"] == 1) & alive & ((np.abs(x) > stage.floor.right + BLAST_MARGIN) | (y < -BLAST_MARGIN))
+    )
     return {
         "stocks_rise": int((stocks > 0).sum()),
         "stocks_skip": int((stocks < -1).sum()),
         "percent_falls": int(((percent < 0) & ~dead_or_back).sum()),
         "outside": int((beyond & alive).sum() + ((y > top + 100) & alive).sum()),
         "air_and_ground": int(floating.sum()),
-        "stuck": int((p["state_age"] == STUCK_FRAMES).sum() - (p["state_age"][alive & _waits(p)] == STUCK_FRAMES).sum()),
+        "stuck": int(
+            (p["state_age"] == STUCK_FRAMES).sum() - (p["state_age"][alive & _waits(p)] == STUCK_FRAMES).sum()
+        ),
     }
 
 

@@ -124,8 +124,10 @@ def test_streams_walk_replays_in_order(data: PackedReplays) -> None:
     assert torch.equal(second.globals[~on, 0, 0], torch.zeros(int((~on).sum()), dtype=torch.int64))
 
 
-def test_training_learns_and_resumes(data: PackedReplays, tmp_path) -> None:  # noqa: ANN001
-    config = TrainConfig(steps=40, lanes=8, length=24, lr=5e-3, self_forcing=((30, 3),), model=TINY, save_every=20)
+def test_training_learns_and_resumes(data: PackedReplays, tmp_path) -> None:
+    config = TrainConfig(
+        steps=40, lanes=8, length=24, lr=5e-3, self_forcing=((30, 3),), model=TINY, save_every=20
+    )
     trainer = Trainer(data, config, tmp_path)
     first = trainer.train_step()["loss"]
     trainer.run(progress=False)
@@ -139,7 +141,7 @@ def test_training_learns_and_resumes(data: PackedReplays, tmp_path) -> None:  # 
         Trainer(data, TrainConfig(model=ModelConfig(d_model=64)), tmp_path)
 
 
-def test_bad_checkpoints_are_named(tmp_path, model: WorldModel) -> None:  # noqa: ANN001
+def test_bad_checkpoints_are_named(tmp_path, model: WorldModel) -> None:
     path = tmp_path / "m.safetensors"
     save_checkpoint(path, model, {})
     path.write_bytes(path.read_bytes()[:-100])
@@ -150,7 +152,9 @@ def test_bad_checkpoints_are_named(tmp_path, model: WorldModel) -> None:  # noqa
 
 
 def test_evaluation_reports_errors_and_baselines(model: WorldModel) -> None:
-    result = evaluate(TorchRunner(model), [falling(90), falling(91)], horizons=(1, 5), starts=20, progress=False)
+    result = evaluate(
+        TorchRunner(model), [falling(90), falling(91)], horizons=(1, 5), starts=20, progress=False
+    )
     assert result.games == 2 and set(result.free) == {1, 5}
     row = result.free[1]
     assert 0 < row["velocity_rc"] < row["frozen_rc"] < row["rc"] + 100

@@ -43,11 +43,15 @@ def agreement(model: WorldModel, integer: IntegerModel) -> float:
     state, same = initial_state(integer), []
     for t in range(1, replay.n_frames):
         got = step(integer, state, replay.frames[t - 1], replay.inputs[t])
-        same.append([got["players"][f.name] == forced[t - 1]["players"][f.name] for f in FIGHTER.player_fields])
+        same.append(
+            [got["players"][f.name] == forced[t - 1]["players"][f.name] for f in FIGHTER.player_fields]
+        )
     return float(np.mean(same))
 
 
-def test_integers_predict_what_floats_do(trained: tuple[WorldModel, PackedReplays], integer: IntegerModel) -> None:
+def test_integers_predict_what_floats_do(
+    trained: tuple[WorldModel, PackedReplays], integer: IntegerModel
+) -> None:
     assert agreement(trained[0], integer) > 0.985
 
 

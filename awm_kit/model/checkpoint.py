@@ -67,7 +67,9 @@ def load_checkpoint(path: Path | str) -> tuple[WorldModel, dict[str, Any]]:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ModelFileError(f"checkpoint {Path(path).name} does not fit its own description: {error}") from error
+        raise ModelFileError(
+            f"checkpoint {Path(path).name} does not fit its own description: {error}"
+        ) from error
     return model, json.loads(metadata["notes"])
 
 

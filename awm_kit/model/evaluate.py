@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from awm_kit.data.replay import Replay
 from awm_kit.model.dataset import columns
+from awm_kit.model.mamba2 import LayerState
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import Schema
 
@@ -68,13 +69,16 @@ class TorchRunner:
         return self.model.decode(by_view, players)
 
     def _free(
-        self, g: torch.Tensor, p: torch.Tensor, c: torch.Tensor, states: list[Any], starts: np.ndarray, horizon: int
+        self,
+        g: torch.Tensor,
+        p: torch.Tensor,
+        c: torch.Tensor,
+        states: list[Any],
+        starts: np.ndarray,
+        horizon: int,
     ) -> np.ndarray:
         v, first = self.model.config.n_views, torch.from_numpy(starts)
-        state = [
-            type(layer[0])(*(torch.cat([part[i : i + 1] for i in range(v) for part in parts]) for parts in zip(*layer)))
-            for layer in zip(*states, strict=True)
-        ]
+        state = [_stack_states(layer, v) for layer in zip(*states, strict=True)]
         players, out = p[first], []
         for k in range(horizon):
             raw = self.model.views(g[first + k], players, c[first + k + 1])
@@ -93,6 +97,15 @@ class TorchRunner:
         )
         g, p, c = (torch.from_numpy(columns(a, [f.name for f in fs]).astype(np.int64)) for a, fs in groups)
         return g, p, c
+
+
+def _stack_states(states: Sequence[LayerState], n_views: int) -> LayerState:
+    """One match each to a batch, view by view."""
+
+    def stack(parts: list[torch.Tensor]) -> torch.Tensor:
+        return torch.cat([part[i : i + 1] for i in range(n_views) for part in parts])
+
+    return LayerState(stack([s.conv for s in states]), stack([s.ssm for s in states]))
 
 
 def _with_players(frames: np.ndarray, players: torch.Tensor, schema: Schema) -> np.ndarray:
@@ -114,7 +127,12 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """JSON-able form, horizons as strings."""
         free = {str(k): v for k, v in self.free.items()}
-        return {"engine": self.engine, "games": self.games, "free": free, "teacher_forced": self.teacher_forced}
+        return {
+            "engine": self.engine,
+            "games": self.games,
+            "free": free,
+            "teacher_forced": self.teacher_forced,
+        }
 
 
 def choose_starts(n_frames: int, horizon: int, count: int = 300) -> np.ndarray:
@@ -126,7 +144,11 @@ def choose_starts(n_frames: int, horizon: int, count: int = 300) -> np.ndarray:
 
 
 def evaluate(
-    runner: Runner, replays: Sequence[Replay], horizons: Sequence[int] = HORIZONS, starts: int = 300, progress: bool = True
+    runner: Runner,
+    replays: Sequence[Replay],
+    horizons: Sequence[int] = HORIZONS,
+    starts: int = 300,
+    progress: bool = True,
 ) -> Evaluation:
     """Evaluate on whole games under their true inputs.
 
@@ -156,7 +178,9 @@ def evaluate(
     return Evaluation(runner.name, len(tables), free_rows, mean)
 
 
-def _free_errors(schema: Schema, replay: Replay, starts: np.ndarray, free: np.ndarray) -> dict[str, np.ndarray]:
+def _free_errors(
+    schema: Schema, replay: Replay, starts: np.ndarray, free: np.ndarray
+) -> dict[str, np.ndarray]:
     horizon = free.shape[1]
     rows = starts[:, None] + np.arange(1, horizon + 1)
     true, begin = replay.frames["players"][rows], replay.frames["players"][starts][:, None]

@@ -93,13 +93,18 @@ class FeatureTable:
             Which player is *self*.
         """
         me, other = view, 1 - view
-        return torch.cat(
-            [players[..., me, :], players[..., other, :], globals_, inputs[..., me, :], inputs[..., other, :]], -1
-        )
+        mine, theirs = players[..., me, :], players[..., other, :]
+        return torch.cat([mine, theirs, globals_, inputs[..., me, :], inputs[..., other, :]], -1)
 
 
 class Encoder(nn.Module):
     """Feature vector (as floats, 1.0 = 64) of raw integers, with learned embedding tables."""
+
+    lin_src: Tensor
+    lin_minus: Tensor
+    lin_bias: Tensor
+    lin_mul: Tensor
+    order: Tensor
 
     def __init__(self, table: FeatureTable) -> None:
         super().__init__()

@@ -205,16 +205,16 @@ class HeadDecoder(torch.nn.Module):
     def _class_values(self, i: int, old: Tensor, base: Tensor) -> Tensor:
         kinds, consts = getattr(self, f"kinds{i}"), getattr(self, f"consts{i}")
         start = torch.where(kinds == OLD, old[:, None], torch.where(kinds == SET, 0, base[:, None]))
-        return start + consts
+        values: Tensor = start + consts
+        return values
 
     def choices(self, logits: Tensor) -> dict[str, Tensor]:
         """Field name -> probabilities of its classes, shape (n, n_classes)."""
-        return {
-            h.field.name: F.softmax(logits[:, h.row0 : h.row0 + h.n_classes], 1) for h in self.heads
-        }
+        spans = {h.field.name: slice(h.row0, h.row0 + h.n_classes) for h in self.heads}
+        return {name: F.softmax(logits[:, span], 1) for name, span in spans.items()}
 
     def decode(self, logits: Tensor, old: Tensor) -> Tensor:
-        """Next player records: ``logits`` (n, n_logits) float, ``old`` int64 (n, fields) -> int64 (n, fields)."""
+        """Next player records: float ``logits`` (n, n_logits), int64 ``old`` (n, fields) -> like ``old``."""
         new = old.clone()
         for i, head in enumerate(self.heads):
             choice = logits[:, head.row0 : head.row0 + head.n_classes].argmax(1)

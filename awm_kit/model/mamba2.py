@@ -94,7 +94,7 @@ class Mamba2(nn.Module):
 
     def _causal_conv(self, padded: Tensor, length: int) -> Tensor:
         # four shifted products: cheaper on a CPU than a depthwise conv1d with its transposes
-        out = self.conv_bias
+        out: Tensor = self.conv_bias
         for tap in range(self.config.d_conv):
             out = out + padded[:, tap : tap + length] * self.conv_weight[:, tap]
         return out

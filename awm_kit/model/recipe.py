@@ -82,7 +82,7 @@ class Recipe:
 
     def notes(self) -> dict[str, Any]:
         """What the manifest says about the training."""
-        source = {"kind": self.kind, "params": self.params}
+        source: dict[str, Any] = {"kind": self.kind, "params": self.params}
         if self.kind == "scuffle":
             source |= {"seeds": list(self.seeds), "n_frames": self.n_frames}
         return {"name": self.name, "trained_on": self.trained_on, "data": source}

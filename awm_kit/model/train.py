@@ -98,7 +98,8 @@ class Trainer:
         elif model is None:
             model = WorldModel(config.model, data.schema, fit_heads(data.schema, *data.transitions()))
         self.model = model.to(self.device)
-        self.optimizer = torch.optim.AdamW(_groups(self.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98))
+        groups = _groups(self.model, config.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
         if saved.exists() and (self.folder / "optimizer.pt").exists():
             state = torch.load(self.folder / "optimizer.pt", weights_only=True)
             self.optimizer.load_state_dict(state)
@@ -107,7 +108,7 @@ class Trainer:
 
     def run(self, progress: bool = True) -> WorldModel:
         """Train to the end, saving as it goes; safe to interrupt and to call again."""
-        bar = tqdm(total=self.config.steps, initial=self.step, disable=not progress, unit="step", mininterval=2.0)
+        bar = tqdm(total=self.config.steps, initial=self.step, disable=not progress, unit="step")
         try:
             for row in self._steps():
                 bar.update()
@@ -207,7 +208,7 @@ class Trainer:
         length = self.config.length
         g, p, c = (t.to(self.device) for t in (batch.globals, batch.players, batch.inputs))
         players = p[:, length]
-        losses = []
+        losses: list[Tensor] = []
         for t in range(length, length + horizon):
             logits, state = self.model.step(self.model.views(g[:, t], players, c[:, t]), state)
             old, new = self._per_view(p[:, t]), self._per_view(p[:, t + 1])

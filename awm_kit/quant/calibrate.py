@@ -18,7 +18,7 @@ COVER = 0.99995
 
 @dataclass
 class LayerRanges:
-    """Largest magnitudes of one layer; scalars but for ``channels`` (per channel) and ``bound`` (per head)."""
+    """Largest magnitudes of one layer; ``channels`` one per channel, ``bound`` and ``dt`` one per head."""
 
     u: float = 0.0
     z: float = 0.0
@@ -42,7 +42,12 @@ class Ranges:
 
 @torch.no_grad()
 def calibrate(
-    model: WorldModel, data: PackedReplays, lanes: int = 48, windows: int = 12, length: int = 64, seed: int = 1
+    model: WorldModel,
+    data: PackedReplays,
+    lanes: int = 48,
+    windows: int = 12,
+    length: int = 64,
+    seed: int = 1,
 ) -> Ranges:
     """Run the float network over true frames and record how large everything gets.
 

@@ -35,7 +35,9 @@ def dequantize(model: IntegerModel) -> WorldModel:
     """
     scales = model.notes.get("scales")
     if not scales or len(scales.get("layers", ())) != len(model.layers):
-        raise ModelFileError(f"expected notes['scales'] for {len(model.layers)} layers; this world cannot be forked")
+        raise ModelFileError(
+            f"expected notes['scales'] for {len(model.layers)} layers; this world cannot be forked"
+        )
     config = ModelConfig(
         d_model=model.d_model,
         n_layers=len(model.layers),
@@ -106,7 +108,9 @@ def _fill_tables(world: WorldModel, model: IntegerModel) -> None:
         if record["mode"] == FeatureMode.TABLE:
             size = int(record["rows"]) * int(record["width"])
             start = int(record["table"])
-            rows = model.embed[start : start + size].astype(np.float32).reshape(record["rows"], record["width"])
+            rows = (
+                model.embed[start : start + size].astype(np.float32).reshape(record["rows"], record["width"])
+            )
             world.encoder.tables[item.field.name].copy_(torch.from_numpy(rows / FEATURE_ONE))
 
 

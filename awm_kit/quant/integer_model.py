@@ -34,7 +34,7 @@ class Linear:
 
 @dataclass
 class Norm:
-    """RMSNorm to int8: ``clamp8(x * (num // isqrt(sum x^2 + eps)) >> shift)``; the gain lives in the next matrix."""
+    """RMSNorm to int8, ``clamp8(x * (num // isqrt(sum x^2 + eps)) >> shift)``."""
 
     num: int
     eps: int

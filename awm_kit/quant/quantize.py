@@ -27,7 +27,11 @@ RESIDUAL_HEADROOM = 16.0
 
 
 def quantize(
-    model: WorldModel, ranges: Ranges, name: str, notes: dict[str, Any] | None = None, parent: bytes = bytes(32)
+    model: WorldModel,
+    ranges: Ranges,
+    name: str,
+    notes: dict[str, Any] | None = None,
+    parent: bytes = bytes(32),
 ) -> IntegerModel:
     """Turn a float network into the integer model that every home runs.
 
