@@ -48,7 +48,9 @@ def test_bytes_of_a_known_match() -> None:
     assert inputlog.encode(inputs).hex(" ") == "01 01 05 81 80 01 02 01 00"
 
 
-@pytest.mark.parametrize(("frame", "gaps"), [(126, "7e"), (127, "7f 00"), (254, "7f 7f 00"), (255, "7f 7f 01")])
+@pytest.mark.parametrize(
+    ("frame", "gaps"), [(126, "7e"), (127, "7f 00"), (254, "7f 7f 00"), (255, "7f 7f 01")]
+)
 def test_long_gaps(frame: int, gaps: str) -> None:
     inputs = held([(frame - 1, 0, b"\x01" + bytes(7))], 300)
     assert inputlog.encode(inputs).hex(" ") == f"{gaps} 01 01"

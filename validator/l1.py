@@ -13,6 +13,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,10 +52,10 @@ class RpcError(Exception):
 class Chain:
     """State of the ledger and one method for each JSON-RPC method; ``rpc_getSlot`` answers ``getSlot``."""
 
-    def __init__(self, programs: dict[Pubkey, bytes]) -> None:
+    def __init__(self, programs: dict[Pubkey, bytes] | None = None) -> None:
         # LiteSVM knows one blockhash and a short history; a cluster accepts 150. Both are kept here instead.
         self.svm = LiteSVM().with_blockhash_check(False).with_transaction_history(0)
-        for key, image in programs.items():
+        for key, image in (programs or {PROGRAM_ID: program_image()}).items():
             self.svm.add_program(key, image)
         self.statuses: dict[str, Json] = {}
         self.transactions: dict[str, Json] = {}
@@ -305,7 +306,7 @@ class Subscriptions:
         self.wanted: dict[int, tuple[web.WebSocketResponse, str, list[Json], Json]] = {}
         self.count = 0
 
-    def call(self, socket: web.WebSocketResponse, request: Json) -> Json:
+    def call(self, client: web.WebSocketResponse, request: Json) -> Json:
         """Subscribe or unsubscribe."""
         answer = {"jsonrpc": "2.0", "id": request.get("id")}
         method, params = request.get("method", ""), request.get("params") or []
@@ -315,7 +316,7 @@ class Subscriptions:
             return answer | {"error": {"code": -32601, "message": f"Method not found: {method}"}}
         self.count += 1
         seen = self.state(params) if method == "accountSubscribe" else None
-        self.wanted[self.count] = (socket, method, params, seen)
+        self.wanted[self.count] = (client, method, params, seen)
         return answer | {"result": self.count}
 
     def state(self, params: list[Json]) -> Json:
@@ -324,30 +325,30 @@ class Subscriptions:
 
     async def push(self, new_slot: bool = False) -> None:
         """Send what changed; programSubscribe is acknowledged but never notified."""
-        for number, (socket, method, params, seen) in list(self.wanted.items()):
+        for number, (client, method, params, seen) in list(self.wanted.items()):
             if method == "accountSubscribe" and (now := self.state(params)) != seen:
-                self.wanted[number] = (socket, method, params, now)
-                await self._notify(number, socket, "account", self.chain.with_context(now))
+                self.wanted[number] = (client, method, params, now)
+                await self._notify(number, client, "account", self.chain.with_context(now))
             elif method == "signatureSubscribe" and (status := self.chain.statuses.get(params[0])):
                 del self.wanted[number]
                 await self._notify(
-                    number, socket, "signature", self.chain.with_context({"err": status["err"]})
+                    number, client, "signature", self.chain.with_context({"err": status["err"]})
                 )
             elif method == "slotSubscribe" and new_slot:
                 slot = self.chain.slot
                 place = {"slot": slot, "parent": slot - 1, "root": max(slot - 32, 0)}
-                await self._notify(number, socket, "slot", place)
+                await self._notify(number, client, "slot", place)
 
-    async def _notify(self, number: int, socket: web.WebSocketResponse, kind: str, result: Json) -> None:
+    async def _notify(self, number: int, client: web.WebSocketResponse, kind: str, result: Json) -> None:
         params = {"result": result, "subscription": number}
         try:
-            await socket.send_json({"jsonrpc": "2.0", "method": f"{kind}Notification", "params": params})
+            await client.send_json({"jsonrpc": "2.0", "method": f"{kind}Notification", "params": params})
         except ConnectionError:
             self.wanted.pop(number, None)
 
-    def forget(self, socket: web.WebSocketResponse) -> None:
+    def forget(self, client: web.WebSocketResponse) -> None:
         """Drop all subscriptions of a closed connection."""
-        self.wanted = {n: w for n, w in self.wanted.items() if w[0] is not socket}
+        self.wanted = {n: w for n, w in self.wanted.items() if w[0] is not client}
 
 
 def application(chain: Chain) -> tuple[web.Application, Subscriptions]:
@@ -365,7 +366,7 @@ def application(chain: Chain) -> tuple[web.Application, Subscriptions]:
         await subscriptions.push()
         return response
 
-    async def socket(request: web.Request) -> web.WebSocketResponse:
+    async def pubsub(request: web.Request) -> web.WebSocketResponse:
         connection = web.WebSocketResponse(max_msg_size=1 << 28)
         await connection.prepare(request)
         async for message in connection:
@@ -377,7 +378,7 @@ def application(chain: Chain) -> tuple[web.Application, Subscriptions]:
 
     app = web.Application(client_max_size=1 << 28)
     app.router.add_post("/", post)
-    app.router.add_get("/", socket)
+    app.router.add_get("/", pubsub)
     return app, subscriptions
 
 
@@ -400,9 +401,21 @@ async def serve(chain: Chain, port: int, slot_ms: int, ready: Callable[[], None]
         await runner.cleanup()
 
 
+def free_port() -> int:
+    """A port that is free at this moment, and the next one too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
+
+
 @contextlib.contextmanager
-def running(chain: Chain, port: int, slot_ms: int = 400) -> Iterator[str]:
-    """Serve from a thread while the block runs; gives the RPC URL."""
+def running(chain: Chain, port: int = 0, slot_ms: int = 400) -> Iterator[str]:
+    """Serve from a thread while the block runs, by default on any free port; gives the RPC URL."""
+    port = port or free_port()
     loop, up = asyncio.new_event_loop(), threading.Event()
     task = loop.create_task(serve(chain, port, slot_ms, up.set))
     task.add_done_callback(lambda _: loop.stop())
@@ -440,11 +453,11 @@ def main() -> None:
     parser.add_argument("--program", action="append", default=[], metavar="KEY=FILE")
     parser.add_argument("--account", action="append", default=[], type=Path, metavar="FILE")
     args = parser.parse_args()
-    programs = {PROGRAM_ID: program_image()}
+    programs = {}
     for item in args.program:
         key, _, path = item.partition("=")
         programs[Pubkey.from_string(key)] = Path(path).read_bytes()
-    chain = Chain(programs)
+    chain = Chain({PROGRAM_ID: program_image(), **programs})
     for path in args.account:
         load_account(chain, path)
     print(f"L1 at http://127.0.0.1:{args.port}, PubSub at ws://127.0.0.1:{args.port + 1}", flush=True)

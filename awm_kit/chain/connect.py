@@ -1,0 +1,87 @@
+"""How programs that start and stop reach a ledger: by name or URL, with a wallet kept in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from solders.keypair import Keypair
+
+from awm_kit.chain.embedded import EmbeddedLedger, data_dir
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
+from awm_kit.chain.rpc import RpcLedger
+from awm_kit.errors import LedgerError
+
+#: What an empty wallet is given on the embedded ledger, whose lamports are free.
+POCKET_MONEY = 1_000 * LAMPORTS_PER_SOL
+
+
+@contextmanager
+def connect(where: str = "embedded") -> Iterator[Ledger]:
+    """Open a ledger for the length of a block.
+
+    Parameters
+    ----------
+    where : str
+        ``embedded``: the ledger kept in the user's data folder, saved when the block ends;
+        or the URL of an RPC node.
+
+    Raises
+    ------
+    LedgerError
+        The ledger's file is damaged, or nothing answers at the URL.
+    """
+    if where == "embedded":
+        with EmbeddedLedger.opened() as embedded:
+            yield embedded
+        return
+    if not where.startswith(("http://", "https://")):
+        raise ValueError(f"expected 'embedded' or an http(s) URL (got {where!r})")
+    ledger = RpcLedger(where)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def load_wallet(path: Path | str | None = None) -> Keypair:
+    """The key pair in a file of the Solana tools' format.
+
+    Parameters
+    ----------
+    path : path, optional
+        By default awm-kit's own wallet in the user's data folder, made on first use for nobody else to
+        read. It is for development: keep real funds elsewhere.
+
+    Raises
+    ------
+    LedgerError
+        The file is missing (if named) or holds no key pair.
+    """
+    own = data_dir() / "wallet.json"
+    if path is None and not own.exists():
+        own.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return load_wallet(own)  # another process was faster
+        with os.fdopen(descriptor, "w") as file:
+            file.write(Keypair().to_json())
+    source = own if path is None else Path(path)
+    try:
+        return Keypair.from_bytes(bytes(json.loads(source.read_text())))
+    except FileNotFoundError as error:
+        raise LedgerError(
+            f"there is no wallet at {source}; `solana-keygen new -o {source}` makes one"
+        ) from error
+    except (ValueError, TypeError, OSError) as error:
+        raise LedgerError(f"{source} is no wallet (a JSON list of 64 numbers): {error}") from error
+
+
+def fund(ledger: Ledger, wallet: Keypair) -> None:
+    """Give an almost empty wallet lamports on the embedded ledger; elsewhere they are not ours to give."""
+    if isinstance(ledger, EmbeddedLedger) and ledger.balance(wallet.pubkey()) < POCKET_MONEY // 10:
+        ledger.airdrop(wallet.pubkey(), POCKET_MONEY)
