@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
+from solders.account import Account
 from solders.compute_budget import set_compute_unit_limit
 from solders.instruction import Instruction
 from solders.keypair import Keypair
@@ -43,6 +44,14 @@ class Refused(Exception):
         self.name = name
 
 
+def _refusal(result: FailedTransactionMetadata) -> Refused:
+    error = getattr(result.err(), "err", result.err())
+    name = str(error)
+    if isinstance(error, InstructionErrorCustom):
+        name = A.program_error(error.code).name or name
+    return Refused(name, result.meta().logs())
+
+
 class Chain:
     """The ledger. Every transaction keeps to a real cluster's limits."""
 
@@ -55,20 +64,25 @@ class Chain:
 
     def send(self, *instructions: Instruction, signers: Sequence[Keypair] = ()) -> int:
         """Run one transaction; returns its compute units."""
-        self.svm.expire_blockhash()
-        budget = set_compute_unit_limit(MAX_UNITS)
-        message = Message([budget, *instructions], self.payer.pubkey())
-        needed = [s for s in {s.pubkey(): s for s in (self.payer, *signers)}.values()]
-        transaction = Transaction(needed, message, self.svm.latest_blockhash())
-        assert len(bytes(transaction)) <= 1232
-        result = self.svm.send_transaction(transaction)
+        result = self.svm.send_transaction(self._transaction(instructions, signers))
         if isinstance(result, FailedTransactionMetadata):
-            error = getattr(result.err(), "err", result.err())
-            name = str(error)
-            if isinstance(error, InstructionErrorCustom):
-                name = A.program_error(error.code).name or name
-            raise Refused(name, result.meta().logs())
+            raise _refusal(result)
         return result.compute_units_consumed()
+
+    def simulate(self, *instructions: Instruction, signers: Sequence[Keypair] = ()) -> None:
+        """Like `send`, but nothing changes."""
+        result = self.svm.simulate_transaction(self._transaction(instructions, signers))
+        if isinstance(result, FailedTransactionMetadata):
+            raise _refusal(result)
+
+    def _transaction(self, instructions: Sequence[Instruction], signers: Sequence[Keypair]) -> Transaction:
+        self.svm.expire_blockhash()
+        message = Message([set_compute_unit_limit(MAX_UNITS), *instructions], self.payer.pubkey())
+        wanted = message.account_keys[: message.header.num_required_signatures]
+        known = {s.pubkey(): s for s in (self.payer, *signers)}
+        transaction = Transaction([known[key] for key in wanted], message, self.svm.latest_blockhash())
+        assert len(bytes(transaction)) <= 1232
+        return transaction
 
     def next_slot(self) -> None:
         self.slot += 1
@@ -79,6 +93,11 @@ class Chain:
     def data(self, key: Pubkey) -> bytes:
         account = self.svm.get_account(key)
         return b"" if account is None else bytes(account.data)
+
+    def put(self, key: Pubkey, data: bytes, owner: Pubkey = I.PROGRAM_ID) -> Pubkey:
+        """Place an account without asking the program."""
+        self.svm.set_account(key, Account(10**10, data, owner, False, 0))
+        return key
 
     def lamports(self, key: Pubkey) -> int:
         return self.svm.get_balance(key) or 0
@@ -168,11 +187,18 @@ class Match:
             self.chain.svm.airdrop(self.host.pubkey(), 10**12)
 
     def create_instruction(self, frame: np.ndarray | None = None, **changes: object) -> Instruction:
-        settings = {"log_kib": self.log_kib, **changes}
-        return I.create_session(
-            self.keys, self.host.pubkey(), self.world.manifest, self.crank.pubkey(),
-            self.players[0].pubkey(), self.session_id, self.first_frame if frame is None else frame, **settings,
-        )  # fmt: skip
+        given = {
+            "keys": self.keys,
+            "host": self.host.pubkey(),
+            "manifest": self.world.manifest,
+            "authority": self.crank.pubkey(),
+            "session_key": self.players[0].pubkey(),
+            "session_id": self.session_id,
+            "frame": self.first_frame if frame is None else frame,
+            "log_kib": self.log_kib,
+            **changes,
+        }
+        return I.create_session(**given)
 
     def create(self) -> Match:
         self.chain.send(self.create_instruction(), signers=[self.host])
@@ -251,7 +277,7 @@ class Match:
 @cache
 def tiny_model(seed: int = 0, endless: bool = True) -> IntegerModel:
     """A world in which nobody wins unless ``endless`` is false; then somebody soon does."""
-    shape = Shape(d_model=32, nheads=2, headdim=16, d_state=8, n_layers=1)
+    shape = Shape(d_model=32, nheads=4, headdim=16, d_state=32, n_layers=1)
     schema = replace(FIGHTER, end_field="") if endless else FIGHTER
     return random_model(seed, shape, schema=schema, n_classes=8)
 

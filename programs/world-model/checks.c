@@ -80,6 +80,6 @@ uint64_t wm_check_player(const struct sol_account *signer, const struct wm_sessi
 {
     WM_TRY(wm_check_signer(signer));
     WM_REQUIRE(player < 2, WM_PLAYER_INDEX);
-    WM_REQUIRE(sol_same_key(signer->key, &session->session_key[player]), WM_WRONG_SESSION_KEY);
+    WM_REQUIRE(sol_same_key(signer->key, &session->session_keys[player]), WM_WRONG_SESSION_KEY);
     return 0;
 }

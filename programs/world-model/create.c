@@ -57,7 +57,7 @@ static uint64_t create_hidden(const struct wm_call *call, const struct wm_world_
     record->state = hidden->data_len == total ? WM_HIDDEN_READY : WM_GROWING;
     record->state_bytes = size->state_bytes;
     record->scratch_bytes = size->scratch_bytes;
-    record->wallet[0] = *host->key;
+    record->wallets[0] = *host->key;
     record->bump = seeds.bump;
     record->session = *session->key;
     return 0;
@@ -95,7 +95,7 @@ static uint64_t create_session(const struct wm_call *call, const struct create_a
     record->phase = WM_CREATED;
     record->winner = WM_NONE_YET;
     record->session_id = args->session_id;
-    record->session_key[0] = args->session_key;
+    record->session_keys[0] = args->session_key;
     record->world = *manifest->key;
     record->authority = args->authority;
     record->frame = args->frame;
@@ -174,7 +174,7 @@ uint64_t wm_close_session(const struct wm_call *call)
     WM_TRY(wm_check_input(call, &call->accounts[2], session));
     WM_TRY(wm_check_hidden(call, hidden, session));
     WM_TRY(wm_check_log(call, &call->accounts[4], session));
-    WM_REQUIRE(sol_same_key(&((const struct wm_hidden *)hidden->data)->wallet[0], host->key), WM_NOT_HOST);
+    WM_REQUIRE(sol_same_key(&((const struct wm_hidden *)hidden->data)->wallets[0], host->key), WM_NOT_HOST);
     WM_TRY(check_closable(call, session));
 
     for (uint64_t i = 1; i < 5; i++)

@@ -18,7 +18,7 @@ uint64_t wm_submit_input(const struct wm_call *call)
     WM_TRY(wm_check_player(&call->accounts[0], record, player));
     WM_TRY(wm_check_input(call, input, session));
     WM_REQUIRE(record->phase == WM_ACTIVE, WM_NOT_ACTIVE);
-    struct wm_controller *slot = &((struct wm_input *)input->data)->controller[player];
+    struct wm_controller *slot = &((struct wm_input *)input->data)->controllers[player];
     WM_REQUIRE(controller->sequence > slot->sequence, WM_OLD_SEQUENCE);
 
     *slot = *controller;
@@ -72,9 +72,9 @@ static uint64_t latch(const struct wm_call *call)
     WM_REQUIRE(!wm_log_is_full(log, a[LOG].data_len, frame), WM_LOG_FULL);
 
     hidden->last_slot = clock.slot;
-    hidden->latched[0] = input->controller[0];
-    hidden->latched[1] = input->controller[1];
-    wm_log_append(log, hidden->latched, frame);
+    hidden->inputs[0] = input->controllers[0];
+    hidden->inputs[1] = input->controllers[1];
+    wm_log_append(log, hidden->inputs, frame);
     return 0;
 }
 
@@ -82,7 +82,7 @@ static uint64_t latch(const struct wm_call *call)
 static void publish(struct wm_session *session, struct wm_hidden *hidden)
 {
     hidden->segment = 0;
-    wm_chain_extend(session, hidden->latched);
+    wm_chain_extend(session, hidden->inputs);
     if (session->frame.status != 0)
         session->winner = wm_leader(&session->frame);
 }
@@ -104,7 +104,7 @@ uint64_t wm_run_inference(const struct wm_call *call)
 
     uint8_t *state = (uint8_t *)(hidden + 1);
     const awm_match match = {state, state + hidden->state_bytes, (uint8_t *)&session->frame,
-                             (const uint8_t *)hidden->latched};
+                             (const uint8_t *)hidden->inputs};
     int error = awm_run(&WM_HEAP->model, &match, begin, end);
     WM_REQUIRE(error == AWM_OK, (uint64_t)(WM_KERNEL + error));
     if (segment + 1u == AWM_HEADER(manifest)->n_segments)

@@ -18,15 +18,15 @@ bool wm_log_is_full(const struct wm_log *log, uint64_t account_len, uint32_t fra
     if (room > log->capacity)
         room = log->capacity;
     for (int player = 0; player < 2; player++)
-        need += (frame - log->frame[player]) / ADVANCE;
+        need += (frame - log->frames[player]) / ADVANCE;
     return need > room;
 }
 
 static uint8_t *append(uint8_t *at, struct wm_log *log, const uint8_t *physical, int player, uint32_t frame)
 {
-    uint8_t *last = log->controller[player];
+    uint8_t *last = log->controllers[player];
     uint8_t tag = (uint8_t)(player << 7);
-    uint32_t gap = frame - log->frame[player];
+    uint32_t gap = frame - log->frames[player];
 
     for (; gap >= ADVANCE; gap -= ADVANCE)
         *at++ = tag | ADVANCE;
@@ -39,7 +39,7 @@ static uint8_t *append(uint8_t *at, struct wm_log *log, const uint8_t *physical,
             *at++ = last[i] = physical[i];
         }
     }
-    log->frame[player] = frame;
+    log->frames[player] = frame;
     return at;
 }
 
@@ -49,7 +49,7 @@ void wm_log_append(struct wm_log *log, const struct wm_controller latched[2], ui
 
     for (int player = 0; player < 2; player++) {
         const uint8_t *physical = latched[player].physical;
-        if (*(const uint64_t *)physical != *(const uint64_t *)log->controller[player])
+        if (*(const uint64_t *)physical != *(const uint64_t *)log->controllers[player])
             at = append(at, log, physical, player, frame);
     }
     log->used = (uint32_t)(at - start);

@@ -17,10 +17,10 @@ uint64_t wm_join(const struct wm_call *call)
     WM_REQUIRE(record->phase == WM_CREATED, WM_NOT_OPEN);
 
     record->phase = WM_JOINED;
-    record->session_key[1] = *(const struct sol_key *)(call->data + 1);
+    record->session_keys[1] = *(const struct sol_key *)(call->data + 1);
     if (character != WM_KEEP_CHARACTER)
         record->frame.players[1].character = character;
-    ((struct wm_hidden *)hidden->data)->wallet[1] = *wallet->key;
+    ((struct wm_hidden *)hidden->data)->wallets[1] = *wallet->key;
     return 0;
 }
 

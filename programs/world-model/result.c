@@ -22,9 +22,9 @@ static uint64_t judge(const struct sol_account *signer, struct wm_session *sessi
                       const struct sol_account *log)
 {
     bool crank = sol_same_key(signer->key, &session->authority);
-    int player = sol_same_key(signer->key, &session->session_key[0]) ? 0 : 1;
+    int player = sol_same_key(signer->key, &session->session_keys[0]) ? 0 : 1;
 
-    WM_REQUIRE(crank || sol_same_key(signer->key, &session->session_key[player]), WM_MAY_NOT_END);
+    WM_REQUIRE(crank || sol_same_key(signer->key, &session->session_keys[player]), WM_MAY_NOT_END);
     if (session->frame.status != 0) {
         hidden->reason = session->frame.status == 1 ? WM_REASON_DECIDED : WM_REASON_TIMEOUT;
     } else if (!crank) {
@@ -88,9 +88,9 @@ static void fill_result(struct wm_result *result, const struct wm_session *sessi
     result->stage = session->frame.stage;
     for (int i = 0; i < 2; i++) {
         const struct wm_player *player = &session->frame.players[i];
-        result->wallet[i] = hidden->wallet[i];
+        result->wallets[i] = hidden->wallets[i];
         result->stocks[i] = player->stocks;
-        result->character[i] = player->character;
+        result->characters[i] = player->character;
         result->percent[i] = player->percent;
     }
 }

@@ -78,7 +78,7 @@ struct wm_session {
     uint8_t ready; /* bit p: player p */
     uint8_t winner;
     uint64_t session_id;
-    struct sol_key session_key[2];
+    struct sol_key session_keys[2];
     struct sol_key world;     /* manifest account */
     struct sol_key authority; /* the crank */
     struct sol_key chain;     /* hash over all frames and inputs so far */
@@ -87,7 +87,7 @@ struct wm_session {
 
 /* PDA ["input", session]. */
 struct wm_input {
-    struct wm_controller controller[2];
+    struct wm_controller controllers[2];
     uint32_t magic;
     uint8_t bump;
     uint8_t reserved[3];
@@ -104,8 +104,8 @@ struct wm_hidden {
     uint32_t state_bytes;
     uint32_t scratch_bytes;
     uint64_t last_slot; /* in which the last frame began */
-    struct wm_controller latched[2];
-    struct sol_key wallet[2];
+    struct wm_controller inputs[2]; /* latched when the frame began */
+    struct sol_key wallets[2];
     struct sol_key state_hash; /* of frame record and state, set at the end; zeros if it came in mid-frame */
     struct sol_key log_hash;   /* of the log's entries, set at the end */
     uint8_t reason;
@@ -124,8 +124,8 @@ struct wm_log {
     uint8_t padding;
     uint32_t used;
     uint32_t capacity;
-    uint8_t controller[2][WM_PHYSICAL_BYTES]; /* last logged */
-    uint32_t frame[2];                        /* of each player's last entry */
+    uint8_t controllers[2][WM_PHYSICAL_BYTES]; /* last logged */
+    uint32_t frames[2];                          /* of each player's last entry */
     uint8_t reserved[24];
 };
 
@@ -149,12 +149,12 @@ struct wm_result {
     uint32_t seed;
     int64_t time; /* unix seconds */
     struct sol_key world;
-    struct sol_key wallet[2];
+    struct sol_key wallets[2];
     struct sol_key chain;
     struct sol_key state_hash;
     struct sol_key log_hash;
     uint8_t stocks[2];
-    uint8_t character[2];
+    uint8_t characters[2];
     uint16_t percent[2]; /* Q6 */
     uint32_t log_len;
     uint8_t stage;
