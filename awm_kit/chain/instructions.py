@@ -14,6 +14,7 @@ from solders.system_program import CreateAccountWithSeedParams, create_account_w
 from awm_kit.chain.accounts import CONTENT_OFFSET, SessionKeys
 from awm_kit.chain.accounts import ERROR_NAMES as ERROR_NAMES
 from awm_kit.chain.accounts import PROGRAM_ID as PROGRAM_ID
+from awm_kit.data.replay import without_padding
 from awm_kit.schema import CONTROLLER, FRAME
 
 #: Keep the character that the session's first frame names (`join`).
@@ -169,7 +170,8 @@ def create_session(
         int(frame["stage"]),
         log_kib,
     )
-    data = settings + bytes(authority) + bytes(session_key) + np.asarray(frame, FRAME).tobytes()
+    record = without_padding(np.asarray(frame, FRAME)).tobytes()
+    data = settings + bytes(authority) + bytes(session_key) + record
     accounts = [
         _writes(host, signer=True),
         _writes(keys.session),

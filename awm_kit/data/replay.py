@@ -58,8 +58,8 @@ class Replay:
 
     def sha256(self) -> str:
         """Hex digest of frames then inputs; padding bytes count as zero, source and meta do not count."""
-        digest = hashlib.sha256(_without_padding(self.frames).tobytes())
-        digest.update(_without_padding(self.inputs).tobytes())
+        digest = hashlib.sha256(without_padding(self.frames).tobytes())
+        digest.update(without_padding(self.inputs).tobytes())
         return digest.hexdigest()
 
     def validate(self, schema: Schema = FIGHTER) -> Replay:
@@ -95,8 +95,8 @@ class Replay:
                 np.savez_compressed(
                     out,
                     header=np.frombuffer(header.encode(), np.uint8),
-                    frames=_without_padding(self.frames),
-                    inputs=_without_padding(self.inputs),
+                    frames=without_padding(self.frames),
+                    inputs=without_padding(self.inputs),
                 )
             os.replace(temporary, target)
         except BaseException:
@@ -152,8 +152,11 @@ def _check_ranges(array: np.ndarray, fields: tuple[Any, ...]) -> None:
             )
 
 
-def _without_padding(array: np.ndarray) -> np.ndarray:
-    """Contiguous copy whose bytes between fields are zero: NumPy leaves them undefined when it copies."""
+def without_padding(array: np.ndarray) -> np.ndarray:
+    """Contiguous copy of records whose bytes between fields are zero.
+
+    NumPy leaves those undefined when it copies; records that are hashed or sent must not hold them.
+    """
     clean: np.ndarray = np.zeros(array.shape, array.dtype)
     for name in array.dtype.names or ():
         clean[name] = array[name]
