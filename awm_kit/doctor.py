@@ -58,7 +58,7 @@ class Diagnosis(list[Check]):
 
 def diagnose() -> Diagnosis:
     """Try every part out; takes some seconds the first time, when the kernel is built."""
-    return Diagnosis(_run(check) for check in _CHECKS)
+    return Diagnosis(_run(check) for check in CHECKS)
 
 
 def _run(check: Callable[[], Check]) -> Check:
@@ -184,7 +184,8 @@ def _package(name: str, distribution: str, advice: str) -> Check:
         return Check(name, False, "not installed", False, advice)
 
 
-_CHECKS = (
+#: In the order in which they are shown.
+CHECKS = (
     *(check_python, check_torch, check_compiler, check_zig, check_world, check_kernel),
     *(check_program, check_jupyter, check_chromium, check_replays),
 )

@@ -1,0 +1,360 @@
+"""Every verb of `awm`, on tiny worlds: what it prints, and how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onchain import tiny_cartridge
+from solders.keypair import Keypair
+from typer.testing import CliRunner
+
+from awm_kit.cli import app
+from awm_kit.data.scuffle import generate
+from awm_kit.doctor import CHECKS, Check, Diagnosis
+from awm_kit.model.plots import plot_training, read_log
+from awm_kit.quant.cartridge import Cartridge
+
+RECIPE = """
+name = "tiny"
+trained_on = "four matches"
+[data]
+kind = "scuffle"
+seeds = [0, 4]
+n_frames = 160
+[model]
+d_model = 32
+n_layers = 1
+d_state = 16
+headdim = 16
+[train]
+steps = 6
+lanes = 4
+length = 32
+threads = 1
+"""
+
+
+class Awm:
+    """The command, run inside this process."""
+
+    def __call__(self, *arguments: object, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [str(a) for a in arguments])
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, done.output
+        return done.stdout if code == 0 else done.output
+
+    def json(self, *arguments: object, code: int = 0) -> Any:
+        return json.loads(self(*arguments, "--json", code=code).splitlines()[0])
+
+
+awm = Awm()
+
+
+@pytest.fixture(autouse=True)
+def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's embedded ledger or wallet but this test's."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training run of six steps."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = folder / "tiny.toml"
+    recipe.write_text(RECIPE)
+    result = awm.json("train", recipe, "--out", folder, "--no-progress")
+    assert set(result) == {"name", "checkpoint", "plot", "steps", "seconds", "loss"}
+    assert result["steps"] == 6 and Path(result["plot"]).read_bytes().startswith(b"\x89PNG")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def world(run: Path) -> Path:
+    """The cartridge of that run."""
+    path = run / "tiny.awm"
+    result = awm.json("quantize", run / "last.safetensors", "--out", path, "--seeds", "0:4", "--no-progress")
+    keys = {"world", "cartridge", "bytes", "world_hash", "params", "macs_per_frame", "tx_per_frame"}
+    assert set(result) == keys
+    assert result["world_hash"] == Cartridge.load(path).world_hash
+    return path
+
+
+@pytest.fixture(scope="module")
+def random_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random world in which nobody ever wins."""
+    return tiny_cartridge().save(tmp_path_factory.mktemp("world") / "random.awm")
+
+
+def check_evaluation(result: dict[str, Any], engine: str, games: int) -> None:
+    assert list(result) == ["world", "engine", "games", "free", "teacher_forced"]
+    assert (result["world"], result["engine"], result["games"]) == ("tiny", engine, games)
+    assert list(result["free"]) == ["1", "5", "10", "20", "60"]
+    figures = {"rc", "action_acc", "percent_err", "frozen_rc", "velocity_rc", "frozen_action_acc"}
+    for row in result["free"].values():
+        assert set(row) == figures and np.isfinite(list(row.values())).all()
+    assert 0 <= result["teacher_forced"]["action_acc"] <= 1
+
+
+class TestLearning:
+    def test_an_interrupted_run_goes_on(self, run: Path) -> None:
+        result = awm.json("train", run / "tiny.toml", "--out", run, "--steps", 8, "--no-progress")
+        assert result["steps"] == 8
+        assert read_log(run / "log.csv")["step"].tolist() == list(range(1, 9))
+
+    def test_eval_judges_integers_on_the_teachers_games(self, world: Path) -> None:
+        check_evaluation(awm.json("eval", world, "--seeds", "4:6", "--no-progress"), "int8", 2)
+
+    def test_eval_judges_floats(self, world: Path, run: Path) -> None:
+        seeds = ("--seeds", "4:5", "--no-progress")
+        check_evaluation(awm.json("eval", world, "--engine", "fp32", *seeds), "fp32", 1)
+        check_evaluation(awm.json("eval", run / "last.safetensors", *seeds), "fp32", 1)
+
+    def test_eval_judges_on_a_folder_of_replays(self, world: Path, tmp_path: Path) -> None:
+        for game in generate(range(4, 6), 120):
+            game.save_npz(tmp_path / f"{game.source.replace(':', '-')}.npz")
+        (tmp_path / "broken.npz").write_bytes(b"no archive")
+        result = awm.json("eval", world, "--replays", tmp_path, "--no-progress")
+        check_evaluation(result, "int8", 2)
+        assert "int8, 2 games" in awm("eval", world, "--replays", tmp_path, "--no-progress")
+
+    def test_quantize_reports_what_it_cost(self, run: Path, tmp_path: Path) -> None:
+        checkpoint, out, report = run / "last.safetensors", tmp_path / "named.awm", tmp_path / "report"
+        result = awm.json(
+            "quantize", checkpoint, "--out", out, "--name", "named", "--report", report, "--no-progress"
+        )
+        assert Cartridge.load(out).manifest.name == "named"
+        assert {Path(p).name for p in result["report"]} == {"fidelity.txt", "fidelity.png"}
+        pair = result["fidelity"]["forced action_state_exact"]
+        assert abs(pair["fp32"] - pair["int8"]) < 0.2
+
+    def test_the_loss_plot_draws_every_step(self, run: Path) -> None:
+        figure = plot_training(read_log(run / "log.csv"))
+        assert [len(axis.lines[0].get_xdata()) for axis in figure.axes] == [8, 8]
+
+
+class TestPlay:
+    def test_one_seed_ends_in_one_state_on_every_engine(self, random_world: Path) -> None:
+        results = [
+            awm.json("play", random_world, "--headless", "--engine", engine, "--frames", 25, "--seed", 5)
+            for engine in ("native", "chain", "reference")
+        ]
+        assert all(set(r) == {"frames", "engine", "seed", "state_hash", "frames_per_second"} for r in results)
+        assert [r["engine"] for r in results] == ["native", "chain", "reference"]
+        assert {r["frames"] for r in results} == {25}
+        assert len({r["state_hash"] for r in results}) == 1
+        assert all(r["frames_per_second"] > 0 for r in results)
+
+    def test_seed_and_players_matter(self, random_world: Path) -> None:
+        hashes = {
+            awm.json("play", random_world, "--headless", "--frames", 25, *options)["state_hash"]
+            for options in (("--seed", 5), ("--seed", 6), ("--seed", 5, "--opponent", "random"))
+        }
+        assert len(hashes) == 3
+
+    def test_a_saved_match_is_verified(self, random_world: Path, tmp_path: Path) -> None:
+        saved = tmp_path / "match.awmatch"
+        played = awm.json("play", random_world, "--headless", "--frames", 20, "--save", saved)
+        assert played["saved"] == str(saved)
+        report = awm.json("verify", saved, "--world", random_world)
+        assert (report["ok"], report["frames"], report["problems"]) == (True, 20, [])
+        assert report["state_hash"] == played["state_hash"]
+
+    def test_a_match_of_another_world_is_not(self, random_world: Path, world: Path, tmp_path: Path) -> None:
+        saved = tmp_path / "match.awmatch"
+        awm("play", random_world, "--headless", "--frames", 20, "--save", saved)
+        report = awm.json("verify", saved, "--world", world, code=1)
+        assert not report["ok"] and "expected world" in report["problems"][0]
+        assert "name it with --world" in awm("verify", saved, code=2)
+
+    def test_frames_can_be_kept_as_a_replay(self, random_world: Path, tmp_path: Path) -> None:
+        from awm_kit.data import load_any
+
+        awm("play", random_world, "--headless", "--frames", 20, "--save", tmp_path / "match.npz")
+        assert load_any(tmp_path / "match.npz").n_frames == 21
+
+    def test_without_headless_it_says_where_to_play(self) -> None:
+        assert "notebooks/03_play.ipynb" in awm("play")
+
+
+class TestChain:
+    def test_a_world_is_deployed_listed_verified_and_retired(self, random_world: Path) -> None:
+        plan = awm.json("deploy", random_world, "--dry-run")
+        assert plan["deployed"] is False and awm.json("worlds") == []
+        done = awm.json("deploy", random_world, "--no-progress")
+        assert done == {**plan, "deployed": True}
+        assert done["total"] == done["rent"] + done["fees"] > 0
+        (listed,) = awm.json("worlds")
+        assert listed["key"] == done["world"] and listed["parent"] is None
+        assert listed["rent"] == done["rent"]
+        report = awm.json("verify", "random-0", "--world", random_world)
+        assert report["ok"] and report["world"] == done["world"]
+        assert awm.json("retire", done["world"])["lamports_returned"] == done["rent"]
+        assert awm("worlds").strip() == "no worlds"
+
+    def test_deploying_twice_costs_nothing(self, random_world: Path) -> None:
+        awm("deploy", random_world, "--no-progress")
+        assert awm.json("deploy", random_world, "--dry-run")["total"] == 0
+
+    def test_another_world_on_chain_is_told_apart(self, random_world: Path, world: Path) -> None:
+        awm("deploy", random_world, "--no-progress")
+        assert "holds world" in awm("verify", "random-0", "--world", world, code=2)
+
+    def test_a_ledger_file_can_be_named(self, random_world: Path, tmp_path: Path) -> None:
+        file = tmp_path / "other.ledger"
+        awm("deploy", random_world, "--embedded", file, "--no-progress")
+        assert len(awm.json("worlds", "--embedded", file)) == 1
+        assert awm.json("worlds") == []
+
+    def test_only_the_owner_retires(self, random_world: Path, tmp_path: Path) -> None:
+        awm("deploy", random_world, "--no-progress")
+        stranger = tmp_path / "stranger.json"
+        stranger.write_text(Keypair().to_json())
+        assert "refused" in awm("retire", "random-0", "--keypair", stranger, code=2)
+
+    def test_two_worlds_of_one_name_need_their_keys(self, random_world: Path, tmp_path: Path) -> None:
+        awm("deploy", random_world, "--no-progress")
+        other = tmp_path / "other.json"
+        other.write_text(Keypair().to_json())
+        awm("deploy", random_world, "--keypair", other, "--no-progress")
+        assert "name one by its key" in awm("verify", "random-0", code=2)
+
+    def test_a_fork_names_its_parent(self, world: Path, tmp_path: Path) -> None:
+        parent = awm.json("deploy", world, "--no-progress")["world"]
+        child = awm.json(
+            *("fork", "tiny", "--name", "moon", "--gravity", 0.4, "--set", "stocks=2", "--steps", 2),
+            *("--seeds", "0:3", "--out", tmp_path / "moon", "--no-progress"),
+        )
+        assert child["parent"] == parent and child["deployed"] is True
+        manifest = Cartridge.load(child["cartridge"]).manifest
+        assert manifest.notes["data"]["params"] == {"gravity_scale": 0.4, "stocks": 2}
+        assert manifest.parent.hex() == child["parent_hash"] == Cartridge.load(world).world_hash
+        listed = {w["name"]: w["parent"] for w in awm.json("worlds")}
+        assert listed == {"tiny": None, "moon": parent}
+
+    def test_a_cluster_needs_a_named_wallet_and_a_yes(
+        self, random_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from awm_kit.chain import rpc
+        from awm_kit.chain.embedded import EmbeddedLedger
+
+        # Only what the command does with a cluster is tested here, so an embedded ledger poses as one.
+        cluster = EmbeddedLedger()
+        monkeypatch.setattr(rpc, "RpcLedger", lambda url, program_id: cluster)
+        url = ("--url", "http://localhost:8899")
+        assert "--keypair" in awm("deploy", random_world, *url, code=2)
+        wallet, file = Keypair(), tmp_path / "wallet.json"
+        file.write_text(wallet.to_json())
+        cluster.airdrop(wallet.pubkey(), 10**10)
+        assert "--yes" in awm("deploy", random_world, *url, "--keypair", file, code=2)
+        assert cluster.program_accounts() == []
+        awm("deploy", random_world, *url, "--keypair", file, "--yes", "--no-progress")
+        assert len(awm.json("worlds", *url)) == 1
+
+
+class TestBench:
+    def test_kernel(self, random_world: Path) -> None:
+        result = awm.json("bench", "kernel", random_world, "--frames", 20)
+        assert set(result) == {"macs_per_frame", "backends"}
+        for row in result["backends"].values():
+            assert set(row) == {"us_per_frame", "frames_per_second", "gmac_per_second"}
+
+    def test_homes_agree(self, random_world: Path) -> None:
+        result = awm.json("bench", "homes", random_world, "--frames", 5)
+        assert result["frames"] == 5
+        assert set(result["frames_per_second"]) == {"native", "chain", "reference"}
+
+    def test_scuffle(self) -> None:
+        result = awm.json("bench", "scuffle", "--matches", 8, "--frames", 30)
+        assert result["player_frames"] == 2 * 8 * 29 and result["player_frames_per_second"] > 0
+
+    def test_canvas(self) -> None:
+        assert set(awm.json("bench", "canvas", "--frames", 5)) == {"compose_ms", "image_ms", "polygons"}
+
+    def test_cu(self, random_world: Path) -> None:
+        result = awm.json("bench", "cu", random_world, "--frames", 3)
+        assert {"cu_per_frame", "tx_per_frame", "macs_per_frame", "cu_per_mac_matvec"} <= set(result)
+        assert result["macs_per_frame"] == tiny_cartridge().manifest.macs_per_frame
+        assert result["tx_per_frame"] == len(tiny_cartridge().manifest.segments)
+        assert 1 < result["cu_per_mac_matvec"] < 16
+
+
+class TestDoctor:
+    def test_what_these_tests_needed_is_there(self) -> None:
+        result = awm.json("doctor", code=0 if Diagnosis(check() for check in CHECKS).ok else 1)
+        assert set(result) == {"ok", "checks"}
+        found = {check["name"]: check["ok"] for check in result["checks"]}
+        assert all(found[name] for name in ("python", "torch", "compiler", "kernel", "program"))
+
+    def test_a_missing_essential_fails_and_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        broken = Check("kernel", False, "gone", advice="bring it back")
+        optional = Check("chromium", False, "gone", essential=False)
+        monkeypatch.setattr("awm_kit.doctor.CHECKS", (lambda: broken, lambda: optional))
+        said = awm("doctor", code=1)
+        assert "MISSING kernel" in said and "bring it back" in said
+        monkeypatch.setattr("awm_kit.doctor.CHECKS", (lambda: optional,))
+        assert "missing chromium" in awm("doctor")
+
+    def test_a_check_that_breaks_is_a_finding(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def check_moon() -> Check:
+            raise RuntimeError("no moon")
+
+        monkeypatch.setattr("awm_kit.doctor.CHECKS", (check_moon,))
+        assert "no moon" in awm.json("doctor", code=1)["checks"][0]["detail"]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("eval", "nowhere", "--seeds", "0:1"), "no world 'nowhere'"),
+            (("eval", "WORLD", "--seeds", "3"), "expected seeds as A:B"),
+            (("eval", "WORLD", "--seeds", "4:4"), "expected seeds as A:B"),
+            (("eval", "WORLD"), "either --replays DIR or --seeds A:B"),
+            (("eval", "WORLD", "--seeds", "0:1"), "no built-in teacher"),
+            (("eval", "WORLD", "--replays", "/nowhere"), "expected a folder"),
+            (("train", "nowhere"), "nowhere"),
+            (("quantize", "/nowhere.safetensors"), "cannot read checkpoint"),
+            (("play", "WORLD", "--headless", "--opponent", "x"), "expected a player of"),
+            (("retire", "nothing"), "there is no world 'nothing'"),
+            (("worlds", "--program-id", "x"), "--program-id is for a cluster"),
+            (("fork", "x", "--name", "y", "--set", "gravity"), "KEY=VALUE with a number"),
+            (("fork", "x", "--name", "y", "--recipe", "z", "--gravity", "1"), "either --recipe"),
+        ],
+    )
+    def test_a_mistake_is_one_line_and_code_2(
+        self, arguments: tuple[str, ...], said: str, random_world: Path
+    ) -> None:
+        words = [str(random_world) if word == "WORLD" else word for word in arguments]
+        output = awm(*words, code=2)
+        assert said in output and output.count("\n") == 1 and output.startswith("awm: ")
+
+    def test_debug_shows_where(self) -> None:
+        assert "Traceback" in awm("--debug", "eval", "nowhere", "--seeds", "0:1", code=2)
+
+    def test_a_bug_is_not_disguised(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken() -> None:
+            raise AttributeError("a bug")
+
+        monkeypatch.setattr("awm_kit.doctor.diagnose", broken)
+        with pytest.raises(AttributeError):
+            awm("doctor")
+
+
+def test_help_is_quick_and_lists_the_verbs_in_order() -> None:
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "awm_kit.cli", "--help"], capture_output=True, text=True)
+    seconds = time.perf_counter() - begun
+    verbs = [line.split()[0] for line in done.stdout.partition("Commands:")[2].strip().splitlines()]
+    assert verbs == [
+        *("train", "eval", "quantize", "deploy", "worlds", "play"),
+        *("fork", "verify", "retire", "bench", "doctor"),
+    ]
+    assert seconds < 2.0  # 0.2 s here when nothing else runs
