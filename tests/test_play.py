@@ -211,7 +211,7 @@ class TestMatch:
 class TestPoses:
     @pytest.mark.parametrize("name", clip_names())
     def test_clips_are_whole(self, name: str) -> None:
-        poses = np.array([pose_at(name, age) for age in range(0, 90)])
+        poses = np.array([pose_at(name, age) for age in range(90)])
         assert poses.shape == (90, len(JOINTS)) and np.isfinite(poses).all()
         jumps = np.abs(np.diff(poses, axis=0)[:, :-1]).max()
         assert jumps < 120  # no joint snaps round between two frames

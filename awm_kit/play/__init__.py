@@ -1,1 +1,59 @@
-"""Playing: the match loop, controllers, the canvas, replays."""
+"""Playing: engines, controllers, matches, and their view in a notebook.
+
+Names are loaded when they are first used: the server extension lives in this package too, and a
+Jupyter server should not load NumPy and canvases for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from awm_kit.play.app import PlayApp, play
+    from awm_kit.play.controllers import (
+        KeyboardMap,
+        RandomController,
+        RecordedController,
+        ScriptedController,
+    )
+    from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
+    from awm_kit.play.engines import make_engine
+    from awm_kit.play.gif import render_gif, render_still
+    from awm_kit.play.match import Match
+    from awm_kit.play.replay_player import ReplayPlayer
+
+_HOMES = {
+    "app": ("PlayApp", "play"),
+    "controllers": ("KeyboardMap", "RandomController", "RecordedController", "ScriptedController"),
+    "engine": ("Engine", "NativeEngine", "ReferenceEngine", "TeacherEngine"),
+    "engines": ("make_engine",),
+    "gif": ("render_gif", "render_still"),
+    "match": ("Match",),
+    "replay_player": ("ReplayPlayer",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Engine",
+    "KeyboardMap",
+    "Match",
+    "NativeEngine",
+    "PlayApp",
+    "RandomController",
+    "RecordedController",
+    "ReferenceEngine",
+    "ReplayPlayer",
+    "ScriptedController",
+    "TeacherEngine",
+    "make_engine",
+    "play",
+    "render_gif",
+    "render_still",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(f"awm_kit.play.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

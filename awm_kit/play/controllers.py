@@ -64,7 +64,7 @@ def actions_to_controller(actions: int) -> np.ndarray:
     return pad
 
 
-_MOVES = {"left": "A", "right": "D", "up": "W", "down": "S"}
+_MOVES = {"up": "W", "left": "A", "down": "S", "right": "D"}
 _LETTERS = {f"Key{letter}": action for action, letter in _MOVES.items()}
 _ARROWS = {f"Arrow{name.title()}": name for name in _MOVES}
 
@@ -93,8 +93,9 @@ class KeyboardMap:
     def solo(cls, player: int = 0) -> KeyboardMap:
         """One person: WASD or arrows, space jumps, J K L U or Z X C V act."""
         acts = {"attack": "JZ", "special": "KX", "shield": "LC", "grab": "UV", "taunt": "T"}
-        keys = {f"Key{letter}": action for action, letters in acts.items() for letter in letters}
-        keys |= _LETTERS | _ARROWS | {"Space": "jump", "ShiftLeft": "walk", "ShiftRight": "walk"}
+        keys = _LETTERS | _ARROWS | {"Space": "jump"}
+        keys |= {f"Key{letter}": action for action, letters in acts.items() for letter in letters}
+        keys |= {"ShiftLeft": "walk", "ShiftRight": "walk"}
         return cls((keys, {}) if player == 0 else ({}, keys))
 
     @classmethod
@@ -119,13 +120,13 @@ class KeyboardMap:
         groups: dict[str, list[str]] = {}
         for code, action in self.players[player].items():
             groups.setdefault("move" if action in _MOVES else action, []).append(_label(code))
-        return " · ".join(f"{action} {' '.join(labels)}" for action, labels in groups.items())
+        return " · ".join(f"{action} {' '.join(dict.fromkeys(labels))}" for action, labels in groups.items())
 
 
 def _label(code: str) -> str:
     """What stands on a key: ``KeyA`` is A, ``ArrowUp`` an arrow."""
     arrows = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓"}
-    signs = {"Comma": ",", "Period": ".", "Slash": "/"}
+    signs = {"Comma": ",", "Period": ".", "Slash": "/", "ShiftLeft": "Shift", "ShiftRight": "Shift"}
     return arrows.get(code) or signs.get(code) or code.removeprefix("Key")
 
 

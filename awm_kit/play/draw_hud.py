@@ -36,7 +36,7 @@ def draw_hud(
     _clock(out, camera, frame)
     text = banner or result_of(frame, names)
     if text:
-        middle = camera.height * 0.36
+        middle = camera.height * 0.24
         out.rect(0, middle - 50, camera.width, 74, INK, 0.72)
         out.rect(0, middle - 53, camera.width, 3, YELLOW, 0.9)
         out.rect(0, middle + 24, camera.width, 3, YELLOW, 0.9)

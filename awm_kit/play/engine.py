@@ -17,12 +17,7 @@ from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
 
 @runtime_checkable
 class Engine(Protocol):
-    """One match, advanced frame by frame."""
-
-    @property
-    def name(self) -> str:
-        """What computes the frames, for the status line and for records."""
-        ...
+    """One match, advanced frame by frame. `awm_kit.chain.session.ChainSession` is one too."""
 
     @property
     def frame(self) -> np.ndarray:
@@ -141,6 +136,15 @@ class TeacherEngine:
     def state_hash(self) -> str:
         """SHA-256 (hex) of the frame record; the teacher has no hidden state."""
         return hashlib.sha256(self._frame.tobytes()).hexdigest()
+
+
+def name_of(engine: Engine) -> str:
+    """What computes the frames, for the status line and for records."""
+    name = getattr(engine, "name", None)
+    if isinstance(name, str):
+        return name
+    ledger = getattr(engine, "ledger", None)
+    return f"chain ({ledger.name})" if ledger is not None else type(engine).__name__
 
 
 def check_inputs(inputs: np.ndarray) -> np.ndarray:

@@ -132,7 +132,7 @@ class FrameLoop:
         span = marks[-1, 0] - marks[0, 0]
         return LoopStats(
             ticks=self._ticks,
-            fps=(len(marks) - 1) / span,
+            fps=float((len(marks) - 1) / span),
             interval_p99_ms=float(np.percentile(np.diff(marks[:, 0]), 99)) * 1e3,
             cost_ms=float(marks[:, 1].mean()) * 1e3,
             cpu_share=float((marks[-1, 2] - marks[0, 2]) / span),

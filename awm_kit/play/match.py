@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from awm_kit.chain.verify import MatchRecord, record_match
 from awm_kit.data.replay import Replay
 from awm_kit.play.controllers import Controller
-from awm_kit.play.engine import Engine
+from awm_kit.play.engine import Engine, name_of
+from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS, STATUS_PLAYING
 
 
@@ -41,7 +44,7 @@ class Match:
         self._inputs = [np.zeros(N_PLAYERS, CONTROLLER)]
 
     def __repr__(self) -> str:
-        return f"<Match on {self.engine.name}, {self.n_frames} frames>"
+        return f"<Match on {name_of(self.engine)}, {self.n_frames} frames>"
 
     @property
     def frame(self) -> np.ndarray:
@@ -92,11 +95,22 @@ class Match:
     def replay(self) -> Replay:
         """What was played so far; ``inputs[t]`` led to ``frames[t]``, which starts with the start frame."""
         with self._lock:
-            # Joined as bytes: NumPy leaves the padding of copied records undefined.
-            frames = b"".join(frame.tobytes() for frame in self._frames)
-            inputs = b"".join(pair.tobytes() for pair in self._inputs)
-        return Replay(
-            np.frombuffer(frames, FRAME).copy(),
-            np.frombuffer(inputs, CONTROLLER).reshape(-1, N_PLAYERS).copy(),
-            source=self.engine.name,
-        )
+            # Joined as bytes: np.stack would drop the padding from the dtype.
+            frames = bytearray().join(frame.tobytes() for frame in self._frames)
+            inputs = bytearray().join(pair.tobytes() for pair in self._inputs)
+        pads = np.frombuffer(inputs, CONTROLLER).reshape(-1, N_PLAYERS)
+        return Replay(np.frombuffer(frames, FRAME), pads, source=name_of(self.engine))
+
+    def record(self, cartridge: Cartridge, **meta: Any) -> MatchRecord:
+        """The match as inputs and hashes: what is saved, shared and verified.
+
+        Parameters
+        ----------
+        cartridge : Cartridge
+            The world it was played in; the inputs are re-simulated to find the hashes.
+        **meta
+            JSON-able facts to keep with it.
+        """
+        replay = self.replay()
+        facts = {"engine": replay.source, **meta}
+        return record_match(cartridge, replay.frames[0, ...], replay.inputs[1:], meta=facts)

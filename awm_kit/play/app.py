@@ -1,0 +1,275 @@
+"""The game in a notebook: canvas, controller, menus and status in one widget.
+
+Nothing blocks and nothing runs before somebody clicks, so a notebook that shows it also runs
+without a browser.
+"""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import ipywidgets as widgets
+import numpy as np
+
+from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.verify import MatchRecord
+from awm_kit.chain.worlds import World
+from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES, initial_frame
+from awm_kit.errors import AwmError
+from awm_kit.play import nodelay
+from awm_kit.play.controllers import Controller, KeyboardMap, ScriptedController
+from awm_kit.play.draw_hud import FPS
+from awm_kit.play.engine import Engine, name_of
+from awm_kit.play.engines import ENGINES, make_engine, open_cartridge
+from awm_kit.play.loop import FrameLoop
+from awm_kit.play.match import Match
+from awm_kit.play.pad import Pad
+from awm_kit.play.view import MatchView
+from awm_kit.quant.cartridge import Cartridge
+
+FRIEND = "a friend (same keyboard)"
+COUNTDOWN_FRAMES = 90
+STATUS_SECONDS = 0.5
+
+
+class PlayApp(widgets.VBox):  # type: ignore[misc]
+    """A match that people and scripts play; made by `play`.
+
+    Parameters
+    ----------
+    cartridge : Cartridge
+        The world, for saving and verifying matches.
+    new_engine : callable
+        Makes the engine of a menu entry from a start frame.
+    engine, opponent : str
+        First choices of the menus.
+    start : callable
+        Gives a start frame for a seed.
+    seed : int
+        Of the first match; each rematch takes the next.
+    keyboard : KeyboardMap, optional
+        Instead of the built-in keys.
+
+    Attributes
+    ----------
+    match : Match
+        The match on the screen.
+    view : MatchView
+    pad : Pad
+    loop : FrameLoop
+    """
+
+    def __init__(
+        self,
+        cartridge: Cartridge,
+        new_engine: Callable[[str, np.ndarray], Engine],
+        engine: str,
+        opponent: str,
+        start: Callable[[int], np.ndarray],
+        seed: int = 0,
+        keyboard: KeyboardMap | None = None,
+    ) -> None:
+        self.cartridge, self._new_engine, self._start_frame, self.seed = cartridge, new_engine, start, seed
+        self.keyboard = keyboard
+        self._change = threading.RLock()
+        self._countdown = 0
+        self._told = 0.0
+        self.view = MatchView()
+        self.pad = Pad()
+        self.loop = FrameLoop(self._tick, on_error=self._show_error)
+        self._make_controls(engine, opponent)
+        self.rematch(advance_seed=False)
+        self.pad.on_focus(self._first_click)
+        bar = widgets.HBox([self._run, self._again, self._engine, self._opponent, self._save])
+        super().__init__([self.view.widget, bar, self.pad, self._status])
+        self.add_class("awm-play")
+
+    def __repr__(self) -> str:
+        return f"<PlayApp {' against '.join(self.view.scene.names)} on {name_of(self.match.engine)}>"
+
+    def start(self) -> None:
+        """Play, after a countdown if the match has not begun."""
+        with self._change:
+            if self.match.over:
+                self.rematch()
+            if self.match.n_frames == 0:
+                self._countdown = COUNTDOWN_FRAMES
+            self.view.scene.banner = ""
+            self.loop.start()
+            self._run.description = "Pause"
+
+    def pause(self) -> None:
+        """Stop the clock; `start` goes on from the same frame."""
+        self.loop.stop()
+        self._run.description = "Start"
+        self._show_banner("PAUSED")
+
+    def rematch(self, advance_seed: bool = True) -> None:
+        """A new match with what the menus say; it waits for `start`."""
+        with self._change:
+            self.loop.stop()
+            self.seed += advance_seed
+            try:
+                engine = self._new_engine(self._engine.value, self._start_frame(self.seed))
+            except (AwmError, ValueError) as error:
+                self._show_error(error)
+                return
+            self.match = Match(engine, self._seats())
+            self.view.scene.names = self._names()
+            self._run.description = "Start"
+            self._show_banner("CLICK TO PLAY")
+            self._tell()
+
+    def record(self) -> MatchRecord:
+        """The match so far, for saving and verifying."""
+        return self.match.record(self.cartridge, players=list(self.view.scene.names), seed=self.seed)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the match so far as an ``.awmatch`` file."""
+        return self.record().save(path)
+
+    def _make_controls(self, engine: str, opponent: str) -> None:
+        small = widgets.Layout(width="auto")
+        self._run = widgets.Button(description="Start", icon="play", button_style="success", layout=small)
+        self._again = widgets.Button(description="Rematch", icon="refresh", layout=small)
+        self._save = widgets.Button(description="Save match", icon="download", layout=small)
+        choices = [(text, name) for name, text in ENGINES.items()]
+        self._engine = widgets.Dropdown(options=choices, value=engine, layout=small)
+        self._opponent = widgets.Dropdown(options=[*STYLE_NAMES, FRIEND], value=opponent, layout=small)
+        self._status = widgets.HTML()
+        self._run.on_click(lambda _: self.pause() if self.loop.running else self.start())
+        self._again.on_click(lambda _: self.rematch())
+        self._save.on_click(lambda _: self._save_clicked())
+        self._engine.observe(lambda _: self.rematch(advance_seed=False), "value")
+        self._opponent.observe(lambda _: self.rematch(advance_seed=False), "value")
+
+    def _seats(self) -> list[Controller]:
+        friend = self._opponent.value == FRIEND
+        self.pad.remap(self.keyboard or (KeyboardMap.shared() if friend else KeyboardMap.solo()))
+        second = self.pad.controller(1) if friend else ScriptedController(self._opponent.value, 1, self.seed)
+        return [self.pad.controller(0), second]
+
+    def _names(self) -> tuple[str, str]:
+        return ("P1", "P2") if self._opponent.value == FRIEND else ("YOU", self._opponent.value.upper())
+
+    def _first_click(self) -> None:
+        if not self.loop.running and self.match.n_frames == 0:
+            self.start()
+
+    def _tick(self) -> None:
+        if self._countdown > 0:
+            self._countdown -= 1
+            count = -(-self._countdown * 3 // COUNTDOWN_FRAMES)
+            self._show_banner(str(count) if count else "")
+        else:
+            self.view.show(self.match.step())
+        if self.match.over:
+            self.loop.stop()
+            self._run.description = "Start"
+        if self.match.over or time.monotonic() - self._told > STATUS_SECONDS:
+            self._tell()
+
+    def _show_banner(self, text: str) -> None:
+        self.view.scene.banner = text
+        self.view.show(self.match.frame)
+
+    def _show_error(self, error: Exception) -> None:
+        self._run.description = "Start"
+        self._told = time.monotonic()
+        text = html.escape(f"{type(error).__name__}: {error}")
+        self._status.value = f"<b style='color:#d55e00'>stopped</b> {text}"
+        if hasattr(self, "match"):
+            self._show_banner("STOPPED: SEE BELOW")
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        stats = self.loop.stats()
+        facts = [self.cartridge.manifest.name, name_of(self.match.engine), f"frame {self.match.n_frames}"]
+        if stats.fps:
+            facts += [
+                f"{stats.fps:.0f} fps",
+                f"{stats.cost_ms:.1f} ms a frame",
+                f"{stats.cpu_share:.0%} of a core",
+            ]
+        note = "" if nodelay.is_active() else f"<br><small>{html.escape(nodelay.NOTE)}</small>"
+        self._status.value = " · ".join(html.escape(fact) for fact in facts) + note
+
+    def _save_clicked(self) -> None:
+        path = Path(f"match-{self.cartridge.manifest.name}-{self.seed}.awmatch")
+        try:
+            self.save(path)
+        except (AwmError, OSError) as error:
+            self._show_error(error)
+            return
+        self._status.value = f"saved {self.match.n_frames} frames as <code>{html.escape(str(path))}</code>"
+
+
+def play(
+    world: World | Cartridge | str | None = None,
+    engine: str = "native",
+    opponent: str | None = "balanced",
+    characters: tuple[int, int] = (FOX, MARTH),
+    stage: int | None = None,
+    seed: int = 0,
+    ledger: Ledger | None = None,
+    time_limit: int = 4 * 60 * FPS,
+    keyboard: KeyboardMap | None = None,
+) -> PlayApp:
+    """Play a world in the notebook.
+
+    Parameters
+    ----------
+    world : World, Cartridge or str, optional
+        A deployed world, a cartridge, the name of a shipped world or the path of a file; the shipped
+        ``scuffle`` by default.
+    engine : str
+        Where frames are computed at first, one of `awm_kit.play.engines.ENGINES`; a menu changes it.
+    opponent : str, optional
+        Style of the scripted opponent, one of `awm_kit.data.scuffle.STYLE_NAMES`; None is a second
+        person on the same keyboard.
+    characters : tuple of int
+        Melee internal character ids.
+    stage : int, optional
+        Melee stage id.
+    seed : int
+        Start positions and the opponent's moods; the same seed and keys give the same match.
+    ledger : Ledger, optional
+        Where the ``chain`` engine plays; an embedded one by default.
+    time_limit : int
+        Frames, 0 for none.
+    keyboard : KeyboardMap, optional
+        Other keys than the built-in ones.
+
+    Returns
+    -------
+    PlayApp
+        Shown when it is the last value of a cell.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such world.
+    ValueError
+        If there is no such engine or opponent.
+    """
+    chosen = FRIEND if opponent is None else opponent
+    if engine not in ENGINES:
+        raise ValueError(f"expected an engine of {list(ENGINES)} (got {engine!r})")
+    if chosen not in (*STYLE_NAMES, FRIEND):
+        raise ValueError(f"expected an opponent of {list(STYLE_NAMES)} or None (got {opponent!r})")
+    cartridge = open_cartridge(world)
+    place = world if isinstance(world, World) else cartridge
+
+    def start(number: int) -> np.ndarray:
+        frame = initial_frame(number, stage, characters)
+        frame["time_limit"] = time_limit
+        return frame
+
+    def new_engine(name: str, frame: np.ndarray) -> Engine:
+        return make_engine(name, place, frame, ledger)
+
+    return PlayApp(cartridge, new_engine, engine, chosen, start, seed, keyboard)

@@ -1,0 +1,189 @@
+"""A real JupyterLab on a free port and a page in headless Chromium, for browser tests and benchmarks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+TOKEN = "awm"
+CHROMIUM_ARGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+REPO_ROOT = Path(__file__).resolve().parent.parent
+PROBE = Path(__file__).with_name("lab_probe.js").read_text()
+
+
+def write_notebook(path: Path, cells: Sequence[str]) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, path)
+
+
+@contextmanager
+def jupyter_lab(folder: Path, nodelay: bool = True) -> Iterator[str]:
+    """Serve ``folder``, with the shipped configuration unless ``nodelay`` is false; yields the base URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = REPO_ROOT / "jupyter-config" if nodelay else folder / "no-config"
+    places = {
+        f"JUPYTER_{kind}_DIR": str(folder / f".{kind.lower()}") for kind in ("CONFIG", "DATA", "RUNTIME")
+    }
+    env = dict(
+        os.environ, **places, IPYTHONDIR=str(folder / ".ipython"), JUPYTER_CONFIG_PATH=str(config),
+        JUPYTER_NO_CONFIG="", PYTHONPATH=str(REPO_ROOT), JUPYTER_PREFER_ENV_PATH="0",
+    )  # fmt: skip
+    env.pop("AWM_KIT_NODELAY", None)
+    if not nodelay:
+        off = folder / ".config"
+        (off / "jupyter_server_config.d").mkdir(parents=True, exist_ok=True)
+        (off / "jupyter_server_config.d" / "off.json").write_text(
+            '{"ServerApp": {"jpserver_extensions": {"awm_kit.play.nodelay": false}}}'
+        )
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
+        "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None",
+    ]  # fmt: skip
+    log = folder / "lab.log"
+    with open(log, "w") as out:
+        server = subprocess.Popen(
+            command, env=env, stdout=out, stderr=out, start_new_session=True, cwd=folder
+        )
+    try:
+        wait_for_port(port, server, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def wait_for_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the server did not start:\n{log.read_text()[-3000:]}")
+        time.sleep(0.1)
+
+
+@contextmanager
+def chromium_browser(executable: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=list(CHROMIUM_ARGS), headless=True
+        )
+        yield browser
+        browser.close()
+
+
+class Notebook:
+    """A notebook in JupyterLab, driven through its own application object."""
+
+    def __init__(self, browser: Browser, base: str, name: str, context: BrowserContext | None = None) -> None:
+        self.errors: list[str] = []
+        self.context = context or browser.new_context(viewport={"width": 1400, "height": 1050})
+        if context is None:
+            self.context.add_init_script(PROBE)
+        self.page: Page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(f"{base}/doc/tree/{name}?token={TOKEN}")
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        self.page.wait_for_selector(".jp-Notebook", timeout=60_000)
+        self.page.evaluate(
+            """async () => {
+              const later = (ms) => new Promise((done) => setTimeout(done, ms));
+              const widget = () => window.jupyterapp?.shell.currentWidget;
+              for (let i = 0; i < 300 && !widget()?.sessionContext; i++) await later(100);
+              const context = widget().sessionContext;
+              await context.ready;
+              for (let i = 0; i < 300 && !context.session?.kernel; i++) await later(100);
+              await context.session.kernel.info;
+            }"""
+        )
+
+    def run(self, index: int, wait: bool = True) -> None:
+        self.page.evaluate(
+            """async ([index, wait]) => {
+              const notebook = jupyterapp.shell.currentWidget.content;
+              notebook.activeCellIndex = index;
+              notebook.deselectAll();
+              const done = jupyterapp.commands.execute('notebook:run-cell');
+              if (wait) await done;
+            }""",
+            [index, wait],
+        )
+
+    def output(self, index: int) -> str:
+        text: str = self.page.evaluate(
+            """(index) => {
+              const outputs = jupyterapp.shell.currentWidget.content.widgets[index].model.outputs;
+              const flat = (value) => Array.isArray(value) ? value.join('') : value ?? '';
+              let text = '';
+              for (let k = 0; k < outputs.length; k++) {
+                const output = outputs.get(k).toJSON();
+                text += flat(output.text) || flat(output.data?.['text/plain']) || flat(output.traceback);
+              }
+              return text;
+            }""",
+            index,
+        )
+        return text
+
+    def python(self, index: int, source: str) -> str:
+        """Put ``source`` into a cell, run it, and return what it printed."""
+        self.page.evaluate(
+            "([i, s]) => jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.setSource(s)",
+            [index, source],
+        )
+        self.run(index)
+        return self.output(index)
+
+    def cells(self) -> list[str]:
+        sources: list[str] = self.page.evaluate(
+            "jupyterapp.shell.currentWidget.content.widgets.map((w) => w.model.sharedModel.getSource())"
+        )
+        return sources
+
+    def save(self) -> None:
+        self.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+
+    def reset_probe(self) -> None:
+        self.page.evaluate("window.__probe.reset()")
+
+    def probe(self, seconds: float) -> dict[str, Any]:
+        """What the page showed in the next ``seconds``: see lab_probe.js."""
+        self.reset_probe()
+        self.page.wait_for_timeout(seconds * 1000)
+        data: dict[str, Any] = self.page.evaluate("window.__probe.read()")
+        return data
+
+    def colors(self) -> int:
+        """How many colours the game's canvas shows; 1 or 2 if it is blank."""
+        count: int = self.page.evaluate("window.__probe.colors()")
+        return count
+
+    def click_game(self) -> None:
+        self.page.locator(".awm-play canvas").last.click(position={"x": 300, "y": 200})
+        self.page.wait_for_function("document.activeElement?.classList.contains('awm-pad')")
+
+    def shutdown(self) -> None:
+        self.page.evaluate("jupyterapp.shell.currentWidget?.sessionContext.shutdown()")
+        self.context.close()

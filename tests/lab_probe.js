@@ -1,0 +1,50 @@
+// Runs in the page before anything else: notes when the visible game canvas shows which frame,
+// what the page receives, and when pad messages leave.
+(() => {
+  const fresh = () => ({ frames: [], sent: [], messages: 0, bytes: 0, since: performance.now() });
+  let data = fresh();
+  let drawing = 0;
+  let shown = 0;
+
+  const context = CanvasRenderingContext2D.prototype;
+  const { fillText, drawImage } = context;
+  context.fillText = function (text, ...rest) {
+    const match = /^frame (\d+)$/.exec(text);
+    if (match) drawing = Number(match[1]);
+    return fillText.call(this, text, ...rest);
+  };
+  // ipycanvas draws off screen and copies to the canvas in the document: that copy is what people see.
+  context.drawImage = function (...args) {
+    drawImage.apply(this, args);
+    if (this.canvas.isConnected && drawing !== shown) {
+      shown = drawing;
+      const frame = shown;
+      requestAnimationFrame((time) => data.frames.push([time, frame]));
+    }
+  };
+  document.addEventListener("awm-pad-sent", (event) => data.sent.push([performance.now(), event.detail.sequence]));
+
+  const Socket = window.WebSocket;
+  window.WebSocket = class extends Socket {
+    constructor(...args) {
+      super(...args);
+      this.addEventListener("message", ({ data: body }) => {
+        data.messages += 1;
+        data.bytes += body.byteLength ?? body.size ?? body.length;
+      });
+    }
+  };
+
+  window.__probe = {
+    reset() { data = fresh(); },
+    read() { return { ...data, seconds: (performance.now() - data.since) / 1000 }; },
+    colors() {
+      const canvas = [...document.querySelectorAll(".awm-play canvas")].find((c) => c.isConnected && c.width > 600);
+      if (!canvas) return 0;
+      const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      const seen = new Set();
+      for (let i = 0; i < pixels.length; i += 52) seen.add((pixels[i] << 16) | (pixels[i + 1] << 8) | pixels[i + 2]);
+      return seen.size;
+    },
+  };
+})();
