@@ -25,6 +25,7 @@ import numpy as np
 
 from awm_kit.errors import CompilerMissingError, KernelError
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.reference import frame_bytes
 from awm_kit.schema import CONTROLLER_BYTES, FRAME_BYTES
 
 KERNEL_C = Path(__file__).with_name("kernel_c")
@@ -55,7 +56,8 @@ def find_compiler() -> list[str]:
         return [sys.executable, "-m", "ziglang", "cc"]
     raise CompilerMissingError(
         "no C compiler found (looked for $CC, cc, gcc, clang and the ziglang package): "
-        "run `pip install ziglang`, or install gcc (`apt install gcc`) or Xcode's tools (`xcode-select --install`)"
+        "run `pip install ziglang`, or install gcc (`apt install gcc`) "
+        "or Xcode's tools (`xcode-select --install`)"
     )
 
 
@@ -296,7 +298,7 @@ class NativeWorld:
         -------
         ndarray of the frame dtype, shape (T,): the frame after each step
         """
-        frames = np.empty(len(inputs), self.frame_dtype)
+        frames = np.zeros(len(inputs), self.frame_dtype)
         for t, pads in enumerate(inputs):
             frame = frames[t] = self.step(state, frame, pads)
         return frames
@@ -376,10 +378,10 @@ class NativeWorld:
 
 
 def _copied(frames: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """A writable copy with its padding bytes: NumPy's own leave them undefined, yet they are hashed."""
+    """A writable copy with zeros between fields: NumPy's own leave anything there, yet records are hashed."""
     if frames.dtype != dtype:
         raise ValueError(f"expected frames of {dtype} (got {frames.dtype})")
-    return np.frombuffer(bytearray(frames.tobytes()), dtype).reshape(frames.shape)
+    return np.frombuffer(bytearray(frame_bytes(frames)), dtype).reshape(frames.shape)
 
 
 def _aligned(data: bytes) -> np.ndarray:

@@ -23,7 +23,7 @@ def type_code(field: Field) -> int:
     return TYPE_CODES[np.dtype(field.dtype).str[1:]]
 
 
-def head_record(schema: Schema, table: HeadTable, consts_at: int = 0) -> np.void:
+def head_record(schema: Schema, table: HeadTable, consts_at: int = 0) -> np.ndarray:
     """One HEAD record.
 
     A free change is ``free_scale`` real units at ``d == 1.0``, so that its multiplier is
@@ -36,6 +36,10 @@ def head_record(schema: Schema, table: HeadTable, consts_at: int = 0) -> np.void
     table : HeadTable
     consts_at : int
         Index of the head's first constant in the manifest.
+
+    Returns
+    -------
+    ndarray of layout.HEAD, shape ()
 
     Raises
     ------
@@ -58,7 +62,7 @@ def head_record(schema: Schema, table: HeadTable, consts_at: int = 0) -> np.void
     record["free_row"] = NO_ROW
     if record["kind"] == HeadKind.MIX:
         _fill_mix(record, schema, target, table, consts_at)
-    return record[()]  # type: ignore[no-any-return]
+    return record
 
 
 def _fill_mix(record: np.ndarray, schema: Schema, target: Field, table: HeadTable, consts_at: int) -> None:

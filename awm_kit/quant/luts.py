@@ -81,4 +81,5 @@ def silu_lut(in_step: float, out_step: float, dtype: str = "i1") -> np.ndarray:
     # exp of the negative magnitude cannot overflow
     decay = np.exp(-np.abs(x))
     sigmoid = np.where(x >= 0, 1.0, decay) / (1.0 + decay)
-    return np.clip(np.round(x * sigmoid / out_step), -limit, limit).astype(dtype)
+    table: np.ndarray = np.clip(np.round(x * sigmoid / out_step), -limit, limit).astype(dtype)
+    return table

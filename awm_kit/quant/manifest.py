@@ -120,7 +120,7 @@ class Manifest:
     @property
     def parent(self) -> bytes:
         """SHA-256 of the parent world's manifest; 32 zeros for none."""
-        return self.header["parent"].tobytes()
+        return bytes(self.header["parent"].tobytes())
 
     @property
     def state_bytes(self) -> int:
@@ -215,11 +215,11 @@ class _Tape:
         tables = m.features[m.features["mode"] == L.FeatureMode.TABLE]
         embed_len = int((tables["table"] + tables["rows"].astype(np.int64) * tables["width"]).max(initial=0))
         return IntegerModel(
-            schema=m.schema, name=m.name, d_model=m.d_model, d_inner=m.d_inner, d_state=m.d_state,
-            headdim=m.headdim, nheads=m.nheads, n_views=m.n_views, d_feat=m.d_feat, features=m.features.copy(),
-            embed=self.tensor(0, 0, "i1", embed_len), encoder=encoder, layers=layers,
-            final_norm=_norm(m.layers[m.n_layers], "norm"), head=head,
-            heads=[self.head(row) for row in m.heads], notes=m.notes, parent=m.parent,
+            schema=m.schema, name=m.name, notes=m.notes, parent=m.parent, n_views=m.n_views,
+            d_model=m.d_model, d_inner=m.d_inner, d_state=m.d_state, headdim=m.headdim, nheads=m.nheads,
+            d_feat=m.d_feat, features=m.features.copy(), embed=self.tensor(0, 0, "i1", embed_len),
+            encoder=encoder, layers=layers, final_norm=_norm(m.layers[m.n_layers], "norm"), head=head,
+            heads=[self.head(row) for row in m.heads],
         )  # fmt: skip
 
     def layer(self, index: int) -> Layer:
@@ -259,10 +259,12 @@ class _Tape:
             got = tuple(ops[self.at][["kind", "layer"]]) if self.at < len(ops) else "the end"
             raise ModelFileError(f"op {self.at}: expected {kind.name} of layer {layer} (got {got})")
         self.at += 1
-        return ops[self.at - 1]
+        op: np.void = ops[self.at - 1]
+        return op
 
     def linear(self, out: L.MatvecOut, layer: int, cols: int, first_row: int = 0) -> Linear:
-        ops, blocks, row = self.manifest.ops, [], first_row
+        ops, row = self.manifest.ops, first_row
+        blocks: list[tuple[np.ndarray, np.ndarray, int]] = []
         while self.at < len(ops) and ops[self.at]["kind"] == L.OpKind.MATVEC and ops[self.at]["out"] == out:
             op = self.take(L.OpKind.MATVEC, layer)
             if op["row0"] != row or op["cols"] != cols or (blocks and op["shift"] != blocks[0][2]):

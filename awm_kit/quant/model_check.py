@@ -173,7 +173,7 @@ def _check_heads(m: IntegerModel) -> None:
         record = head_record(m.schema, table)
         last = table.row0 + table.n_classes
         _expect(
-            table.n_classes >= 1 and 0 <= table.row0 and last <= n_logits,
+            table.n_classes >= 1 and table.row0 >= 0 and last <= n_logits,
             what,
             f"rows in 0..{n_logits}",
             last,

@@ -1,10 +1,11 @@
 """From an `IntegerModel` to the bytes of its accounts: shards, op tape, transaction plan, manifest.
 
 Tensors are laid out in the order in which a frame reads them, so that one transaction touches few shards.
-Big matrices are cut into row blocks, the unit by which a frame can be spread over transactions.
+The tape is cut into segments, one transaction each: matrices and scans are split by rows and heads where a
+segment or a shard is full, everything else stays whole.
 
-The cost model (`op_cost`, in Solana compute units) is deliberately a little pessimistic: a transaction that
-runs out of units fails, one that has some left costs nothing.
+The cost model (`op_cost`, in Solana compute units) is measured on the SBF build and rounded up: a transaction
+that runs out of units fails, one that has some left costs nothing.
 """
 
 from __future__ import annotations
@@ -25,25 +26,27 @@ from awm_kit.quant.model_check import check_model
 
 SHARD_LIMIT = 1 << 20
 CU_LIMIT = 1_200_000
-MAX_OP_MACS = 1 << 17  # rows * cols * views of one matvec op
-MAX_OP_SSM = 1 << 15  # channels * d_state * views of one SSM op
-ROW_MULTIPLE = 20  # blocks of 4 or 5 rows at once leave no remainder
+ROW_MULTIPLE = 20  # the SBF kernel takes five rows at once
 
-# Compute units, measured on the SBF build and rounded up (see kernel_c/README.md).
-CU_TRANSACTION = 25_000
-CU_OP = 300
-CU_MAC = 2.2
-CU_ROW = 30
+CU_TRANSACTION = 25_000  # the program around the kernel: accounts, checks, hashes
+CU_OP = 400
+CU_MAC = 2.06
+CU_MAC_GENERIC = 2.65
+CU_ROW = 36
 CU_COLUMN = 8
-CU_FEATURE = 140
-CU_BIT = 12
-CU_NORM = 30
+CU_FEATURE = 120
+CU_BIT = 10
+CU_NORM = 20
+CU_NORM_ONCE = 900
 CU_CONV = 75
-CU_SSM_HEAD = 500
+CU_SSM_HEAD = 300
 CU_SSM_CHANNEL = 90
-CU_SSM_ELEMENT = 10
-CU_CLASS = 12
+CU_SSM_ELEMENT = 10.3
+CU_CLASS = 24  # argmax, and the check of its constant
 CU_HEAD = 250
+
+# Column counts that awm_matvec_swar.c has compiled in; others are slower on SBF.
+FAST_COLS = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
 
 
 def pack(model: IntegerModel, shard_limit: int = SHARD_LIMIT, cu_limit: int = CU_LIMIT) -> Cartridge:
@@ -78,6 +81,8 @@ class _Writer:
     ops: list[np.void] = field(default_factory=list)
     luts: bytearray = field(default_factory=bytearray)
     lut_at: dict[bytes, int] = field(default_factory=dict)
+    segments: list[int] = field(default_factory=list)
+    spent: float = CU_TRANSACTION
 
     def run(self) -> None:
         m = self.model
@@ -92,6 +97,7 @@ class _Writer:
         self.op(L.OpKind.NORM, len(m.layers))
         self.matvec(m.head, L.MatvecOut.LOGITS)
         self.op(L.OpKind.DECODE)
+        self.segments.append(len(self.ops))
 
     def layer(self, index: int, layer: Layer) -> None:
         m, record = self.model, self.layers[index]
@@ -100,9 +106,11 @@ class _Writer:
         self.matvec(layer.in_dt, L.MatvecOut.PROJ_I16, index, first_row=2 * m.d_inner + 2 * m.d_state)
         self.layer_tensors(record, layer)
         self.op(L.OpKind.CONV, index)
-        heads = max(1, MAX_OP_SSM // (m.headdim * m.d_state * m.n_views))
-        for head in range(0, m.nheads, heads):
-            self.op(L.OpKind.SSM, index, row0=head, rows=min(heads, m.nheads - head))
+        head = 0
+        while head < m.nheads:
+            heads = self.affordable(L.OpKind.SSM, m.nheads - head, 1)
+            self.op(L.OpKind.SSM, index, row0=head, rows=heads)
+            head += heads
         self.op(L.OpKind.GATED_NORM, index)
         self.matvec(layer.out, L.MatvecOut.RESIDUAL_ADD, index)
 
@@ -130,25 +138,50 @@ class _Writer:
     def matvec(self, linear: Linear, out: L.MatvecOut, layer: int = 0, first_row: int = 0) -> None:
         rows, cols = linear.weight.shape
         stored = (linear.weight.astype(np.int16) + L.WEIGHT_BIAS).astype(np.uint8)
-        block = max(1, MAX_OP_MACS // (cols * self.model.n_views))
-        block = block - block % ROW_MULTIPLE or block
-        for start in range(0, rows, block):
-            cut = slice(start, min(start + block, rows))
+        row_bytes = cols + 8  # weights, bias and multiplier
+        start = 0
+        while start < rows:
+            left = rows - start
+            block = self.affordable(L.OpKind.MATVEC, left, ROW_MULTIPLE, cols)
+            self.reserve(min(block, ROW_MULTIPLE) * row_bytes + 8)
+            block = min(block, _multiple((self.room() - 8) // row_bytes, left))
+            cut = slice(start, start + block)
             params = np.concatenate([linear.bias[cut], linear.mul[cut]]).astype("<i4").tobytes()
-            weights = stored[cut].tobytes()
-            self.reserve(_align8(len(weights)) + _align8(len(params)))
-            shard, at = self.append(weights)
+            shard, at = self.append(stored[cut].tobytes())
             self.op(
-                L.OpKind.MATVEC, layer, out=out, shift=linear.shift, row0=first_row + start, rows=cut.stop - start,
+                L.OpKind.MATVEC, layer, out=out, shift=linear.shift, row0=first_row + start, rows=block,
                 cols=cols, shard=shard, weights=at, params=self.append(params)[1],
             )  # fmt: skip
+            start += block
+
+    def affordable(self, kind: L.OpKind, most: int, multiple: int, cols: int = 0) -> int:
+        """Rows or heads that the rest of this segment can pay for; begins a new one if it is too few."""
+        once = _cost(self.model, kind, 0, cols)
+        each = _cost(self.model, kind, 1, cols) - once
+        least = min(multiple, most)
+        if self.spent + once + least * each > self.cu_limit:
+            self.next_segment()
+        return max(least, _multiple(int((self.cu_limit - self.spent - once) / each), most, multiple))
+
+    def next_segment(self) -> None:
+        if self.ops and (not self.segments or self.segments[-1] < len(self.ops)):
+            self.segments.append(len(self.ops))
+            self.spent = CU_TRANSACTION
 
     def op(self, kind: L.OpKind, layer: int = 0, **values: int) -> None:
-        record = np.zeros((), L.OP)
+        record = np.zeros(1, L.OP)
         record["kind"], record["layer"] = kind, layer
         for name, value in values.items():
             record[name] = value
-        self.ops.append(record[()])
+        cost = op_cost(self.model, record[0])
+        if self.spent + cost > self.cu_limit:
+            self.next_segment()
+        if self.spent + cost > self.cu_limit:
+            raise ModelFileError(
+                f"op {len(self.ops)} ({kind.name}) costs about {cost:.0f} CU: raise cu_limit={self.cu_limit}"
+            )
+        self.spent += cost
+        self.ops.append(record[0])
 
     def lut(self, data: bytes) -> int:
         """Offset of a table in the LUT section; equal tables are stored once."""
@@ -174,41 +207,38 @@ class _Writer:
         self.shards[-1] += padded
         return len(self.shards) - 1, at
 
-    def segments(self) -> np.ndarray:
-        """End-op index of each transaction: as many whole ops as ``cu_limit`` allows, in order."""
-        ends: list[int] = []
-        spent = float(CU_TRANSACTION)
-        for index, op in enumerate(self.ops):
-            cost = op_cost(self.model, op)
-            if CU_TRANSACTION + cost > self.cu_limit:
-                raise ModelFileError(f"op {index} costs about {cost:.0f} CU: raise cu_limit={self.cu_limit}")
-            if spent + cost > self.cu_limit:
-                ends.append(index)
-                spent = float(CU_TRANSACTION)
-            spent += cost
-        return np.array([*ends, len(self.ops)], "<u2")
+    def room(self) -> int:
+        """Bytes left in the current shard."""
+        return self.shard_limit - len(self.shards[-1])
 
 
 def op_cost(model: IntegerModel, op: np.void) -> float:
     """Compute units that one op is planned with, over all views."""
-    m, kind = model, L.OpKind(int(op["kind"]))
-    channels = m.d_inner + 2 * m.d_state
+    return _cost(model, L.OpKind(int(op["kind"])), int(op["rows"]), int(op["cols"]))
+
+
+def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int) -> float:
     if kind == L.OpKind.MATVEC:
-        per_view = int(op["rows"]) * (CU_MAC * int(op["cols"]) + CU_ROW) + CU_COLUMN * int(op["cols"])
+        per_mac = CU_MAC if cols in FAST_COLS else CU_MAC_GENERIC
+        # rows that do not fill a block of five go one or two at a time
+        per_view = rows * (per_mac * cols + CU_ROW) + (CU_COLUMN + 4) * cols
     elif kind == L.OpKind.SSM:
         per_channel = CU_SSM_CHANNEL + CU_SSM_ELEMENT * m.d_state
-        per_view = int(op["rows"]) * (CU_SSM_HEAD + m.headdim * per_channel) + CU_SSM_ELEMENT * m.d_state
+        per_view = rows * (CU_SSM_HEAD + m.headdim * per_channel) + 2 * CU_SSM_ELEMENT * m.d_state
     elif kind == L.OpKind.FEATURES:
         per_view = CU_FEATURE * len(m.features) + CU_BIT * int(m.features["width"].sum()) + m.d_feat
     elif kind == L.OpKind.DECODE:
         per_view = CU_HEAD * len(m.heads) + CU_CLASS * sum(h.n_classes for h in m.heads)
+    elif kind == L.OpKind.CONV:
+        per_view = CU_CONV * (m.d_inner + 2 * m.d_state)
     else:
-        per_view = {
-            L.OpKind.NORM: CU_NORM * m.d_model,
-            L.OpKind.CONV: CU_CONV * channels,
-            L.OpKind.GATED_NORM: CU_NORM * m.d_inner,
-        }[kind]
+        per_view = CU_NORM_ONCE + CU_NORM * (m.d_model if kind == L.OpKind.NORM else m.d_inner)
     return CU_OP + m.n_views * per_view
+
+
+def _multiple(n: int, most: int, multiple: int = ROW_MULTIPLE) -> int:
+    """The largest multiple that is at most ``n``; ``most`` itself if that is affordable."""
+    return most if n >= most else n - n % multiple
 
 
 def _manifest(model: IntegerModel, writer: _Writer) -> bytes:
@@ -223,7 +253,7 @@ def _manifest(model: IntegerModel, writer: _Writer) -> bytes:
     shards["length"] = [len(s) for s in writer.shards]
     shards["format"] = L.FORMAT_I8
     shards["sha256"] = [np.void(hashlib.sha256(s).digest()) for s in writer.shards]
-    segments = writer.segments()
+    segments = np.array(writer.segments, "<u2")
     schema = model.schema.to_json().encode()
     notes = json.dumps(model.notes, separators=(",", ":"), sort_keys=True).encode()
     sections = {

@@ -63,12 +63,13 @@ def random_model(
     heads, n_logits = random_heads(schema, rng, n_classes, shape.n_views)
     draw = _Draw(rng, flavor)
     return IntegerModel(
-        schema=schema, name=f"random-{seed}", d_model=shape.d_model, d_inner=shape.d_inner, d_state=shape.d_state,
-        headdim=shape.headdim, nheads=shape.nheads, n_views=shape.n_views, d_feat=d_feat, features=features,
-        embed=embed, encoder=draw.linear(shape.d_model, d_feat, target=1 << 14),
+        schema=schema, name=f"random-{seed}", notes={"seed": seed, "flavor": flavor},
+        parent=rng.bytes(32) if seed % 2 else bytes(32), n_views=shape.n_views,
+        d_model=shape.d_model, d_inner=shape.d_inner, d_state=shape.d_state, headdim=shape.headdim,
+        nheads=shape.nheads, d_feat=d_feat, features=features, embed=embed,
+        encoder=draw.linear(shape.d_model, d_feat, target=1 << 14),
         layers=[draw.layer(shape) for _ in range(shape.n_layers)], final_norm=draw.norm(shape.d_model),
         head=draw.linear(n_logits, shape.d_model, target=1 << 13), heads=heads,
-        notes={"seed": seed, "flavor": flavor}, parent=rng.bytes(32) if seed % 2 else bytes(32),
     )  # fmt: skip
 
 
@@ -127,7 +128,7 @@ class _Draw:
             norm=self.norm(shape.d_model),
             in_zx=self.linear(2 * shape.d_inner + 2 * shape.d_state, shape.d_model, target=40),
             in_dt=self.linear(heads, shape.d_model, target=(1 << 15) if self.extreme else (1 << 11)),
-            conv_w=rng.integers(-128 if self.extreme else -60, 128 if self.extreme else 61, (channels, 4), np.int8),
+            conv_w=rng.integers(*((-128, 128) if self.extreme else (-60, 61)), (channels, 4), np.int8),
             conv_b=rng.integers(-3000, 3000, channels).astype(np.int32), conv_m=conv_m.astype(np.int32),
             conv_shift=16, conv_lut=silu_lut(6 / 128, 6 / 127, "i1"), z_lut=silu_lut(6 / 128, 1 / 1024, "i2"),
             decay=decay, gain=gain, gain_shift=20, x_shift=7, y_mul=y_mul.astype(np.int32),

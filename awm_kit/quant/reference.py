@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isqrt
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +43,31 @@ def state_bytes(model: IntegerModel) -> int:
     return len(model.layers) * model.n_views * state_bytes_per_view(model.d_inner, model.d_state)
 
 
+def frame_bytes(frames: np.ndarray) -> bytes:
+    """The 80-byte records of frames with zeros between fields, where NumPy's copies leave anything."""
+    frames = np.asarray(frames)
+    raw = np.frombuffer(frames.tobytes(), np.uint8).reshape(-1, frames.dtype.itemsize)
+    return bytes((raw * _covered(frames.dtype)).tobytes())
+
+
+@lru_cache(maxsize=16)
+def _covered(dtype: np.dtype[Any]) -> np.ndarray:
+    """1 for each byte of a record that belongs to a field, shape (itemsize,)."""
+    if dtype.subdtype:
+        inner, shape = dtype.subdtype
+        return np.tile(_covered(inner), int(np.prod(shape)))
+    if not dtype.fields:
+        return np.ones(dtype.itemsize, np.uint8)
+    covered = np.zeros(dtype.itemsize, np.uint8)
+    for field, offset, *_ in dtype.fields.values():
+        covered[offset : offset + field.itemsize] |= _covered(field)
+    return covered
+
+
 def state_hash(frame: np.ndarray, state: np.ndarray | bytes) -> str:
     """SHA-256 (hex) of the 80-byte frame record followed by the state payload: what a match commits to."""
-    return hashlib.sha256(np.asarray(frame).tobytes() + bytes(memoryview(state))).hexdigest()
+    payload = state if isinstance(state, bytes) else np.ascontiguousarray(state).tobytes()
+    return hashlib.sha256(frame_bytes(frame) + payload).hexdigest()
 
 
 def step(model: IntegerModel, state: np.ndarray, frame: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -67,7 +91,7 @@ def forward(model: IntegerModel, state: np.ndarray, frame: np.ndarray, inputs: n
     """The network's half of a step: ndarray of int64 logits (Q12), shape (n_views, n_logits)."""
     if state.dtype != np.uint8 or state.shape != (state_bytes(model),):
         raise ValueError(f"expected {state_bytes(model)} uint8 of state (got {state.shape}, {state.dtype})")
-    record = np.frombuffer(np.asarray(frame).tobytes(), np.uint8)
+    record = np.frombuffer(frame_bytes(frame), np.uint8)
     pads = np.frombuffer(np.ascontiguousarray(inputs).tobytes(), np.uint8)
     if len(record) != GLOBAL_BYTES + 2 * PLAYER_BYTES or len(pads) != 2 * CONTROLLER_BYTES:
         raise ValueError(f"expected 80 bytes of frame and 24 of inputs (got {len(record)}, {len(pads)})")
@@ -92,7 +116,8 @@ def _rounded_shift(value: np.ndarray, shift: int) -> np.ndarray:
 
 
 def _clamp(value: np.ndarray, limit: int) -> np.ndarray:
-    return np.clip(value, -limit, limit)
+    clamped: np.ndarray = np.clip(value, -limit, limit)
+    return clamped
 
 
 def _within(what: str, value: np.ndarray, limit: int) -> np.ndarray:
@@ -225,7 +250,8 @@ def _ssm(
     h[...] = _within("ssm state", new, 32768)
     y = _within("C.h", new @ c, (1 << 31) - 1)
     y16 = _clamp(_rounded_shift(y * y_mul + x * x_mul, layer.y_shift), 32767)
-    return (y16 * layer.z_lut.astype(np.int64)[z + 128] + 128) >> 8
+    gated: np.ndarray = (y16 * layer.z_lut.astype(np.int64)[z + 128] + 128) >> 8
+    return gated
 
 
 # ---------------------------------------------------------------- decode
@@ -242,7 +268,7 @@ def decode(model: IntegerModel, frame: np.ndarray, logits: np.ndarray) -> np.nda
     -------
     ndarray of the frame dtype, shape ()
     """
-    old = np.frombuffer(np.asarray(frame).tobytes(), np.uint8)
+    old = np.frombuffer(frame_bytes(frame), np.uint8)
     new = old.copy()
     for view in range(model.n_views):
         for table in model.heads:
@@ -288,7 +314,7 @@ def _decode_head(
     _store(target, type_, offset, max(int(rule["lo"]), min(int(rule["hi"]), value)))
 
 
-def _free(rule: np.void, logit: int) -> int:
+def _free(rule: np.ndarray, logit: int) -> int:
     """The regressed change: d (1 + |d|) of the logit gives fine small and wide large changes."""
     x = max(-32768, min(32768, logit))
     d = (x * (4096 + abs(x))) >> L.LOGIT_FRAC_BITS
