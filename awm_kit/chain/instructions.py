@@ -283,7 +283,7 @@ def end_session(keys: SessionKeys, signer: Pubkey, *, program_id: Pubkey = PROGR
         _reads(signer, signer=True),
         _writes(keys.session),
         _writes(keys.hidden),
-        _writes(keys.log),
+        _reads(keys.log),
     ]
     return Instruction(program_id, b"\x11", accounts)
 

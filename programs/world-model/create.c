@@ -130,6 +130,7 @@ uint64_t wm_grow(const struct wm_call *call)
     WM_TRY(wm_check_writable(payer));
     WM_TRY(wm_check_writable(target));
     WM_TRY(wm_check_session(call, session));
+    WM_REQUIRE(sol_same_key(call->accounts[3].key, &((const struct wm_session *)session->data)->world), WM_WRONG_WORLD);
     WM_REQUIRE(sol_is_system_id(call->accounts[4].key), WM_WRONG_SYSTEM_PROGRAM);
 
     uint64_t error = wm_check_hidden(call, target, session);

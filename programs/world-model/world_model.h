@@ -204,7 +204,7 @@ enum wm_instruction {
     WM_RUN_INFERENCE = 15,
     /* player u8, character u8 | session key s, session w */
     WM_PICK_CHARACTER = 16,
-    /* | crank or session key s, session w, hidden w, log w */
+    /* | crank or session key s, session w, hidden w, log */
     WM_END_SESSION = 17,
     /* | payer ws, result w, session, hidden, log, manifest, system program */
     WM_RECORD_RESULT = 18,
@@ -245,13 +245,12 @@ enum wm_error {
     WM_NOT_INPUT_BUFFER = 6051,
     WM_NOT_HIDDEN_STATE = 6052,
     WM_NOT_INPUT_LOG = 6053,
-    WM_NOT_RESULT = 6054,
-    WM_WRONG_SESSION_ADDRESS = 6055,
-    WM_WRONG_INPUT_BUFFER = 6056,
-    WM_WRONG_HIDDEN_STATE = 6057,
-    WM_WRONG_INPUT_LOG = 6058,
-    WM_WRONG_RESULT = 6059,
-    WM_WRONG_WORLD = 6060,
+    WM_WRONG_SESSION_ADDRESS = 6054,
+    WM_WRONG_INPUT_BUFFER = 6055,
+    WM_WRONG_HIDDEN_STATE = 6056,
+    WM_WRONG_INPUT_LOG = 6057,
+    WM_WRONG_RESULT = 6058,
+    WM_WRONG_WORLD = 6059,
     WM_INITIAL_FRAME = 6070,
     WM_INITIAL_SETTINGS = 6071,
     WM_LOG_SIZE = 6072,
