@@ -7,10 +7,12 @@ and every input, with the one that the program committed.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,8 +129,9 @@ class MatchRecord:
         FileNotFoundError
             There is no such file.
         """
+        raw = io.BytesIO(Path(path).read_bytes())
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(raw, allow_pickle=False) as file:
                 facts = json.loads(str(file["facts"]))
                 if facts["format"] != FORMAT:
                     raise VerificationError(f"{path}: expected format {FORMAT} (got {facts['format']})")
@@ -143,9 +146,7 @@ class MatchRecord:
                     trace=file["trace"],
                     meta=facts["meta"],
                 )
-        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError, OSError) as error:
             raise VerificationError(f"{path} is damaged or no match record: {error}") from error
 
 
