@@ -16,12 +16,14 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 _settings = tempfile.mkdtemp(prefix="awm-kit-settings-")
 for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"):
     os.environ[variable] = os.path.join(_settings, variable.lower())
+# Kernels are compiled in the checkout: a clean one starts from its sources, whatever a home folder holds.
+REPO_ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("AWM_CACHE_DIR", str(REPO_ROOT / "build" / "cache"))
 
 import numpy as np  # noqa: E402  (after the thread limits)
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-REPO_ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
