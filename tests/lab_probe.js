@@ -38,6 +38,7 @@
   window.__probe = {
     reset() { data = fresh(); },
     read() { return { ...data, seconds: (performance.now() - data.since) / 1000 }; },
+    frame: () => shown,
     colors() {
       const canvas = [...document.querySelectorAll(".awm-play canvas")].find((c) => c.isConnected && c.width > 600);
       if (!canvas) return 0;

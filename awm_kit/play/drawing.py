@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,15 +19,12 @@ Anchor = Literal["left", "center", "right"]
 Point = np.ndarray | tuple[float, float]
 Points = np.ndarray | Sequence[Point]
 
-_UNIT: dict[int, np.ndarray] = {}
 
-
+@lru_cache(maxsize=16)
 def unit_circle(n: int) -> np.ndarray:
     """``n`` points of the unit circle, counter-clockwise from (1, 0); float32, shape (n, 2)."""
-    if n not in _UNIT:
-        angle = np.arange(n) * (2 * np.pi / n)
-        _UNIT[n] = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
-    return _UNIT[n]
+    angle = np.arange(n) * (2 * np.pi / n)
+    return np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
 
 
 def capsules(a: np.ndarray, b: np.ndarray, ra: np.ndarray, rb: np.ndarray, n: int = 12) -> np.ndarray:
@@ -46,12 +44,19 @@ def capsules(a: np.ndarray, b: np.ndarray, ra: np.ndarray, rb: np.ndarray, n: in
     ndarray of float32, shape (k, n, 2)
     """
     axis = b - a
-    angle = np.arctan2(axis[:, 1], axis[:, 0])[:, None]
-    half = np.linspace(-np.pi / 2, np.pi / 2, n // 2)[None]
-    front, back = angle + half, angle + np.pi + half
-    end = b[:, None] + rb[:, None, None] * np.stack([np.cos(front), np.sin(front)], -1)
-    start = a[:, None] + ra[:, None, None] * np.stack([np.cos(back), np.sin(back)], -1)
+    length = np.hypot(axis[:, 0], axis[:, 1])[:, None]
+    along = np.where(length > 1e-9, axis / np.maximum(length, 1e-9), (1.0, 0.0))
+    across = along[:, ::-1] * (-1, 1)
+    arc = _half_circle(n // 2)
+    rim = arc[:, :1] * along[:, None] + arc[:, 1:] * across[:, None]
+    end, start = b[:, None] + rb[:, None, None] * rim, a[:, None] - ra[:, None, None] * rim
     return np.concatenate([end, start], 1).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _half_circle(n: int) -> np.ndarray:
+    angle = np.linspace(-np.pi / 2, np.pi / 2, n)
+    return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
 class Text(NamedTuple):

@@ -1,0 +1,217 @@
+"""The game in a real JupyterLab, in headless Chromium: what people see, press and may break."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lab import Notebook, chromium_browser, jupyter_lab, write_notebook
+from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+# An untrained world is deployed nowhere and shows nothing: the teacher plays, on any machine.
+SETUP = """
+from awm_kit.play import nodelay, play
+from awm_kit.quant.pack import pack
+from awm_kit.quant.random_model import random_model
+app = play(pack(random_model()), engine="teacher", opponent="idler", time_limit=0)
+print(nodelay.is_active())
+"""
+# Which pad message was the last one when each frame was computed.
+LOG_LATENCY = """
+log = []
+app.match.on_frame.append(lambda frame: log.append([app.pad.state.sequence, int(frame["frame"])]))
+"""
+NOTEBOOK = [SETUP, "app", "", "1 + 1"]
+SHOW, ASK, OTHER = 1, 2, 3
+
+
+@pytest.fixture(scope="module")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("lab")
+    write_notebook(folder / "play.ipynb", NOTEBOOK)
+    with jupyter_lab(folder) as url:
+        yield url
+    log = (folder / "lab.log").read_text()
+    assert "kernel websockets send without delay" in log
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with chromium_browser(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def lab(base_url: str, browser: Browser) -> Iterator[Notebook]:
+    notebook = Notebook(browser, base_url, "play.ipynb")
+    notebook.run(0)
+    assert notebook.output(0).strip() == "True", notebook.output(0)
+    notebook.run(SHOW)
+    notebook.page.wait_for_selector(".awm-pad")
+    notebook.page.wait_for_function("window.__probe.colors() > 100")
+    yield notebook
+    assert [error for error in notebook.errors if "awm" in error.lower()] == []
+    notebook.shutdown()
+
+
+@pytest.fixture
+def playing(lab: Notebook) -> Notebook:
+    """The game, focused and past its countdown."""
+    lab.click_game()
+    lab.page.wait_for_function("window.__probe.frame() > 0", timeout=15_000)
+    return lab
+
+
+def ask(lab: Notebook, expression: str) -> Any:
+    return json.loads(lab.python(ASK, f"import json; print(json.dumps({expression}))"))
+
+
+def held(lab: Notebook) -> list[int]:
+    """Actions that player 1 held in each frame so far, as stick x and buttons."""
+    return ask(lab, "[[int(p[0]['stick_x']), int(p[0]['buttons'])] for p in app.match._inputs]")
+
+
+def test_waits_for_a_click(lab: Notebook) -> None:
+    shown = lab.probe(0.5)
+    assert shown["frames"] == [] and lab.colors() > 100
+    assert ask(lab, "app.loop.running") is False
+
+
+def test_plays_smoothly(playing: Notebook) -> None:
+    shown = playing.probe(4)
+    times, frames = np.array(shown["frames"]).T
+    assert len(frames) / shown["seconds"] > 40, "presented frames per second"
+    assert np.percentile(np.diff(times), 95) < 60, "ms between pictures"
+    assert (np.diff(frames) > 0).all()
+    assert shown["bytes"] / len(frames) < 40_000, "bytes per picture"
+
+
+def test_keys_reach_the_game_and_go_up_again(playing: Notebook) -> None:
+    page = playing.page
+    before = ask(playing, "app.match.n_frames")
+    playing.click_game()  # running a cell took the focus
+    page.keyboard.down("d")
+    page.wait_for_timeout(300)
+    page.keyboard.down("j")
+    page.wait_for_timeout(100)
+    page.keyboard.up("j")
+    page.keyboard.up("d")
+    page.wait_for_timeout(200)
+    pressed = held(playing)[before:]
+    right = [x for x, _ in pressed]
+    assert right.count(80) >= 8, "frames with the stick to the right"
+    assert pressed[-1] == [0, 0]
+    assert any(buttons == 0x100 for _, buttons in pressed)
+
+
+def test_a_key_shows_within_a_few_frames(playing: Notebook) -> None:
+    page = playing.page
+    playing.python(
+        ASK,
+        "log = []; app.match.on_frame.append(lambda f: log.append([app.pad.state.sequence, int(f['frame'])]))",
+    )
+    playing.click_game()
+    playing.reset_probe()
+    for key in "adadadad":
+        page.keyboard.down(key)
+        page.wait_for_timeout(90)
+        page.keyboard.up(key)
+        page.wait_for_timeout(70)
+    shown = page.evaluate("window.__probe.read()")
+    applied = {}
+    for sequence, frame in ask(playing, "log"):
+        applied.setdefault(sequence, frame)
+    delays = []
+    for at, sequence in shown["sent"]:
+        seen = [time for time, frame in shown["frames"] if sequence in applied and frame >= applied[sequence]]
+        if seen:
+            delays.append(seen[0] - at)
+    assert len(delays) >= 12
+    assert np.median(delays) < 80, "ms from key to picture"
+
+
+def test_leaving_the_game_releases_the_keys(playing: Notebook) -> None:
+    page = playing.page
+    page.keyboard.down("a")
+    page.wait_for_timeout(150)
+    page.locator(".jp-Cell").nth(OTHER).locator(".cm-content").click()
+    page.wait_for_timeout(200)
+    left = held(playing)
+    page.keyboard.up("a")
+    assert [-80, 0] in left[-120:] and left[-1] == [0, 0]
+
+
+def test_letters_do_not_edit_the_notebook(playing: Notebook) -> None:
+    cells = playing.cells()
+    for key in ("a", "b", "x", "d", "d", "z", "m", "Enter", "Escape", "ArrowDown"):
+        playing.page.keyboard.press(key)
+    playing.page.wait_for_timeout(200)
+    assert playing.cells() == cells
+    assert playing.page.evaluate("document.activeElement.classList.contains('awm-pad')")
+
+
+def test_another_cell_runs_meanwhile(playing: Notebook) -> None:
+    before = ask(playing, "app.match.n_frames")
+    playing.click_game()
+    playing.page.keyboard.down("d")
+    source = "import time; time.sleep(1.5); print(app.match.n_frames, app.pad.state.controller(0)['stick_x'])"
+    playing.page.evaluate(
+        "([i, s]) => jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.setSource(s)",
+        [OTHER, source],
+    )
+    playing.run(OTHER, wait=False)
+    playing.page.wait_for_timeout(600)
+    playing.click_game()
+    playing.page.keyboard.up("d")
+    playing.page.keyboard.down("a")
+    playing.page.wait_for_timeout(2000)
+    playing.page.keyboard.up("a")
+    frames, stick = playing.output(OTHER).split()
+    assert int(frames) - before > 60, "frames computed while a cell slept"
+    assert int(stick) == -80, "a key pressed while a cell slept"
+
+
+def test_reload_keeps_playing(playing: Notebook) -> None:
+    playing.save()
+    playing.page.reload()
+    playing.wait_ready()
+    playing.page.wait_for_selector(".awm-pad", timeout=30_000)
+    playing.page.wait_for_function("window.__probe.colors() > 100", timeout=15_000)
+    shown = playing.probe(2)
+    assert len(shown["frames"]) / shown["seconds"] > 30
+
+
+def test_two_tabs_show_and_steer_one_game(playing: Notebook, browser: Browser, base_url: str) -> None:
+    playing.save()
+    other = Notebook(browser, base_url, "play.ipynb", playing.context)
+    try:
+        other.page.wait_for_selector(".awm-pad", timeout=30_000)
+        other.page.wait_for_function("window.__probe.colors() > 100", timeout=15_000)
+        other.click_game()
+        other.page.keyboard.down("d")
+        other.page.wait_for_timeout(250)
+        assert len(other.probe(1)["frames"]) > 20
+        other.page.keyboard.up("d")
+        other.page.wait_for_timeout(150)
+        assert [80, 0] in held(other)[-200:]
+    finally:
+        other.page.close()
+    playing.page.bring_to_front()
+    assert len(playing.probe(1)["frames"]) > 20
+
+
+def test_pictures_for_people(playing: Notebook, tmp_path: Path) -> None:
+    """The status line names the engine and the rate; the controls are in view."""
+    playing.page.wait_for_timeout(1200)
+    assert "teacher" in playing.page.locator(".awm-play").inner_text()
+    assert "fps" in playing.page.locator(".awm-play").inner_text()
+    playing.page.screenshot(path=tmp_path / "play.png")
+    playing.page.get_by_role("button", name="Pause").click()
+    playing.page.wait_for_timeout(300)
+    assert playing.probe(0.5)["frames"] == []
