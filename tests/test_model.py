@@ -15,6 +15,7 @@ from awm_kit.model.evaluate import TorchRunner, choose_starts, evaluate
 from awm_kit.model.heads import FREE, SET, HeadDecoder, fit_heads
 from awm_kit.model.mamba2 import ssd_chunked
 from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.transfer import refit
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME
 
@@ -113,6 +114,22 @@ def test_a_certain_network_decodes_the_truth_and_has_no_loss(data: PackedReplays
     assert torch.equal(decoder.decode(logits, old), new)
     losses = decoder.loss(logits, old, new, torch.ones(len(old)))
     assert max(float(v) for v in losses.values()) < 1e-3
+
+
+def test_refitting_keeps_what_stays_and_takes_over_the_nearest_constant(
+    model: WorldModel, data: PackedReplays
+) -> None:
+    same = refit(model, data)
+    assert torch.equal(same.head.weight, model.head.weight)
+    light = [falling(s) for s in range(6)]
+    for replay in light:  # gravity 100 becomes 60: the falls' steps change, nothing else is looked at
+        players = replay.frames["players"]
+        falls = np.diff(players["speed_y"].astype(int), axis=0) == -100
+        players["speed_y"][1:] += np.where(falls, 40, 0).astype(np.int16)
+    child = refit(model, PackedReplays(FIGHTER, light))
+    before, after = (next(h for h in m.heads if h.field.name == "speed_y") for m in (model, child))
+    new = after.row0 + after.consts.index(-60)
+    assert torch.equal(child.head.weight[new], model.head.weight[before.row0 + before.consts.index(-100)])
 
 
 def test_streams_walk_replays_in_order(data: PackedReplays) -> None:

@@ -1,0 +1,59 @@
+"""Carry a network over to other data: new codebooks, rows taken from the constants they replace."""
+
+from __future__ import annotations
+
+import torch
+
+from awm_kit.model.dataset import PackedReplays
+from awm_kit.model.heads import Head, fit_heads
+from awm_kit.model.world import WorldModel
+
+
+def refit(model: WorldModel, data: PackedReplays) -> WorldModel:
+    """The same network with codebooks fitted to ``data``.
+
+    Under other physics other constants are frequent: half the gravity is another step of the fall. A new
+    class starts from the row of the nearest old constant of its kind, so it is chosen where
+    that one was, and fine-tuning only has to tell apart what the old world did not.
+
+    Parameters
+    ----------
+    model : WorldModel
+        Left as it is.
+    data : PackedReplays
+        Of the same schema.
+
+    Returns
+    -------
+    WorldModel
+    """
+    heads = fit_heads(model.schema, *data.transitions())
+    child = WorldModel(model.config, model.schema, heads).to(model.head.weight.device)
+    weights = model.state_dict()
+    rows = torch.tensor(_source_rows(model.heads, heads), device=model.head.weight.device)
+    weights["head.weight"] = weights["head.weight"][rows]
+    weights["head.bias"] = weights["head.bias"][rows]
+    child.load_state_dict(weights)
+    return child
+
+
+def _source_rows(old: list[Head], new: list[Head]) -> list[int]:
+    """For every row of the new head matrix, the old row that it starts from."""
+    before = {h.field.name: h for h in old}
+    rows: list[int] = []
+    for head in new:
+        parent = before[head.field.name]
+        if not head.kinds:
+            rows += range(parent.row0, parent.row0 + head.n_classes)
+            continue
+        for kind, const in zip(head.kinds, head.consts, strict=True):
+            rows.append(parent.row0 + _nearest_class(parent, kind, const))
+        if head.free_row >= 0:
+            rows.append(parent.free_row)
+    return rows
+
+
+def _nearest_class(parent: Head, kind: int, const: int) -> int:
+    """Index of the parent's class of this kind with the nearest constant, or of any kind if there is none."""
+    same = [i for i, k in enumerate(parent.kinds) if k == kind] or list(range(parent.n_classes))
+    return min(same, key=lambda i: abs(parent.consts[i] - const))
