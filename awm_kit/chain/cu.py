@@ -1,0 +1,137 @@
+"""What a world costs to run: compute units and transactions a frame, measured in the Solana VM.
+
+The same match is played twice: as the manifest cuts a frame into transactions, and with every op of the tape in a
+transaction of its own. The difference is what a transaction costs; the rest belongs to the ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+
+from awm_kit.chain.deploy import deploy
+from awm_kit.chain.embedded import EmbeddedLedger
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt
+from awm_kit.chain.session import ChainSession
+from awm_kit.data.scuffle import ScriptedPlayer, initial_frame
+from awm_kit.quant import layout as L
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.manifest import Manifest
+from awm_kit.schema import CONTROLLER, N_PLAYERS, STATUS_PLAYING
+
+_FUNDS = 10_000 * LAMPORTS_PER_SOL
+
+
+def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[str, Any]:
+    """Play scripted frames on an embedded ledger and count.
+
+    Parameters
+    ----------
+    cartridge : Cartridge
+    frames : int
+        Frames to play, fewer if the match is decided before.
+    seed : int
+        Of the match.
+
+    Returns
+    -------
+    dict
+        ``frames`` played; ``cu_per_frame``, ``tx_per_frame`` (means); ``cu_max_transaction``;
+        ``macs_per_frame`` (of all matrices); ``cu_per_mac`` (everything a frame costs, per such MAC);
+        ``cu_per_mac_matvec`` (what the matrices cost with requantisation and all, per MAC);
+        ``cu_per_mac_inner`` and ``cu_per_row`` (those split by least squares: what each MAC adds, and each row:
+        its sum's end, requantise, clamp, store); ``cu_per_ssm_element`` (the scan, per channel and state);
+        ``cu_per_transaction`` (accounts, checks, kernel's bounds, hashes); ``parts``: units a frame by kind of op.
+    """
+    manifest = cartridge.manifest
+    whole = _play(cartridge, frames, seed)
+    single = _play(one_op_per_segment(cartridge), frames, seed).mean(axis=0)
+    per_frame = float(whole.sum(axis=1).mean())
+    n_ops, n_tx = len(manifest.ops), whole.shape[1]
+    per_tx = (float(single.sum()) - per_frame) / (n_ops - n_tx) if n_ops > n_tx else 0.0
+    units = {kind: single[manifest.ops["kind"] == kind] - per_tx for kind in L.OpKind}
+    matvec = float(units[L.OpKind.MATVEC].sum())
+    per_mac, per_row = _split_matvec(manifest, units[L.OpKind.MATVEC])
+    macs = manifest.macs_per_frame
+    elements = manifest.n_layers * manifest.n_views * manifest.d_inner * manifest.d_state
+    return {
+        "frames": len(whole),
+        "cu_per_frame": round(per_frame, 1),
+        "tx_per_frame": n_tx,
+        "cu_max_transaction": int(whole.max()),
+        "macs_per_frame": macs,
+        "cu_per_mac": round(per_frame / macs, 4),
+        "cu_per_mac_matvec": round(matvec / macs, 4),
+        "cu_per_mac_inner": round(per_mac, 4),
+        "cu_per_row": round(per_row, 2),
+        "cu_per_ssm_element": round(float(units[L.OpKind.SSM].sum()) / elements, 2),
+        "cu_per_transaction": round(per_tx, 1),
+        "parts": {kind.name.lower(): round(float(units[kind].sum()), 1) for kind in L.OpKind},
+    }
+
+
+def one_op_per_segment(cartridge: Cartridge) -> Cartridge:
+    """The same world with each op of the tape in a transaction of its own."""
+    raw = bytearray(cartridge.manifest_bytes)
+    raw += bytes(-len(raw) % 8)
+    header = np.frombuffer(raw, L.HEADER, 1).copy()
+    n_ops = int(header["n_ops"][0])
+    header["off_segments"], header["n_segments"] = len(raw), n_ops
+    raw += np.arange(1, n_ops + 1, dtype="<u2").tobytes()
+    header["total_len"] = len(raw)
+    raw[: L.HEADER.itemsize] = header.tobytes()
+    return Cartridge(bytes(raw), cartridge.shards)
+
+
+def _split_matvec(manifest: Manifest, units: np.ndarray) -> tuple[float, float]:
+    """Units of the tape's matrices per multiply-accumulate and per row, by least squares over the ops."""
+    ops = manifest.ops[manifest.ops["kind"] == L.OpKind.MATVEC]
+    rows, cols = ops["rows"].astype(np.float64), ops["cols"].astype(np.float64)
+    terms = np.stack([rows * cols, rows, cols], axis=1) * manifest.n_views
+    per_mac, per_row, _ = np.linalg.lstsq(terms, units, rcond=None)[0]
+    return float(per_mac), float(per_row)
+
+
+class _Meter(EmbeddedLedger):
+    """An embedded ledger that keeps the receipts of frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receipts: list[Receipt] = []
+
+    def send_many(
+        self,
+        batches: Sequence[Sequence[Instruction]],
+        payer: Keypair,
+        signers: Iterable[Keypair] = (),
+        *,
+        compute_units: int | None = None,
+        heap_bytes: int | None = None,
+        label: str = "",
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Receipt]:
+        """See `Ledger.send_many`."""
+        limits: dict[str, Any] = {"compute_units": compute_units, "heap_bytes": heap_bytes}
+        receipts = super().send_many(batches, payer, signers, **limits, label=label, on_done=on_done)
+        self.receipts += [r for r in receipts if r.label == "frame"]
+        return receipts
+
+
+def _play(cartridge: Cartridge, frames: int, seed: int) -> np.ndarray:
+    """Compute units of every frame's transactions, float64, shape (frames, segments)."""
+    ledger, wallet = _Meter(), Keypair()
+    ledger.airdrop(wallet.pubkey(), _FUNDS)
+    world = deploy(ledger, cartridge, wallet, progress=False)
+    session = ChainSession.local(ledger, world, start_frame=initial_frame(seed))
+    players = [ScriptedPlayer("balanced", i, seed) for i in range(N_PLAYERS)]
+    while session.frames < frames and session.frame["status"] == STATUS_PLAYING:
+        inputs = np.zeros(N_PLAYERS, CONTROLLER)
+        for i, player in enumerate(players):
+            inputs[i] = player.controller(session.frame)
+        session.step(inputs)
+    units = np.array([r.compute_units for r in ledger.receipts], np.float64)
+    return units.reshape(-1, len(cartridge.manifest.segments))
