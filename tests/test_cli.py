@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from awm_kit.data.scuffle import generate
 from awm_kit.doctor import CHECKS, Check, Diagnosis
 from awm_kit.model.plots import plot_training, read_log
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.pack import pack
+from awm_kit.quant.random_model import Shape, random_model
+from awm_kit.schema import FIGHTER
 
 RECIPE = """
 name = "tiny"
@@ -238,6 +242,8 @@ class TestChain:
         assert manifest.parent.hex() == child["parent_hash"] == Cartridge.load(world).world_hash
         listed = {w["name"]: w["parent"] for w in awm.json("worlds")}
         assert listed == {"tiny": None, "moon": parent}
+        again = ("fork", "tiny", "--name", "moon", "--gravity", 2, "--out", tmp_path / "moon")
+        assert "holds another run" in awm(*again, "--no-progress", code=2)
 
     def test_a_cluster_needs_a_named_wallet_and_a_yes(
         self, random_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -278,12 +284,19 @@ class TestBench:
     def test_canvas(self) -> None:
         assert set(awm.json("bench", "canvas", "--frames", 5)) == {"compose_ms", "image_ms", "polygons"}
 
-    def test_cu(self, random_world: Path) -> None:
-        result = awm.json("bench", "cu", random_world, "--frames", 3)
-        assert {"cu_per_frame", "tx_per_frame", "macs_per_frame", "cu_per_mac_matvec"} <= set(result)
-        assert result["macs_per_frame"] == tiny_cartridge().manifest.macs_per_frame
-        assert result["tx_per_frame"] == len(tiny_cartridge().manifest.segments)
-        assert 1 < result["cu_per_mac_matvec"] < 16
+    def test_cu(self, tmp_path: Path) -> None:
+        # Wide enough that matrices fill transactions of their own.
+        endless = replace(FIGHTER, end_field="")
+        world = pack(random_model(1, Shape(64, 4, 32, 16, 2), schema=endless))
+        result = awm.json("bench", "cu", world.save(tmp_path / "wide.awm"), "--frames", 3)
+        assert list(result) == [
+            *("frames", "cu_per_frame", "tx_per_frame", "cu_max_transaction"),
+            *("macs_per_frame", "cu_per_mac", "cu_per_mac_matvec"),
+        ]
+        assert result["macs_per_frame"] == world.manifest.macs_per_frame
+        assert result["tx_per_frame"] == len(world.manifest.segments)
+        assert 1.5 < result["cu_per_mac_matvec"] < result["cu_per_mac"]
+        assert result["cu_per_mac_matvec"] < 3.0  # 2.5 when written; large matrices take 2.16
 
 
 class TestDoctor:

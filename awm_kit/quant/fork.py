@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from awm_kit.data.scuffle import Params
 from awm_kit.errors import ModelFileError
+from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.recipe import Recipe
 from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.quant.calibrate import calibrate
@@ -85,12 +87,29 @@ def fork(parent: Cartridge, recipe: Recipe, folder: Path | str, progress: bool =
     ModelFileError
         If the parent lacks the scales to be dequantised, or the folder holds another run.
     """
+    folder = Path(folder)
+    notes = {**recipe.notes(), "parent": parent.world_hash}
+    _check_same_fork(folder / "last.safetensors", notes)
     model = dequantize(unpack(parent))
     config = replace(recipe.train, model=model.config)
     data = recipe.data(progress)
-    model = Trainer(data, config, folder, model=model, notes=recipe.notes()).run(progress).eval()
-    notes = {**recipe.notes(), "steps": config.steps}
-    ancestor = bytes.fromhex(parent.world_hash)
-    child = pack(quantize(model.cpu(), calibrate(model, data), recipe.name, notes, ancestor))
-    child.save(Path(folder) / f"{recipe.name}.awm")
+    model = Trainer(data, config, folder, model=model, notes=notes).run(progress).eval()
+    notes |= {"steps": config.steps}
+    ranges = calibrate(model.cpu(), data)
+    child = pack(quantize(model, ranges, recipe.name, notes, bytes.fromhex(parent.world_hash)))
+    child.save(folder / f"{recipe.name}.awm")
     return child
+
+
+def _check_same_fork(saved: Path, notes: dict[str, Any]) -> None:
+    """A run is only gone on with if it started from this parent and learns from this data."""
+    if not saved.exists():
+        return
+    _, before = load_checkpoint(saved)
+    for key in ("parent", "data"):
+        expected, got = json.loads(json.dumps(notes[key])), before.get(key)
+        if got != expected:
+            raise ModelFileError(
+                f"{saved.parent} holds another run ({key}: expected {expected}, got {got}); "
+                "choose another folder or delete it"
+            )
