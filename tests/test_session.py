@@ -33,6 +33,7 @@ from awm_kit.chain.verify import (
     winner_for,
 )
 from awm_kit.chain.worlds import World
+from awm_kit.data import load_slp
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
 from awm_kit.kernel import NativeWorld
@@ -96,6 +97,37 @@ def test_three_engines_give_one_match(chain: tuple[Fragile, World]) -> None:
     assert repr(session) == "<ChainSession of player 0 and player 1, frame 100, on embedded>"
     assert session.tx_per_frame == len(world.cartridge.manifest.segments) > 1
     assert 50_000 < session.cu_per_frame < 1_400_000 * session.tx_per_frame
+
+
+def test_a_thousand_frames_of_real_inputs(chain: tuple[Fragile, World], slp_dir: Path) -> None:
+    ledger, world = chain
+    inputs = load_slp(min((slp_dir / "train").glob("*.slp"))).inputs[1:1001]
+    session = ChainSession.local(ledger, world, seed=1)
+    for pair in inputs:
+        session.step(pair)
+    native, model, frame = NativeWorld(world.cartridge), tiny_model(), session.start_frame
+    state_c, state_py = native.initial_state(), reference.initial_state(model)
+    last = native.run(state_c, frame, inputs)[-1, ...]
+    for pair in inputs:
+        frame = reference.step(model, state_py, frame, pair)
+    expected = reference.state_hash(frame, state_py)
+    assert session.state_hash() == expected
+    assert reference.state_hash(session.frame, state_c) == expected
+    assert last == session.frame
+    session.end()
+    record = record_from_session(ledger, session)
+    assert len(inputlog.encode(record.inputs)) > 1_000
+    assert verify(record, world.cartridge).ok
+
+
+def test_undefined_padding_of_a_first_frame_is_cleared(chain: tuple[Fragile, World]) -> None:
+    raw = bytearray(initial_frame(1).tobytes())
+    raw[6:8] = b"\xaa\xbb"  # between status and time limit
+    dirty = np.frombuffer(raw, FRAME).reshape(())
+    session = ChainSession.local(*chain, start_frame=dirty)
+    assert session.start_frame.tobytes() == initial_frame(1).tobytes()
+    native = record_match(tiny_cartridge(), dirty, controllers(2))
+    assert native.start_frame.tobytes() == initial_frame(1).tobytes()
 
 
 def test_a_match_is_recorded_saved_and_verified(chain: tuple[Fragile, World], tmp_path: Path) -> None:

@@ -221,8 +221,11 @@ def compose(
         budget.append(request_heap_frame(heap_bytes))
     if unit_price:
         budget.append(set_compute_unit_price(unit_price))
-    keypairs = list({k.pubkey(): k for k in (payer, *signers)}.values())
     message = Message.new_with_blockhash([*budget, *instructions], payer.pubkey(), blockhash)
+    # By identity first: telling keys apart costs a curve multiplication for each.
+    keypairs = list({id(k): k for k in (payer, *signers)}.values())
+    if len(keypairs) > message.header.num_required_signatures:
+        keypairs = list({k.pubkey(): k for k in keypairs}.values())
     transaction = Transaction(keypairs, message, blockhash)
     size = len(bytes(transaction))
     if size > MAX_TRANSACTION_BYTES:

@@ -47,7 +47,7 @@ from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError
 from awm_kit.quant.manifest import Manifest
 from awm_kit.quant.reference import state_hash
-from awm_kit.schema import CONTROLLER, N_PLAYERS
+from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
 
 _GROWTHS_PER_TRANSACTION = 32
 _POLL_SECONDS = 0.004
@@ -283,12 +283,12 @@ class ChainSession:
         return orders, signers
 
     def _run_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> None:
-        number = int(self.frame["frame"])
+        number, key = int(self.frame["frame"]), crank.pubkey()
         if self._segment == 0:
             self.ledger.next_slot(self._last_slot)
         for segment in range(self._segment, len(self._segments)):
             run = ix.run_inference(
-                self.keys, crank.pubkey(), self.world, self._segments[segment], number, segment,
+                self.keys, key, self.world, self._segments[segment], number, segment,
                 program_id=self._program,
             )  # fmt: skip
             receipt = self._send([*orders, run], [crank, *signers], "frame", MAX_COMPUTE_UNITS)
@@ -396,6 +396,7 @@ def create_session(
     key = world.key if isinstance(world, World) else world
     session_id = secrets.randbits(64) if session_id is None else session_id
     player, crank = Keypair(), crank or host
+    start_frame = clean_frame(start_frame)
     program = ledger.program_id
     keys = session_keys(host.pubkey(), session_id, program)
     create = ix.create_session(
@@ -436,6 +437,16 @@ def join_session(
     ledger.send([order], wallet, label="join")
     joined._refresh()
     return joined
+
+
+def clean_frame(frame: np.ndarray) -> np.ndarray:
+    """Copy a FRAME scalar with its padding bytes zero: NumPy leaves them undefined, yet they are hashed."""
+    if frame.shape != () or frame.dtype != FRAME:
+        raise ValueError(f"expected one frame record (got {frame.dtype}, shape {frame.shape})")
+    clean = np.zeros((), FRAME)
+    for name in FRAME.names or ():
+        clean[name] = frame[name]
+    return clean
 
 
 def _grow(ledger: Ledger, keys: SessionKeys, host: Keypair, world: Pubkey) -> None:
