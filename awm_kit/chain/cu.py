@@ -1,7 +1,7 @@
 """What a world costs to run: compute units and transactions a frame, measured in the Solana VM.
 
-The same match is played twice: as the manifest cuts a frame into transactions, and with every op of the tape in a
-transaction of its own. The difference is what a transaction costs; the rest belongs to the ops.
+The same match is played twice: as the manifest cuts a frame into transactions, and with every op of the tape
+in a transaction of its own. The difference is what a transaction costs; the rest belongs to the ops.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from awm_kit.data.scuffle import ScriptedPlayer, initial_frame
 from awm_kit.quant import layout as L
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.manifest import Manifest
+from awm_kit.quant.pack import FAST_COLS
 from awm_kit.schema import CONTROLLER, N_PLAYERS, STATUS_PLAYING
 
 _FUNDS = 10_000 * LAMPORTS_PER_SOL
@@ -43,9 +44,10 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
         ``frames`` played; ``cu_per_frame``, ``tx_per_frame`` (means); ``cu_max_transaction``;
         ``macs_per_frame`` (of all matrices); ``cu_per_mac`` (everything a frame costs, per such MAC);
         ``cu_per_mac_matvec`` (what the matrices cost with requantisation and all, per MAC);
-        ``cu_per_mac_inner`` and ``cu_per_row`` (those split by least squares: what each MAC adds, and each row:
-        its sum's end, requantise, clamp, store); ``cu_per_ssm_element`` (the scan, per channel and state);
-        ``cu_per_transaction`` (accounts, checks, kernel's bounds, hashes); ``parts``: units a frame by kind of op.
+        ``cu_per_mac_inner``, ``cu_per_row`` (that split by least squares over the tape's matrices: what a MAC
+        adds, and what a row adds: requantise, clamp, store; None where the shapes are too few to tell);
+        ``cu_per_ssm_element`` (the scan, per channel and state); ``cu_per_transaction`` (accounts, checks,
+        hashes); ``parts``: units a frame by kind of op.
     """
     manifest = cartridge.manifest
     whole = _play(cartridge, frames, seed)
@@ -66,8 +68,8 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
         "macs_per_frame": macs,
         "cu_per_mac": round(per_frame / macs, 4),
         "cu_per_mac_matvec": round(matvec / macs, 4),
-        "cu_per_mac_inner": round(per_mac, 4),
-        "cu_per_row": round(per_row, 2),
+        "cu_per_mac_inner": per_mac,
+        "cu_per_row": per_row,
         "cu_per_ssm_element": round(float(units[L.OpKind.SSM].sum()) / elements, 2),
         "cu_per_transaction": round(per_tx, 1),
         "parts": {kind.name.lower(): round(float(units[kind].sum()), 1) for kind in L.OpKind},
@@ -87,13 +89,16 @@ def one_op_per_segment(cartridge: Cartridge) -> Cartridge:
     return Cartridge(bytes(raw), cartridge.shards)
 
 
-def _split_matvec(manifest: Manifest, units: np.ndarray) -> tuple[float, float]:
-    """Units of the tape's matrices per multiply-accumulate and per row, by least squares over the ops."""
+def _split_matvec(manifest: Manifest, units: np.ndarray) -> tuple[float | None, float | None]:
+    """Units of a matrix per multiply-accumulate and per row, where the kernel has its columns compiled in."""
     ops = manifest.ops[manifest.ops["kind"] == L.OpKind.MATVEC]
-    rows, cols = ops["rows"].astype(np.float64), ops["cols"].astype(np.float64)
+    fast = np.isin(ops["cols"], FAST_COLS)
+    rows, cols = ops["rows"][fast].astype(np.float64), ops["cols"][fast].astype(np.float64)
     terms = np.stack([rows * cols, rows, cols], axis=1) * manifest.n_views
-    per_mac, per_row, _ = np.linalg.lstsq(terms, units, rcond=None)[0]
-    return float(per_mac), float(per_row)
+    solution, _, rank, _ = np.linalg.lstsq(terms, units[fast], rcond=None)
+    if rank < terms.shape[1]:
+        return None, None
+    return round(float(solution[0]), 4), round(float(solution[1]), 2)
 
 
 class _Meter(EmbeddedLedger):
