@@ -13,7 +13,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 
-from awm_kit.chain import connect, instructions
+from awm_kit.chain import instructions, wallet
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
@@ -220,22 +220,32 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_processes_take_turns_on_the_kept_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    wallet = connect.load_wallet()
+    own = wallet.load_wallet()
     order: list[str] = []
 
     def second() -> None:
-        with connect.connect() as ledger:
+        with EmbeddedLedger.opened() as ledger:
             order.append("second")
-            assert ledger.balance(wallet.pubkey()) == connect.POCKET_MONEY
+            assert ledger.balance(own.pubkey()) == wallet.POCKET_MONEY
 
-    with connect.connect() as ledger:
+    with EmbeddedLedger.opened() as ledger:
         thread = threading.Thread(target=second)
         thread.start()
         thread.join(0.2)
-        connect.fund(ledger, wallet)
+        wallet.fund(ledger, own)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_a_ledger_in_use_is_not_waited_for_in_vain(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    with (
+        EmbeddedLedger.opened(path),
+        pytest.raises(LedgerError, match="in use by another process"),
+        EmbeddedLedger.opened(path, patience=0.1),
+    ):
+        pass
 
 
 def test_a_block_that_fails_keeps_what_landed(tmp_path: Path) -> None:
@@ -249,16 +259,21 @@ def test_a_block_that_fails_keeps_what_landed(tmp_path: Path) -> None:
 
 def test_the_own_wallet_is_made_once_and_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    wallet = connect.load_wallet()
-    assert connect.load_wallet() == wallet
+    own = wallet.load_wallet()
+    assert wallet.load_wallet() == own
     assert (tmp_path / "awm-kit" / "wallet.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "id.json").write_text("[1, 2, 3]")
     with pytest.raises(LedgerError, match="no wallet"):
-        connect.load_wallet(tmp_path / "id.json")
+        wallet.load_wallet(tmp_path / "id.json")
     with pytest.raises(LedgerError, match="there is no wallet"):
-        connect.load_wallet(tmp_path / "other.json")
+        wallet.load_wallet(tmp_path / "other.json")
 
 
-def test_only_names_and_urls_connect() -> None:
-    with pytest.raises(ValueError, match="URL"), connect.connect("localhost"):
-        pass
+def test_a_closed_connection_says_so(l1_url: str) -> None:
+    remote = RpcLedger(l1_url)
+    wallet.fund(remote, poor := Keypair())  # does nothing where lamports are not ours to give
+    assert remote.balance(poor.pubkey()) == 0
+    remote.close()
+    remote.close()
+    with pytest.raises(LedgerError, match="was closed"):
+        remote.slot()

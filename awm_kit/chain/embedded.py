@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import IO
 
 from solders.account import Account
 from solders.instruction import Instruction
@@ -188,16 +189,26 @@ class EmbeddedLedger(Ledger):
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path | str | None = None) -> Iterator[EmbeddedLedger]:
+    def opened(cls, path: Path | str | None = None, patience: float = 60.0) -> Iterator[EmbeddedLedger]:
         """The ledger kept at ``path`` (by default in the user's data folder), saved when the block ends.
 
-        Other processes that open the same ledger wait meanwhile. A block that raises saves too: what
-        landed has landed.
+        A block that raises saves too: what landed has landed.
+
+        Parameters
+        ----------
+        path : path, optional
+        patience : float
+            Seconds to wait while another process has the same ledger open.
+
+        Raises
+        ------
+        LedgerError
+            Another process keeps it, or the file is damaged.
         """
         path = default_path() if path is None else Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path.with_name(path.name + ".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock, patience, f"the embedded ledger {path} is in use by another process")
             ledger = cls.load(path) if path.exists() else cls()
             try:
                 yield ledger
@@ -218,6 +229,17 @@ def data_dir() -> Path:
 def default_path() -> Path:
     """Where `EmbeddedLedger.opened` keeps its accounts."""
     return data_dir() / "embedded.ledger"
+
+
+def _lock(file: IO[str], patience: float, complaint: str) -> None:
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise LedgerError(complaint) from None
+            time.sleep(0.05)
 
 
 def passes(data: bytes, filters: Sequence[Filter]) -> bool:

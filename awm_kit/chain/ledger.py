@@ -80,10 +80,13 @@ class Ledger(ABC):
         Where it is: ``embedded``, or a URL.
     program_id : Pubkey
         The world program.
+    poll_seconds : float
+        How often to look whether something has changed.
     """
 
     name: str
     program_id: Pubkey = PROGRAM_ID
+    poll_seconds: float = 0.002
 
     def send(
         self,

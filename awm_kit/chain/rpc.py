@@ -66,6 +66,8 @@ class RpcLedger(Ledger):
         Nothing answers at ``url``.
     """
 
+    poll_seconds = 0.05
+
     def __init__(
         self,
         url: str,
@@ -155,7 +157,7 @@ class RpcLedger(Ledger):
         while slot <= after:
             if time.monotonic() > give_up:
                 raise LedgerError(f"{self.name} has stood at slot {slot} for 60 s; is the cluster running?")
-            time.sleep(0.02)
+            time.sleep(self.poll_seconds)
             slot = self.slot()
         return slot
 
@@ -337,6 +339,9 @@ class RpcLedger(Ledger):
         return self._run(once())
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if not self._loop.is_running():
+            work.close()
+            raise LedgerError(f"the connection to {self.name} was closed")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:

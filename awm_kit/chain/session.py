@@ -50,7 +50,6 @@ from awm_kit.quant.reference import state_hash
 from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
 
 _GROWTHS_PER_TRANSACTION = 32
-_POLL_SECONDS = 0.004
 
 
 class ChainSession:
@@ -183,7 +182,7 @@ class ChainSession:
         while self.phase < phase:
             if time.monotonic() > give_up:
                 raise LedgerError(f"match {self.keys.session} did not become {phase.name} in {timeout:g} s")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(self.ledger.poll_seconds)
         self._refresh()
 
     def step(self, inputs: np.ndarray) -> np.ndarray:
@@ -307,7 +306,7 @@ class ChainSession:
                 raise LedgerError(
                     f"no frame after {before} within {timeout:g} s: is the match's crank running?"
                 )
-            time.sleep(_POLL_SECONDS)
+            time.sleep(self.ledger.poll_seconds)
             self._refresh()
 
     def _refresh(self) -> None:

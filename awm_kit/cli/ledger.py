@@ -43,7 +43,7 @@ class Access:
 
     def wallet(self) -> Keypair:
         """The wallet that pays, funded on the embedded ledger; `LedgerError` if a cluster's is not named."""
-        from awm_kit.chain.connect import fund, load_wallet
+        from awm_kit.chain.wallet import fund, load_wallet
 
         if not self.free and self.keypair is None:
             raise LedgerError(f"name the wallet that pays on {self.ledger.name} with --keypair FILE")

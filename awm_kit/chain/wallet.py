@@ -1,50 +1,19 @@
-"""How programs that start and stop reach a ledger: by name or URL, with a wallet kept in a file."""
+"""A wallet in a file, for programs that start and stop: the payer of deployments and matches."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from solders.keypair import Keypair
 
 from awm_kit.chain.embedded import EmbeddedLedger, data_dir
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
-from awm_kit.chain.rpc import RpcLedger
 from awm_kit.errors import LedgerError
 
 #: What an empty wallet is given on the embedded ledger, whose lamports are free.
 POCKET_MONEY = 1_000 * LAMPORTS_PER_SOL
-
-
-@contextmanager
-def connect(where: str = "embedded") -> Iterator[Ledger]:
-    """Open a ledger for the length of a block.
-
-    Parameters
-    ----------
-    where : str
-        ``embedded``: the ledger kept in the user's data folder, saved when the block ends;
-        or the URL of an RPC node.
-
-    Raises
-    ------
-    LedgerError
-        The ledger's file is damaged, or nothing answers at the URL.
-    """
-    if where == "embedded":
-        with EmbeddedLedger.opened() as embedded:
-            yield embedded
-        return
-    if not where.startswith(("http://", "https://")):
-        raise ValueError(f"expected 'embedded' or an http(s) URL (got {where!r})")
-    ledger = RpcLedger(where)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
 
 
 def load_wallet(path: Path | str | None = None) -> Keypair:
