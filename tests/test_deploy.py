@@ -16,7 +16,8 @@ from solders.pubkey import Pubkey
 
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import CONTENT_OFFSET
-from awm_kit.chain.deploy import DeployPlan, chunk_size, deploy, plan_deploy, retire
+from awm_kit.chain.deploy import deploy, plan_deploy, retire
+from awm_kit.chain.deploy_plan import DeployPlan, chunk_size
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.fork import deploy_fork, lineage
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_TRANSACTION_BYTES, Receipt, compose

@@ -20,13 +20,13 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.worlds import list_worlds
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, TransactionError
-from validator import l1
+from validator import l1, l1_chain
 
 
 @pytest.fixture(scope="module")
 def l1_url() -> Iterator[str]:
     """A development L1 with short slots."""
-    with l1.running(l1.Chain(), slot_ms=40) as url:
+    with l1.running(l1_chain.Chain(), slot_ms=40) as url:
         yield url
 
 

@@ -24,13 +24,13 @@ from awm_kit.chain.session import ChainSession
 from awm_kit.chain.verify import record_from_session, verify
 from awm_kit.chain.worlds import list_worlds
 from awm_kit.errors import LedgerError, TransactionError
-from validator import l1
+from validator import l1, l1_chain
 
 Json = Any
 SYSTEM = "11111111111111111111111111111111"
 
 
-class Moody(l1.Chain):
+class Moody(l1_chain.Chain):
     """An L1 that can misbehave, and counts what it is asked."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Moody(l1.Chain):
     def rpc_sendTransaction(self, encoded: str, config: Json = None) -> Json:
         if self.lost:
             self.lost -= 1
-            return str(l1.decoded(encoded, config)[0].signatures[0])
+            return str(l1_chain.decoded(encoded, config)[0].signatures[0])
         return super().rpc_sendTransaction(encoded, config)
 
 
@@ -119,7 +119,7 @@ def test_an_expired_transaction_is_signed_anew(
     ledger: RpcLedger, payer: Keypair, chain: Moody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("awm_kit.chain.rpc._REBROADCAST_SECONDS", 60.0)
-    monkeypatch.setattr(l1, "BLOCKHASH_SLOTS", 5)
+    monkeypatch.setattr(l1_chain, "BLOCKHASH_SLOTS", 5)
     chain.lost = 1
     target = Pubkey.new_unique()
     ledger.send([gift(payer, target)], payer)
@@ -130,7 +130,7 @@ def test_a_transaction_that_never_lands_is_given_up(
     ledger: RpcLedger, payer: Keypair, chain: Moody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("awm_kit.chain.rpc._EXPIRIES", 1)
-    monkeypatch.setattr(l1, "BLOCKHASH_SLOTS", 5)
+    monkeypatch.setattr(l1_chain, "BLOCKHASH_SLOTS", 5)
     chain.lost = 100
     with pytest.raises(TransactionError, match=r"'gift' expired .* unit_price"):
         ledger.send([gift(payer, Pubkey.new_unique())], payer, label="gift")
@@ -188,7 +188,7 @@ def test_busy_and_broken_nodes(
 
     plain = l1.application
 
-    def application(of: l1.Chain) -> Any:
+    def application(of: l1_chain.Chain) -> Any:
         app, subscriptions = plain(of)
         app.middlewares.append(moody)
         return app, subscriptions
@@ -210,13 +210,13 @@ def test_filters_are_written_in_base58() -> None:
     key = Pubkey.new_unique()
     assert _base58(bytes(key)) == str(key)
     assert _base58(b"\0\0\x01") == "112"
-    assert l1.base58_bytes(_base58(b"\0\0\x01\xff")) == b"\0\0\x01\xff"
+    assert l1_chain.base58_bytes(_base58(b"\0\0\x01\xff")) == b"\0\0\x01\xff"
 
 
 def test_l1_answers_what_a_cluster_answers(url: str, chain: Moody) -> None:
     assert ask(url, "getHealth")["result"] == "ok"
     assert ask(url, "getVersion")["result"]["solana-core"]
-    assert ask(url, "getEpochInfo")["result"]["absoluteSlot"] >= l1.FIRST_SLOT
+    assert ask(url, "getEpochInfo")["result"]["absoluteSlot"] >= l1_chain.FIRST_SLOT
     assert len(ask(url, "getGenesisHash")["result"]) >= 43
     latest = ask(url, "getLatestBlockhash")["result"]["value"]["blockhash"]
     assert ask(url, "isBlockhashValid", latest)["result"]["value"] is True
@@ -299,7 +299,7 @@ def test_l1_notifies_of_accounts_signatures_and_slots(chain: Moody, payer: Keypa
             return answer
 
         slots = call("slotSubscribe")["result"]
-        assert json.loads(socket.recv(5))["params"]["result"]["slot"] > l1.FIRST_SLOT
+        assert json.loads(socket.recv(5))["params"]["result"]["slot"] > l1_chain.FIRST_SLOT
         assert call("slotUnsubscribe", slots)["result"] is True
         assert call("slotUnsubscribe", slots)["result"] is False
         assert call("blockSubscribe")["error"]["code"] == -32601

@@ -17,39 +17,28 @@ from solders.pubkey import Pubkey
 
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import (
-    CONTENT_HEADER,
-    ENTRIES_OFFSET,
     HIDDEN_HEADER,
     INPUT_BUFFER,
-    LOG_HEADER,
-    MANIFEST_MAGIC,
-    MAX_GROWTH,
     MAX_LOG_KIB,
     SESSION_STATE,
-    STATE_OFFSET,
     Phase,
     SessionKeys,
     Winner,
-    content_keys,
-    content_of,
     frame_of,
     key_of,
     keys_of_session,
     parse,
-    segment_shards,
     session_keys,
     state_of,
 )
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, Ledger, Receipt
 from awm_kit.chain.results import MatchResult, read_result
+from awm_kit.chain.session_setup import clean_frame, grow_accounts, segments_of
 from awm_kit.chain.worlds import World
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError
-from awm_kit.quant.manifest import Manifest
 from awm_kit.quant.reference import state_hash
-from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
-
-_GROWTHS_PER_TRANSACTION = 32
+from awm_kit.schema import CONTROLLER, N_PLAYERS
 
 
 class ChainSession:
@@ -92,8 +81,7 @@ class ChainSession:
         session, inputs, hidden = self._read(keys.session, keys.input, keys.hidden)
         self.world = key_of(parse(session, SESSION_STATE), "world")
         self.frame = self.start_frame = frame_of(session)
-        manifest, shards = _manifest_of(ledger, self.world)
-        self._segments = [[shards[i] for i in part] for part in segment_shards(manifest)]
+        self._segments = segments_of(ledger, self.world)
         header = parse(hidden, HIDDEN_HEADER)
         self._last_slot, self._segment = int(header["last_slot"]), int(header["segment"])
         self._held = np.array(parse(inputs, INPUT_BUFFER)["controllers"], CONTROLLER)
@@ -395,15 +383,14 @@ def create_session(
     key = world.key if isinstance(world, World) else world
     session_id = secrets.randbits(64) if session_id is None else session_id
     player, crank = Keypair(), crank or host
-    start_frame = clean_frame(start_frame)
     program = ledger.program_id
     keys = session_keys(host.pubkey(), session_id, program)
     create = ix.create_session(
-        keys, host.pubkey(), key, crank.pubkey(), player.pubkey(), session_id, start_frame,
+        keys, host.pubkey(), key, crank.pubkey(), player.pubkey(), session_id, clean_frame(start_frame),
         log_kib=log_kib, program_id=program,
     )  # fmt: skip
     ledger.send([create], host, compute_units=MAX_COMPUTE_UNITS, label="create session")
-    _grow(ledger, keys, host, key)
+    grow_accounts(ledger, keys, host, key)
     return ChainSession(ledger, keys, host, {0: player}, crank)
 
 
@@ -436,46 +423,3 @@ def join_session(
     ledger.send([order], wallet, label="join")
     joined._refresh()
     return joined
-
-
-def clean_frame(frame: np.ndarray) -> np.ndarray:
-    """Copy a FRAME scalar with its padding bytes zero: NumPy leaves them undefined, yet they are hashed."""
-    if frame.shape != () or frame.dtype != FRAME:
-        raise ValueError(f"expected one frame record (got {frame.dtype}, shape {frame.shape})")
-    clean = np.zeros((), FRAME)
-    for name in FRAME.names or ():
-        clean[name] = frame[name]
-    return clean
-
-
-def _grow(ledger: Ledger, keys: SessionKeys, host: Keypair, world: Pubkey) -> None:
-    """Bring hidden state and log, created at most 10,240 bytes long, to their sizes."""
-    hidden, log = ledger.accounts([keys.hidden, keys.log])
-    if hidden is None or log is None:
-        raise LedgerError(f"{ledger.name} does not show the match's accounts that it confirmed")
-    header = parse(hidden.data, HIDDEN_HEADER)
-    sizes = {
-        keys.hidden: STATE_OFFSET + int(header["state_bytes"]) + int(header["scratch_bytes"]),
-        keys.log: ENTRIES_OFFSET + int(parse(log.data, LOG_HEADER)["capacity"]),
-    }
-    orders = [
-        ix.grow(keys, host.pubkey(), account.key, world, program_id=ledger.program_id)
-        for account in (hidden, log)
-        for _ in range(-(-(sizes[account.key] - len(account.data)) // MAX_GROWTH))
-    ]
-    for at in range(0, len(orders), _GROWTHS_PER_TRANSACTION):
-        part = orders[at : at + _GROWTHS_PER_TRANSACTION]
-        ledger.send(part, host, compute_units=MAX_COMPUTE_UNITS, label="grow")
-
-
-def _manifest_of(ledger: Ledger, world: Pubkey) -> tuple[Manifest, list[Pubkey]]:
-    account = ledger.account(world)
-    if account is None:
-        raise LedgerError(f"the match's world {world} is no longer on {ledger.name}")
-    header = parse(account.data, CONTENT_HEADER)
-    if header["magic"].tobytes() != MANIFEST_MAGIC:
-        raise LedgerError(f"{world} is not a world's manifest")
-    manifest = Manifest.parse(content_of(account.data))
-    world_hash = header["sha256"].tobytes().hex()
-    _, shards = content_keys(key_of(header, "authority"), world_hash, manifest.n_shards, ledger.program_id)
-    return manifest, shards

@@ -35,7 +35,8 @@ from awm_kit.chain.accounts import (
 )
 from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.results import MatchResult
-from awm_kit.chain.session import ChainSession, clean_frame
+from awm_kit.chain.session import ChainSession
+from awm_kit.chain.session_setup import clean_frame
 from awm_kit.data.replay import without_padding
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError, VerificationError
