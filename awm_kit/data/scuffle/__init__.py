@@ -1,7 +1,7 @@
 """``scuffle``: a deterministic two-player platform fighter in NumPy, the teacher of the synthetic worlds."""
 
 from awm_kit.data.scuffle.game import Scuffle, initial_frame, play
-from awm_kit.data.scuffle.generate import generate, match_setup
+from awm_kit.data.scuffle.matches import generate, match_setup
 from awm_kit.data.scuffle.params import FOX, MARTH, CharacterParams, Params
 from awm_kit.data.scuffle.players import STYLE_NAMES, STYLES, ScriptedPlayer, Style
 from awm_kit.data.scuffle.stage import STAGES, Stage

@@ -70,7 +70,9 @@ def wear_shields(s: State, k: Physics, active: np.ndarray) -> np.ndarray:
     """Shields wear while up and mend while down; returns where one wore out."""
     up = (s.action == Act.GUARD_ON) | (s.action == Act.GUARD)
     stunned = s.action == Act.GUARD_SET_OFF
-    loss, gain = round(k.params.shield_decay * SHIELD_ONE), round(k.params.shield_regen * SHIELD_ONE)
+    loss, gain = (
+        np.int32(round(rate * SHIELD_ONE)) for rate in (k.params.shield_decay, k.params.shield_regen)
+    )
     change = np.where(up, -loss, np.where(stunned, 0, gain)) * active
     s.shield = np.clip(s.shield + change, 0, 60 * SHIELD_ONE)
     worn_out: np.ndarray = up & (s.shield == 0)

@@ -169,10 +169,10 @@ class Physics:
     params: Params
     by_character: dict[str, np.ndarray]
 
-    def speed(self, name: str) -> int:
-        """A scalar parameter (length or speed) in 1/1024 units."""
+    def speed(self, name: str) -> np.int32:
+        """A scalar parameter (length or speed) in 1/1024 units; int32, so that arrays stay so."""
         value: float = getattr(self.params, name)
-        return round(value * SPEED_ONE)
+        return np.int32(round(value * SPEED_ONE))
 
 
 @lru_cache(maxsize=64)

@@ -39,11 +39,11 @@ class Style:
         Frames that a decision is held, at least.
     """
 
-    strike: float = 0.6
+    strike: float = 0.75
     grab: float = 0.15
     shield: float = 0.1
     dodge: float = 0.1
-    approach: float = 0.5
+    approach: float = 0.7
     leap: float = 0.25
     dance: float = 0.15
     camp: float = 0.05
@@ -290,14 +290,14 @@ def _move_about(plan: _Plan, v: _View, dice: _Dice, skill: dict[str, np.ndarray]
     choice = choice - skill["dance"]
     camp = ~approach & ~leap & ~dance & (choice < skill["camp"])
     plan.put(approach | leap, sx=v.toward * reach)
-    plan.put(leap & (dice.roll() < 0.8), buttons=_jump_button(dice))
+    plan.put(leap & (dice.roll() < np.where(v.ground == 1, 0.6, 0.15)), buttons=_jump_button(dice))
     plan.put(dance, sx=np.where(dice.roll() < 0.5, 1, -1) * 86)
     plan.put(camp, sx=-v.toward * reach * (v.distance < 70 * SPEED_ONE))
-    hop = camp & (dice.roll() < 0.25)
+    hop = camp & (v.ground == 1) & (dice.roll() < 0.15)
     plan.put(hop, buttons=_jump_button(dice))
 
     above = approach & (v.dy > 18 * SPEED_ONE) & (v.distance < 40 * SPEED_ONE)
-    plan.put(above & (dice.roll() < 0.7), buttons=_jump_button(dice), press=5)
+    plan.put(above & (dice.roll() < np.where(v.ground == 1, 0.6, 0.25)), buttons=_jump_button(dice), press=5)
     below = (v.ground == 1) & (v.y > 0) & (v.dy < -15 * SPEED_ONE) & (dice.roll() < 0.7)
     plan.put(below, sy=-86, sx=0, hold=8)
     fast_fall = (v.ground == 0) & (v.vy < 0) & (dice.roll() < 0.3)
@@ -313,7 +313,10 @@ def _move_about(plan: _Plan, v: _View, dice: _Dice, skill: dict[str, np.ndarray]
 
 def _fight(plan: _Plan, v: _View, dice: _Dice, skill: dict[str, np.ndarray]) -> None:
     """Attack, grab, shield or dodge when the opponent is close; wait while it cannot be hit."""
-    near = (v.distance < 20 * SPEED_ONE) & (np.abs(v.dy) < 24 * SPEED_ONE)
+    # Where the opponent will be when an attack begun now comes out.
+    soon = np.abs(v.dx + 6 * (v.o_vx - v.vx))
+    arm = np.where(v.character == FOX, 17, 20) * SPEED_ONE
+    near = (soon < arm) & (v.distance < 30 * SPEED_ONE) & (np.abs(v.dy) < 20 * SPEED_ONE)
     in_range = (v.distance < 15 * SPEED_ONE) & (np.abs(v.dy) < 14 * SPEED_ONE)
     threat = (v.o_action >= Act.JAB) & (v.o_action <= Act.D_AIR)
     total = skill["strike"] + skill["grab"] + skill["shield"] + skill["dodge"] + 0.1
@@ -421,7 +424,7 @@ def _recover(plan: _Plan, v: _View, dice: _Dice, skill: dict[str, np.ndarray]) -
     """Off the stage: steer home, then the second jump, then the upwards special."""
     able = (v.flags & (Flag.DRIFT | Flag.SPECIAL)) != 0
     off = v.offstage & able & (dice.roll() < skill["recover"])
-    chasing = v.o_offstage & (v.x * v.o_x > 0) & (v.jumps > 0) & (v.y > 8 * SPEED_ONE)
+    chasing = v.o_offstage & ((v.x > 0) == (v.o_x > 0)) & (v.jumps > 0) & (v.y > 8 * SPEED_ONE)
     off &= ~(chasing & (dice.roll() < skill["chase"]))
     out = np.abs(v.x) - v.edge
     plan.put(off, sx=v.home * 86, sy=0, cx=0, cy=0, buttons=0, left=0, right=0, hold=2 + dice.below(3))

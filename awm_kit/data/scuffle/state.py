@@ -6,6 +6,8 @@ what is needed to see a button go down: the controllers of the frame before.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from awm_kit.schema import CONTROLLER, FRAME, Button
@@ -77,8 +79,9 @@ class Pad:
     @property
     def shielding(self) -> np.ndarray:
         """True where L or R is down or either analog trigger is pressed past its dead zone."""
-        pressed: np.ndarray = (self.buttons & SHIELD_BUTTONS) != 0
-        return pressed | (np.maximum(self.left, self.right) >= 43)
+        pressed = (self.buttons & SHIELD_BUTTONS) != 0
+        either: np.ndarray = pressed | (np.maximum(self.left, self.right) >= 43)
+        return either
 
 
 class State:
@@ -157,7 +160,7 @@ class State:
         np.copyto(self.action, action, where=mask, casting="unsafe")
         np.copyto(self.age, 0, where=mask)
 
-    def assign(self, mask: np.ndarray, **values: np.ndarray | int) -> None:
+    def assign(self, mask: np.ndarray, **values: np.ndarray | np.integer[Any] | int) -> None:
         """Set fields where ``mask``."""
         for name, value in values.items():
             np.copyto(getattr(self, name), value, where=mask, casting="unsafe")

@@ -35,7 +35,7 @@ def generate(
         The longest that a replay gets; a match that is decided sooner is shorter.
     params : Params, optional
     processes : int
-        Worker processes; each takes chunks of `CHUNK` seeds.
+        Worker processes; each takes chunks of at most `CHUNK` seeds.
 
     Returns
     -------
@@ -46,7 +46,8 @@ def generate(
         raise ValueError(f"expected n_frames of at least 1 (got {n_frames})")
     params = params or Params()
     numbers = [int(seed) for seed in seeds]
-    chunks = [numbers[i : i + CHUNK] for i in range(0, len(numbers), CHUNK)]
+    size = min(CHUNK, -(-len(numbers) // max(processes, 1))) or 1
+    chunks = [numbers[i : i + size] for i in range(0, len(numbers), size)]
     if processes <= 1 or len(chunks) <= 1:
         return [replay for chunk in chunks for replay in _generate_chunk(chunk, n_frames, params)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
@@ -86,13 +87,20 @@ def _generate_chunk(seeds: list[int], n_frames: int, params: Params) -> list[Rep
                 break
     return [
         Replay(
-            np.ascontiguousarray(frames[:n, i]),
-            np.ascontiguousarray(inputs[:n, i]),
+            _column(frames, n, i),
+            _column(inputs, n, i),
             f"scuffle:{seed}",
             {"teacher": "scuffle", "seed": seed, "characters": list(setup[0]), "styles": list(setup[1])},
         )
         for i, (seed, setup, n) in enumerate(zip(seeds, setups, lengths, strict=True))
     ]
+
+
+def _column(rows: np.ndarray, n: int, i: int) -> np.ndarray:
+    """The first ``n`` rows of match ``i``; padding bytes are zero, which a plain copy does not promise."""
+    column = np.zeros((n, *rows.shape[2:]), rows.dtype)
+    column[...] = rows[:n, i]
+    return column
 
 
 def _record(
