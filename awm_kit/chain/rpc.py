@@ -323,7 +323,7 @@ class RpcLedger(Ledger):
                     raise LedgerError(
                         f"no usable answer from {self.name}: {cause or error} ({type(cause).__name__}). "
                         "Is the URL right and the node up? EmbeddedLedger() needs none"
-                    ) from error
+                    ) from None  # five layers of HTTP client say no more
                 asked = str(response.headers.get("retry-after", "")) if response is not None else ""
                 await asyncio.sleep(float(asked) if asked.isdigit() else pause)
                 pause = min(pause * 2, 8.0)
