@@ -379,8 +379,10 @@ class NativeWorld:
 
 def _copied(frames: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """A writable copy with zeros between fields: NumPy's own leave anything there, yet records are hashed."""
-    if frames.dtype != dtype:
-        raise ValueError(f"expected frames of {dtype} (got {frames.dtype})")
+    if frames.dtype.names != dtype.names:
+        raise ValueError(f"expected frames with fields {dtype.names} (got {frames.dtype.names})")
+    # np.stack and np.concatenate give records without gaps
+    frames = frames.astype(dtype, copy=False)
     return np.frombuffer(bytearray(frame_bytes(frames)), dtype).reshape(frames.shape)
 
 

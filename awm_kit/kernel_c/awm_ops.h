@@ -99,6 +99,19 @@ AWM_INLINE int32_t awm_scan_output(const awm_scan_args *a, int64_t y, int64_t x,
     return (int32_t)((y16 * a->z_lut[z + 128] + 128) >> 8);
 }
 
+/* u = clamp8(x * (num / root) >> shift), root = floor(sqrt(sum x^2 + eps)); n is a multiple of 8.
+ * |x| < 2^23 and n <= 2^12, so the sum is below 2^58 + 2^60; root >= |x_i|, so |x_i * (num / root)| <= num < 2^60. */
+typedef struct awm_norm_args {
+    uint64_t num, eps;
+    uint32_t shift, n;
+} awm_norm_args;
+
+void awm_rms_norm(int8_t *u, const int32_t *x, const awm_norm_args *a);
+
+/* dt (Q10) to what a head's channels need: decay = exp(-softplus(dt) A) in Q15, gain, y_mul and x_mul of a. */
+void awm_discretize(const awm_model *model, const awm_layer *l, const awm_ssm_head *head, awm_scan_args *a,
+                    int64_t dt);
+
 /* encode and decode: awm_codec.c */
 void awm_encode(const awm_model *model, const awm_match *match, uint32_t view, int8_t *f);
 void awm_decode(const awm_model *model, const awm_match *match);

@@ -26,14 +26,7 @@ static AWM_NOINLINE uint64_t isqrt(uint64_t v) {
     return root;
 }
 
-typedef struct norm_args {
-    uint64_t num, eps;
-    uint32_t shift, n;
-} norm_args;
-
-/* u = clamp8(x * (num / root) >> shift). |x| < 2^23 and n <= 2^12, so sum < 2^58 + 2^60; root >= |x_i|, so
- * |x_i * (num / root)| <= num < 2^60. */
-static AWM_NOINLINE void rms_norm(int8_t *u, const int32_t *x, const norm_args *a) {
+AWM_NOINLINE void awm_rms_norm(int8_t *u, const int32_t *x, const awm_norm_args *a) {
     const int32_t *p, *end = x + a->n;
     const uint32_t shift = a->shift;
     const int64_t half = (int64_t)1 << (shift - 1);
@@ -57,13 +50,13 @@ static void norm(const awm_model *model, const awm_match *match, const awm_op *o
     const awm_header *h = AWM_HEADER(model->manifest);
     const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
     int gated = op->kind == AWM_GATED_NORM;
-    norm_args a;
+    awm_norm_args a;
     a.num = gated ? l->gnorm_num : l->norm_num;
     a.eps = gated ? l->gnorm_eps : l->norm_eps;
     a.shift = gated ? l->gnorm_shift : l->norm_shift;
     a.n = gated ? h->d_inner : h->d_model;
-    rms_norm(view_i8(model, match, view, model->at_u),
-             view_i32(model, match, view, gated ? model->at_v : model->at_r), &a);
+    awm_rms_norm(view_i8(model, match, view, model->at_u),
+                 view_i32(model, match, view, gated ? model->at_v : model->at_r), &a);
 }
 
 /* ---------------------------------------------------------------- matrices */
@@ -212,9 +205,8 @@ static uint64_t interpolate(const uint32_t *table, uint32_t i, uint32_t fraction
     return ((uint64_t)table[i] * (256 - fraction) + (uint64_t)table[i + 1] * fraction + half) >> 8;
 }
 
-/* dt (Q10) to what a head's channels need: decay = exp(-softplus(dt) A) in Q15, gain, and the input's limit. */
-static void discretize(const awm_model *model, const awm_layer *l, const awm_ssm_head *head, awm_scan_args *a,
-                       int64_t dt) {
+void awm_discretize(const awm_model *model, const awm_layer *l, const awm_ssm_head *head, awm_scan_args *a,
+                    int64_t dt) {
     const uint32_t *softplus = AWM_SECTION(uint32_t, model->manifest, softplus);
     const uint32_t *exp2 = AWM_SECTION(uint32_t, model->manifest, exp2);
     uint32_t j = (uint32_t)(dt + 32768);
@@ -265,7 +257,7 @@ static void ssm(const awm_model *model, const awm_match *match, const awm_op *op
     a.y_half = (int64_t)1 << (a.y_shift - 1);
     a.backend = model->backend;
     for (i = op->row0; i < (uint32_t)op->row0 + op->rows; i++) {
-        discretize(model, l, heads + i, &a, dt[i]);
+        awm_discretize(model, l, heads + i, &a, dt[i]);
         a.limit = (int64_t)((uint64_t)(32768 - a.decay) * 32767 / bmax);
         awm_scan(&a);
         a.h += (uint32_t)a.headdim * a.d_state;

@@ -102,7 +102,7 @@ def forward(model: IntegerModel, state: np.ndarray, frame: np.ndarray, inputs: n
         r = _clamp(_matvec(model.encoder, f), L.RESIDUAL_MAX)
         for layer, layer_state in zip(model.layers, memory[:, view], strict=True):
             r = _mamba2(model, layer, layer_state, r)
-        u = _rms_norm(model.final_norm, r)
+        u = rms_norm(model.final_norm, r)
         logits.append(_clamp(_matvec(model.head, u), _LOGIT_MAX))
     return np.array(logits)
 
@@ -132,7 +132,7 @@ def _matvec(linear: Linear, x: np.ndarray) -> np.ndarray:
     return _rounded_shift((acc + linear.bias) * linear.mul.astype(np.int64), linear.shift)
 
 
-def _rms_norm(norm: Norm, x: np.ndarray) -> np.ndarray:
+def rms_norm(norm: Norm, x: np.ndarray) -> np.ndarray:
     """int8 of ``x * num / sqrt(sum x**2 + eps)``; |x_i| <= root, hence |x_i * m| <= num < 2**60."""
     _within("norm input", x, 1 << 23)
     root = isqrt(int((x * x).sum()) + norm.eps)
@@ -189,7 +189,7 @@ def _mamba2(model: IntegerModel, layer: Layer, memory: np.ndarray, r: np.ndarray
     conv_state = memory[: 4 * channels].view(np.int8).reshape(channels, 4)
     ssm_state = memory[4 * channels :].view("<i2").reshape(model.d_inner, model.d_state)
 
-    u = _rms_norm(layer.norm, r)
+    u = rms_norm(layer.norm, r)
     zxbc = _clamp(_matvec(layer.in_zx, u), 127)
     dt = _clamp(_matvec(layer.in_dt, u), 32767)
     z, xbc = zxbc[: model.d_inner], zxbc[model.d_inner :]
@@ -203,21 +203,21 @@ def _mamba2(model: IntegerModel, layer: Layer, memory: np.ndarray, r: np.ndarray
     ]
     x, b, c = np.split(activated, [model.d_inner, model.d_inner + model.d_state])
 
-    v = _ssm(model, layer, ssm_state, x, b, c, dt, z)
-    u = _rms_norm(layer.gated_norm, v)
+    v = scan(layer, ssm_state, x, b, c, z, discretize(layer, dt))
+    u = rms_norm(layer.gated_norm, v)
     return _clamp(r + _matvec(layer.out, u), L.RESIDUAL_MAX)
 
 
 @dataclass
-class _Discrete:
-    """A head's time step, made discrete: ``decay`` (Q15) multiplies the state, ``gain`` the input."""
+class Discrete:
+    """Time steps made discrete, shape (nheads,): ``decay`` (Q15) multiplies the state, ``gain`` the input."""
 
     decay: np.ndarray
     gain: np.ndarray
 
 
-def _discretize(layer: Layer, dt: np.ndarray) -> _Discrete:
-    """softplus(dt), then exp(-softplus * A) as 2**-(n + fraction); all shapes (nheads,)."""
+def discretize(layer: Layer, dt: np.ndarray) -> Discrete:
+    """softplus(dt), then exp(-softplus * A) as 2**-(n + fraction); dt int64 Q10, shape (nheads,)."""
     softplus, exp2 = softplus_table().astype(np.int64), exp2_table().astype(np.int64)
     j = dt + 32768
     i, g = j >> 8, j & 255
@@ -229,22 +229,33 @@ def _discretize(layer: Layer, dt: np.ndarray) -> _Discrete:
     t = (exp2[i] * (256 - g) + exp2[i + 1] * g) >> 8
     decay = np.minimum((t + (1 << (14 + n))) >> (15 + n), 32767)
     gain = np.minimum((sp * layer.gain.astype(np.int64)) >> layer.gain_shift, (1 << 31) - 1)
-    return _Discrete(decay, gain)
+    return Discrete(decay, gain)
 
 
-def _ssm(
-    model: IntegerModel, layer: Layer, h: np.ndarray, x: np.ndarray, b: np.ndarray, c: np.ndarray,
-    dt: np.ndarray, z: np.ndarray,
+def input_limit(decay: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Largest |dt x| that keeps the state in int16: |h| decay + |b| limit <= 32767 * 2**15."""
+    return ((32768 - decay) * 32767) // max(1, int(np.abs(b).max()))
+
+
+def scan(
+    layer: Layer, h: np.ndarray, x: np.ndarray, b: np.ndarray, c: np.ndarray, z: np.ndarray,
+    discrete: Discrete,
 ) -> np.ndarray:  # fmt: skip
     """The selective scan: h = decay h + B dt x, y = C.h + D x, gated by SiLU(z).
 
-    Shapes: h (d_inner, d_state) int16, in place; x, z (d_inner,); b, c (d_state,); dt (nheads,).
+    Parameters
+    ----------
+    h : ndarray of int16, shape (d_inner, d_state); updated in place
+    x, z : ndarray of int64, shape (d_inner,)
+    b, c : ndarray of int64, shape (d_state,)
+
+    Returns
+    -------
+    ndarray of int64, shape (d_inner,)
     """
-    discrete = _discretize(layer, dt)
-    decay, gain = (np.repeat(a, model.headdim) for a in (discrete.decay, discrete.gain))
-    y_mul, x_mul = (np.repeat(a.astype(np.int64), model.headdim) for a in (layer.y_mul, layer.x_mul))
-    # |h| decay + |b| limit <= 32767 * 2**15: the state cannot leave int16, whatever the input
-    limit = ((32768 - decay) * 32767) // max(1, int(np.abs(b).max()))
+    headdim = len(x) // len(discrete.decay)
+    per_head = (discrete.decay, discrete.gain, input_limit(discrete.decay, b), layer.y_mul, layer.x_mul)
+    decay, gain, limit, y_mul, x_mul = (np.repeat(a.astype(np.int64), headdim) for a in per_head)
     dx = np.clip(_rounded_shift(x * gain, layer.x_shift), -limit, limit)
     new = (h.astype(np.int64) * decay[:, None] + b * dx[:, None] + 16384) >> 15
     h[...] = _within("ssm state", new, 32768)

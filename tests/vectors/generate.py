@@ -1,0 +1,303 @@
+"""Writes the vectors in this folder: ``python tests/vectors/generate.py``; test_kernel.py compares them.
+
+Monocypher's form: fields are hex and end with a colon, a ``#`` line says what the next case attacks. All
+numbers in them are little endian. The reference (`awm_kit.quant.reference`) computes the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from awm_kit.quant import reference
+from awm_kit.quant.integer_model import Norm
+from awm_kit.quant.pack import pack
+from awm_kit.quant.random_model import Shape, random_frame, random_inputs, random_model
+from awm_kit.schema import Field, Scale, Schema, Update
+
+FOLDER = Path(__file__).parent
+N_FRAMES = 24
+
+#: A game that is no fighter: two carts on a line.
+CARTS = Schema(
+    name="carts",
+    global_fields=(
+        Field("frame", "<u4", 0, hi=2**32 - 1),
+        Field("track", "u1", 4, hi=2, classes=3, embed=2),
+        Field("status", "u1", 5, hi=2),
+        Field("time_limit", "<u4", 8, hi=2**32 - 1),
+    ),
+    player_fields=(
+        Field(
+            "x", "<i4", 0, 8, lo=-500, hi=500, scales=(Scale(100), Scale(8, relative=True)),
+            update=Update("mix", velocities=("speed",), free=True, codebook=8),
+        ),
+        Field(
+            "speed", "<i2", 4, 8, lo=-60, hi=60, scales=(Scale(20),),
+            update=Update("mix", free=True, codebook=8),
+        ),
+        Field(
+            "fuel", "<u2", 6, 4, hi=100, scales=(Scale(50, center=50),), update=Update("mix", codebook=6),
+        ),
+        Field("gear", "u1", 8, hi=4, classes=5, embed=3, update=Update("class")),
+        Field("turbo", "i1", 9, lo=-1, hi=1, scales=(Scale(1),), update=Update("mix", codebook=4)),
+    ),
+    controller_fields=(
+        Field("wheel", "i1", 0, lo=-80, hi=80, scales=(Scale(80),)),
+        Field("pedals", "u1", 4, hi=7, bits=3),
+    ),
+    end_field="fuel",
+    end_value=0,
+)  # fmt: skip
+
+
+def _line(value: np.ndarray | bytes) -> str:
+    return (value if isinstance(value, bytes) else value.tobytes()).hex() + ":"
+
+
+def _case(comment: str, *fields: np.ndarray | bytes) -> str:
+    return "\n".join([f"# {comment}", *map(_line, fields)]) + "\n"
+
+
+def matvec_cases() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Comment, stored weights uint8 (rows, cols), activations int8 (cols,)."""
+    rng = np.random.default_rng(1)
+
+    def full(rows: int, cols: int, byte: int, value: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((rows, cols), byte, np.uint8), np.full(cols, value, np.int8)
+
+    yield "largest sum there is: weights +63, activations +127", *full(5, 4096, 127, 127)
+    yield "smallest sum: weights +63, activations -128", *full(2, 4096, 127, -128)
+    yield "weights -63, activations +127", *full(6, 256, 1, 127)
+    yield "maddubs: pairs of 127 * -128 are next to int16's end", *full(4, 64, 127, -128)
+    signs = rng.choice([-1, 1], 1024)
+    aligned = (64 + 63 * signs * rng.choice([-1, 1], (7, 1))).astype(np.uint8)
+    yield "weights +-63 aligned with activations +-127", aligned, (127 * signs).astype(np.int8)
+    x = np.tile(np.repeat([-128, 127], 4), 64).astype(np.int8)
+    w = np.tile(np.repeat([127, 1], 4), (5, 64)).astype(np.uint8)
+    yield "lower lanes of the word multiply at their largest, upper ones at their smallest", w, x
+    yield "the same, signs exchanged", (128 - w).astype(np.uint8), x[::-1].copy()
+    for cols in (8, 16, 24, 32, 40, 56, 64, 72, 96, 104, 128, 136, 160, 200, 256, 264):
+        rows = 1 + cols // 8 % 11
+        weights = rng.integers(1, 128, (rows, cols), np.uint8)
+        yield (
+            f"{cols} columns, {rows} rows: tails of SIMD words and row blocks",
+            weights,
+            _activations(rng, cols),
+        )
+
+
+def _activations(rng: np.random.Generator, n: int) -> np.ndarray:
+    return rng.integers(-128, 128, n, np.int8)
+
+
+def matvec_text() -> str:
+    head = "# Fields: weights + 64 (u8, row-major), activations (i8), sums of w * x (i32).\n\n"
+    cases = []
+    for comment, w, x in matvec_cases():
+        acc = (w.astype(np.int64) - 64) @ x.astype(np.int64)
+        cases.append(_case(comment, w, x, acc.astype("<i4")))
+    return head + "\n".join(cases)
+
+
+def scan_cases() -> Iterator[tuple[str, dict[str, np.ndarray | int]]]:
+    rng = np.random.default_rng(2)
+
+    def case(d_state: int, headdim: int, **given: object) -> dict[str, object]:
+        drawn = {
+            "decay": 30000, "gain": 5000, "x_shift": 7, "y_shift": 20, "y_mul": 3000, "x_mul": -2000,
+            "b": rng.integers(-127, 128, d_state), "c": rng.integers(-127, 128, d_state),
+            "x": rng.integers(-127, 128, headdim), "z": rng.integers(-127, 128, headdim),
+            "h": rng.integers(-32767, 32768, (headdim, d_state)),
+            "z_lut": rng.integers(-32768, 32768, 256),
+        }  # fmt: skip
+        return {**drawn, **given}
+
+    def full(n: int, value: int) -> np.ndarray:
+        return np.full(n, value)
+
+    most = (1 << 31) - 1
+    yield (
+        "decay 0 forgets all; the input at its limit fills int16",
+        case(16, 4, decay=0, gain=most, x_shift=1),
+    )
+    yield "decay 32767 leaves an input limit of 32767 / bmax", case(16, 4, decay=32767, gain=most, x_shift=1)
+    yield "B of zeros: the limit's divisor is 1", case(8, 3, b=full(8, 0), gain=most, x_shift=1, decay=0)
+    yield (
+        "states -1 and 1 decay by rounding halves up",
+        case(8, 2, decay=16384, gain=0, h=np.tile([-1, 1, -2, 2, -3, 3, 0, -32767], (2, 1))),
+    )
+    yield (
+        "the largest C.h: 256 states of 32767, C of 127",
+        case(
+            256,
+            2,
+            c=full(256, 127),
+            h=np.full((2, 256), 32767),
+            b=full(256, 127),
+            x=full(2, 127),
+            decay=32767,
+        ),
+    )
+    yield (
+        "the smallest: 256 states of -32767, C of -128",
+        case(
+            256,
+            2,
+            c=full(256, -128),
+            h=np.full((2, 256), -32767),
+            b=full(256, -128),
+            x=full(2, 127),
+            decay=32767,
+        ),
+    )
+    yield (
+        "states of -32768, which no step makes but an account could hold",
+        case(12, 3, h=np.full((3, 12), -32768), decay=32767, b=full(12, -128), gain=most, x_shift=1),
+    )
+    yield "the output saturates on both sides", case(16, 8, y_mul=most, x_mul=-most - 1, y_shift=8)
+    yield "the largest shifts", case(16, 4, x_shift=62, y_shift=62, y_mul=most)
+    for d_state in (4, 8, 12, 20, 32, 64):
+        yield f"{d_state} states: vector tails", case(d_state, 5)
+
+
+def scan_text() -> str:
+    head = (
+        "# Fields: decay, gain, limit, y_mul, x_mul, x_shift, y_shift (i64 each), B, C (i8), x, z (i8),\n"
+        "# z_lut (i16), h before (i16), h after (i16), v (i32).\n\n"
+    )
+    cases = []
+    for comment, case in scan_cases():
+        k = SimpleNamespace(**case)
+        layer = SimpleNamespace(
+            x_shift=k.x_shift,
+            y_shift=k.y_shift,
+            z_lut=k.z_lut,
+            y_mul=np.array([k.y_mul]),
+            x_mul=np.array([k.x_mul]),
+        )
+        discrete = reference.Discrete(np.array([k.decay]), np.array([k.gain]))
+        limit = int(reference.input_limit(discrete.decay, k.b)[0])
+        after = k.h.astype("<i2")
+        v = reference.scan(layer, after, k.x, k.b, k.c, k.z, discrete)
+        scalars = np.array([k.decay, k.gain, limit, k.y_mul, k.x_mul, k.x_shift, k.y_shift], "<i8")
+        narrow = [k.b.astype("i1"), k.c.astype("i1"), k.x.astype("i1"), k.z.astype("i1")]
+        fields = [scalars, *narrow, k.z_lut.astype("<i2"), k.h.astype("<i2"), after, v.astype("<i4")]
+        cases.append(_case(comment, *fields))
+    return head + "\n".join(cases)
+
+
+def discretize_text() -> str:
+    head = (
+        "# Fields: a head's decay, gain (u32), gain_shift (u8); dt (i16, Q10); D (i32, Q15), gain (i32).\n\n"
+    )
+    dt = np.array([-32767, -10240, -4097, -1024, -256, -1, 0, 1, 255, 256, 1023, 4096, 10240, 32766, 32767])
+    largest = (1 << 32) - 1
+    heads = {
+        "A of 1: log2(e) in Q16": (94548, 1 << 14, 20),
+        "A of 16, the fastest decay that Mamba2 starts with": (1512775, 1 << 14, 20),
+        "no decay: D stays at 32767, not 32768": (0, 1, 0),
+        "the fastest decay: D rounds to 0 and the exponent saturates": (largest, largest, 0),
+        "the smallest decay, the largest shift": (1, largest, 62),
+    }
+    cases = []
+    for comment, (decay, gain, shift) in heads.items():
+        layer = SimpleNamespace(decay=np.full(len(dt), decay), gain=np.full(len(dt), gain), gain_shift=shift)
+        out = reference.discretize(layer, dt)
+        rule = np.array([decay, gain], "<u4").tobytes() + bytes([shift])
+        cases.append(_case(comment, rule, dt.astype("<i2"), out.decay.astype("<i4"), out.gain.astype("<i4")))
+    return head + "\n".join(cases)
+
+
+def norm_text() -> str:
+    head = "# Fields: num, eps (u64), shift (u8), x (i32), u (i8).\n\n"
+    rng = np.random.default_rng(4)
+    top = (1 << 23) - 1
+    cases = {
+        "sum of squares 24: the root is floored to 4": (np.array([2, 2, 2, 2, 2, 1, 1, 1]), 1 << 20, 1, 10),
+        "sum of squares 25: exactly 5": (np.array([2, 2, 2, 2, 2, 2, 0, 0]), 1 << 20, 1, 10),
+        "zeros: eps alone, a root of 1": (np.zeros(16, int), (1 << 60) - 1, 1, 62),
+        "one value carries the norm: x * (num / root) is next to num, the largest there is": (
+            np.array([top, 0, 0, 0, 0, 0, 0, -1]), (1 << 60) - 1, 1, 53,
+        ),
+        "largest residuals, largest eps": (np.full(512, -top), (1 << 60) - 1, (1 << 60) - 1, 40),
+        "small values: u saturates on both sides": (rng.integers(-3, 4, 64), 1 << 40, 1, 30),
+        "residuals of a trained size": (rng.integers(-60000, 60001, 192), 555 << 24, 1000, 24),
+        "halves round up: x of +-1 and +-3 times 1/2": (np.array([1, -1, 3, -3, 5, -5, 1, 1]), 64, 992, 2),
+    }  # fmt: skip
+    lines = []
+    for comment, (x, num, eps, shift) in cases.items():
+        u = reference.rms_norm(Norm(num, eps, shift), x.astype(np.int64))
+        rule = np.array([num, eps], "<u8").tobytes() + bytes([shift])
+        lines.append(_case(comment, rule, x.astype("<i4"), u.astype("i1")))
+    return head + "\n".join(lines)
+
+
+def worlds() -> dict[str, tuple[Shape, str, int]]:
+    """Whole worlds: comment to shape, flavor and seed."""
+    return {
+        "one view, smallest dimensions": (Shape(8, 1, 8, 4, 1, 1), "plain", 0),
+        "two views, three heads, two layers": (Shape(16, 3, 8, 8, 2, 2), "plain", 1),
+        "extremes: all that can saturate does": (
+            Shape(24, 2, 8, 4, 1, 2),
+            "extreme",
+            3,
+        ),
+    }
+
+
+def frames_text() -> str:
+    head = (
+        f"# Fields: manifest, shard, first frame (80 bytes), inputs (24 bytes a frame, {N_FRAMES} frames),\n"
+        "# then for each frame the SHA-256 of frame record and state.\n\n"
+    )
+    cases = []
+    for comment, (shape, flavor, seed) in worlds().items():
+        model = random_model(seed, shape, flavor, CARTS, n_classes=6)
+        cartridge = pack(model)
+        rng = np.random.default_rng(seed)
+        frame, inputs = random_frame(rng, CARTS), random_inputs(rng, N_FRAMES, CARTS)
+        first = reference.frame_bytes(frame)
+        state = reference.initial_state(model)
+        hashes = b""
+        for pads in inputs:
+            frame = reference.step(model, state, frame, pads)
+            hashes += bytes.fromhex(reference.state_hash(frame, state))
+        cases.append(
+            _case(comment, cartridge.manifest_bytes, cartridge.shards[0], first, _pads(inputs), hashes)
+        )
+    return head + "\n".join(cases)
+
+
+def _pads(inputs: np.ndarray) -> bytes:
+    """Controllers with zeros between fields."""
+    return reference.frame_bytes(inputs)
+
+
+TEXTS = {
+    "matvec.txt": matvec_text,
+    "scan.txt": scan_text,
+    "discretize.txt": discretize_text,
+    "norm.txt": norm_text,
+    "frames.txt": frames_text,
+}
+
+
+def read(name: str) -> list[tuple[str, list[bytes]]]:
+    """Cases of a vector file: comment and fields."""
+    cases = []
+    for block in (FOLDER / name).read_text().split("\n\n")[1:]:
+        lines = block.strip().splitlines()
+        if any(not line.endswith(":") for line in lines[1:]):
+            raise ValueError(f"{name}: expected fields that end with a colon")
+        cases.append((lines[0].removeprefix("# "), [bytes.fromhex(line[:-1]) for line in lines[1:]]))
+    return cases
+
+
+if __name__ == "__main__":
+    for name, text in TEXTS.items():
+        (FOLDER / name).write_text(text())
+        print(f"{name}: {(FOLDER / name).stat().st_size} bytes")
