@@ -34,30 +34,42 @@ def write_notebook(path: Path, cells: Sequence[str]) -> None:
 @contextmanager
 def jupyter_lab(folder: Path, nodelay: bool = True) -> Iterator[str]:
     """Serve ``folder``, with the shipped configuration unless ``nodelay`` is false; yields the base URL."""
+    own = folder / ".config" / "jupyter_server_config.d"
+    own.mkdir(parents=True, exist_ok=True)
+    if not nodelay:
+        text = '{"ServerApp": {"jpserver_extensions": {"awm_kit.play.nodelay": false}}}'
+        (own / "zz_off.json").write_text(text)
+    options = [
+        "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
+        "--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
+        f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None",
+    ]  # fmt: skip
+    with _server(folder, options, "--ServerApp.port") as url:
+        yield url
+
+
+@contextmanager
+def voila(folder: Path, notebook: str) -> Iterator[str]:
+    """Serve one notebook as a page of its own; yields its URL."""
+    with _server(folder, ["-m", "voila", notebook, "--no-browser"], "--port") as url:
+        yield url
+
+
+@contextmanager
+def _server(folder: Path, options: Sequence[str], port_option: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    config = REPO_ROOT / "jupyter-config" if nodelay else folder / "no-config"
     places = {
         f"JUPYTER_{kind}_DIR": str(folder / f".{kind.lower()}") for kind in ("CONFIG", "DATA", "RUNTIME")
     }
     env = dict(
-        os.environ, **places, IPYTHONDIR=str(folder / ".ipython"), JUPYTER_CONFIG_PATH=str(config),
-        JUPYTER_NO_CONFIG="", PYTHONPATH=str(REPO_ROOT), JUPYTER_PREFER_ENV_PATH="0",
+        os.environ, **places, IPYTHONDIR=str(folder / ".ipython"), PYTHONPATH=str(REPO_ROOT),
+        JUPYTER_CONFIG_PATH=str(REPO_ROOT / "jupyter-config"),
     )  # fmt: skip
     env.pop("AWM_KIT_NODELAY", None)
-    if not nodelay:
-        off = folder / ".config"
-        (off / "jupyter_server_config.d").mkdir(parents=True, exist_ok=True)
-        (off / "jupyter_server_config.d" / "off.json").write_text(
-            '{"ServerApp": {"jpserver_extensions": {"awm_kit.play.nodelay": false}}}'
-        )
-    command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
-        "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None",
-    ]  # fmt: skip
-    log = folder / "lab.log"
+    log = folder / "server.log"
+    command = [sys.executable, *options, f"{port_option}={port}"]
     with open(log, "w") as out:
         server = subprocess.Popen(
             command, env=env, stdout=out, stderr=out, start_new_session=True, cwd=folder
@@ -149,12 +161,16 @@ class Notebook:
 
     def python(self, index: int, source: str) -> str:
         """Put ``source`` into a cell, run it, and return what it printed."""
+        self.put(index, source)
+        self.run(index)
+        return self.output(index)
+
+    def put(self, index: int, source: str) -> None:
+        """Put ``source`` into a cell."""
         self.page.evaluate(
             "([i, s]) => jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.setSource(s)",
             [index, source],
         )
-        self.run(index)
-        return self.output(index)
 
     def cells(self) -> list[str]:
         sources: list[str] = self.page.evaluate(

@@ -21,7 +21,7 @@ from awm_kit.play.app import FRIEND, PlayApp, play
 from awm_kit.play.controllers import BIT, KeyboardMap, held
 from awm_kit.play.engines import make_engine
 from awm_kit.play.match import Match
-from awm_kit.play.pad import EXPIRY, MESSAGE, Pad, PadState
+from awm_kit.play.pad import EXPIRY, MESSAGE, Backlog, Pad, PadState
 from awm_kit.play.replay_player import ReplayPlayer, find_events, frames_of
 from awm_kit.play.view import MatchView
 from awm_kit.quant.cartridge import Cartridge
@@ -114,6 +114,37 @@ class TestPadState:
         state = PadState()
         assert state.receive(bad) is None
         assert state.controller(0).tobytes() == bytes(12)
+
+
+class TestBacklog:
+    def test_waits_for_slow_pages_but_not_for_ever(self) -> None:
+        clock = Clock()
+        backlog = Backlog(clock)
+        for _ in range(3):
+            assert not backlog.behind
+            backlog.beat()
+        assert backlog.behind
+        backlog.answer(1)
+        assert not backlog.behind
+        backlog.beat()
+        assert backlog.behind
+        clock.now = 1.1  # nobody answers: perhaps there is no page
+        assert not backlog.behind
+
+    def test_false_answers_count_for_what_was_sent(self) -> None:
+        backlog = Backlog(Clock())
+        backlog.answer(10_000)
+        for _ in range(3):
+            backlog.beat()
+        assert backlog.behind
+
+    def test_a_pad_skips_pictures_until_the_page_has_caught_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pad, beats = Pad(), []
+        monkeypatch.setattr(pad, "send", beats.append)
+        wanted = [pad.picture_wanted() for _ in range(20)]
+        assert wanted == [True] * 12 + [False] * 8 and beats == [{"beat": 1}, {"beat": 2}, {"beat": 3}]
+        pad._receive(None, {"beat": 3}, [])
+        assert pad.picture_wanted()
 
 
 class TestPad:

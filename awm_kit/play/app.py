@@ -166,7 +166,11 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             count = -(-self._countdown * 3 // COUNTDOWN_FRAMES)
             self._show_banner(str(count) if count else "")
         else:
-            self.view.show(self.match.step())
+            frame = self.match.step()
+            if self.pad.picture_wanted() or self.match.over:
+                self.view.show(frame)
+            else:
+                self.view.skip(frame)
         if self.match.over:
             self.loop.stop()
             self._run.description = "Start"

@@ -122,6 +122,9 @@ function render({ model, el }) {
       box.focus({ preventScroll: true });
     }
   });
+  // Tells Python that what it sent before is on the screen; a hidden page does not answer.
+  const answer = ({ beat }) => { if (beat) requestAnimationFrame(() => model.send({ beat })); };
+  model.on("msg:custom", answer);
   model.on("change:legend", label);
   model.on("change:bindings", letGo);
 
@@ -137,6 +140,7 @@ function render({ model, el }) {
     events.abort();
     cancelAnimationFrame(poll);
     clearInterval(beat);
+    model.off("msg:custom", answer);
     model.off("change:legend", label);
     model.off("change:bindings", letGo);
   };

@@ -31,6 +31,10 @@ ANALOG = ("stick_x", "stick_y", "cstick_x", "cstick_y", "trigger_l", "trigger_r"
 #: Seconds after which a tab that stopped sending counts as gone. Held keys are repeated every 0.4 s.
 EXPIRY = 1.5
 
+#: A beat goes out every so many pictures; three unanswered ones mean that
+#: pages are 8 to 12 pictures late. After PATIENCE seconds there may be no page at all.
+BEAT_EVERY, MAX_BEATS_WAITING, PATIENCE = 4, 3, 1.0
+
 # Actions of the buttons of a standard gamepad, by index; 6 and 7, the triggers, are analogue.
 _GAMEPAD = {0: "attack", 1: "special", 2: "jump", 3: "jump", 4: "grab", 5: "grab", 9: "start",
             12: "taunt", 13: "down", 14: "left", 15: "right"}  # fmt: skip
@@ -86,6 +90,35 @@ class PadState:
         return pad
 
 
+class Backlog:
+    """Whether pages keep up with the pictures: a beat is sent now and then, and every page answers it.
+
+    A page that cannot draw 60 pictures a second would fall further and further behind; skipping
+    pictures while beats are unanswered bounds the delay.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._sent = self._answered = 0
+        self._last_sent = 0.0
+
+    def beat(self) -> int:
+        """The number of the next beat to send."""
+        self._sent += 1
+        self._last_sent = self._clock()
+        return self._sent
+
+    def answer(self, number: int) -> None:
+        """A page has drawn everything up to a beat."""
+        self._answered = max(self._answered, min(number, self._sent))
+
+    @property
+    def behind(self) -> bool:
+        """Whether to skip a picture. Without any answer for a second there may be no page: then never."""
+        waiting = self._sent - self._answered >= MAX_BEATS_WAITING
+        return waiting and self._clock() - self._last_sent < PATIENCE
+
+
 class Pad(anywidget.AnyWidget):
     """The widget; show it beside the game and give `controller` to a match.
 
@@ -111,6 +144,8 @@ class Pad(anywidget.AnyWidget):
     def __init__(self, keyboard: KeyboardMap | None = None, **kwargs: Any) -> None:
         super().__init__(gamepad_buttons={str(i): BIT[a] for i, a in _GAMEPAD.items()}, **kwargs)
         self.state = PadState()
+        self._backlog = Backlog()
+        self._pictures = 0
         self._on_focus: list[Callable[[], object]] = []
         self.remap(keyboard or KeyboardMap.solo())
         self.on_msg(self._receive)
@@ -135,7 +170,18 @@ class Pad(anywidget.AnyWidget):
         """Call back whenever somebody clicks into the game, in the thread that the message arrives in."""
         self._on_focus.append(callback)
 
+    def picture_wanted(self) -> bool:
+        """Whether to draw the next picture; False while pages have yet to draw earlier ones."""
+        if self._backlog.behind:
+            return False
+        self._pictures += 1
+        if self._pictures % BEAT_EVERY == 0:
+            self.send({"beat": self._backlog.beat()})
+        return True
+
     def _receive(self, _: object, content: dict[str, Any], buffers: list[Any]) -> None:
+        if "beat" in content:
+            self._backlog.answer(int(content["beat"]))
         if "pad" not in content or not buffers:
             return
         was_focused = getattr(self, "_focused", False)

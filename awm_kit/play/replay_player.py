@@ -175,7 +175,7 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self._at = min(self._at + self._speed.value, float(last))
         # Frames that are jumped over still move the camera and raise sparks.
         for index in range(before + 1, self.position):
-            self.view.scene.compose(self.frames[index])
+            self.view.skip(self.frames[index])
         if self.position != before:
             self._show()
         self._ticks += 1

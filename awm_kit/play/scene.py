@@ -56,7 +56,7 @@ class Scene:
         dict of str to Drawing
             ``stage``, ``fighters`` and ``hud``.
         """
-        self._advance(frame)
+        self.advance(frame)
         stage, fighters, hud = Drawing(), Drawing(), Drawing()
         draw_stage(stage, self.camera, int(frame["stage"]))
         if ghost is not None:
@@ -68,7 +68,8 @@ class Scene:
         draw_hud(hud, self.camera, frame, self.names, self.note, self.banner)
         return {"stage": stage, "fighters": fighters, "hud": hud}
 
-    def _advance(self, frame: np.ndarray) -> None:
+    def advance(self, frame: np.ndarray) -> None:
+        """Move the camera and the effects on to a frame; `compose` does so by itself."""
         now = int(frame["frame"])
         step = None if self._last_frame is None else now - self._last_frame
         self._last_frame = now

@@ -83,6 +83,10 @@ class MatchView:
         """Draw a frame, a `FRAME` scalar, and behind it the same moment of another trajectory."""
         self.painter.paint(self.scene.compose(frame, ghost))
 
+    def skip(self, frame: np.ndarray) -> None:
+        """Let a frame pass undrawn: the camera and the effects go on."""
+        self.scene.advance(frame)
+
 
 def _draw(canvas: Canvas, drawing: Drawing) -> None:
     canvas.clear()
