@@ -13,7 +13,7 @@ from awm_kit.quant import layout as L
 from awm_kit.quant.decode_rules import head_record, type_code
 from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import exp2_table, softplus_table
-from awm_kit.quant.model_check import check_model
+from awm_kit.quant.model_check import check_model, check_schema, count_params
 from awm_kit.schema import Schema
 
 if TYPE_CHECKING:
@@ -74,13 +74,15 @@ class Manifest:
         if header["total_len"] != len(raw):
             raise ModelFileError(f"manifest truncated: expected {header['total_len']} bytes (got {len(raw)})")
         sections = _Sections(raw, header)
-        schema_text = sections.text("schema")
         try:
-            schema = Schema.from_json(schema_text)
+            schema = Schema.from_json(sections.text("schema"))
             notes = json.loads(sections.text("notes"))
             header["name"].decode()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelFileError(f"manifest's schema, notes or name cannot be read: {error}") from error
+        if not isinstance(notes, dict):
+            raise ModelFileError(f"expected notes to be an object (got {type(notes).__name__})")
+        check_schema(schema)
         n_consts = int(header["n_consts"])
         manifest = cls(
             header=header,
@@ -176,6 +178,12 @@ def unpack(cartridge: Cartridge) -> IntegerModel:
     check_model(model)
     if not np.array_equal(manifest.heads, _records(model)):
         raise ModelFileError("the heads' records do not follow from the schema's update rules")
+    rest = {"n_logits": len(model.head.weight), "n_params": count_params(model), "d_conv": 4, "n_players": 2}
+    for name, expected in {**rest, "flags": 0, "n_consts": sum(len(h.consts) for h in model.heads)}.items():
+        if getattr(manifest, name) != expected:
+            raise ModelFileError(f"header's {name}: expected {expected} (got {getattr(manifest, name)})")
+    if manifest.header["reserved"].tobytes().strip(b"\0"):
+        raise ModelFileError("expected zeros in the header's reserved bytes (got others)")
     return model
 
 

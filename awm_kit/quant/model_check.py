@@ -8,9 +8,9 @@ import numpy as np
 
 from awm_kit.errors import ModelFileError
 from awm_kit.quant import layout as L
-from awm_kit.quant.decode_rules import head_record
+from awm_kit.quant.decode_rules import head_record, stored_range
 from awm_kit.quant.integer_model import IntegerModel, Layer, Linear, Norm
-from awm_kit.schema import CONTROLLER_BYTES, GLOBAL_BYTES, PLAYER_BYTES
+from awm_kit.schema import CONTROLLER_BYTES, GLOBAL_BYTES, PLAYER_BYTES, Field, Schema
 
 _SLOT_BYTES = {
     L.SlotCode.SELF: PLAYER_BYTES,
@@ -28,6 +28,7 @@ def check_model(model: IntegerModel) -> None:
     ------
     ModelFileError : naming the tensor, what was expected and what was got
     """
+    check_schema(model.schema)
     _check_dims(model)
     _check_linear("encoder", model.encoder, model.d_model, model.d_feat)
     for i, layer in enumerate(model.layers):
@@ -36,6 +37,65 @@ def check_model(model: IntegerModel) -> None:
     _check_linear("head", model.head, model.head.weight.shape[0], model.d_model)
     _check_features(model)
     _check_heads(model)
+
+
+def check_schema(schema: Schema) -> None:
+    """Check what a schema read from a manifest says, before anything is computed from it.
+
+    Raises
+    ------
+    ModelFileError : naming the field, what was expected and what was got
+    """
+    groups = {
+        "global": (schema.global_fields, GLOBAL_BYTES),
+        "player": (schema.player_fields, PLAYER_BYTES),
+        "controller": (schema.controller_fields, CONTROLLER_BYTES),
+    }
+    _expect(isinstance(schema.name, str), "schema.name", "text", schema.name)
+    for group, (fields, room) in groups.items():
+        for field in fields:
+            _check_field(f"{group} field {field.name!r}", field, room)
+        names = [field.name for field in fields]
+        _expect(len(set(names)) == len(names), f"{group} fields", "names that differ", names)
+    players = {field.name for field in schema.player_fields}
+    for field in schema.player_fields:
+        _expect(
+            players >= set(field.update.velocities), f"velocities of {field.name!r}", players, field.update
+        )
+    _expect(schema.end_field in players | {""}, "end_field", "a player field or none", schema.end_field)
+    _expect(_is_int(schema.end_value), "end_value", "an int32", schema.end_value)
+
+
+def _check_field(what: str, field: Field, room: int) -> None:
+    _expect(isinstance(field.name, str) and field.name.isidentifier(), what, "an identifier", field.name)
+    _expect(
+        isinstance(field.dtype, str) and field.dtype.lstrip("<") in L.TYPE_CODES, what, "a dtype", field.dtype
+    )
+    size = int(field.dtype[-1])
+    numbers = (field.offset, field.frac_bits, field.classes, field.embed, field.bits, field.update.step)
+    _expect(all(map(_is_int, numbers)), what, "32-bit integers", numbers)
+    _expect(0 <= field.frac_bits < 32, f"{what}.frac_bits", "0..31", field.frac_bits)
+    aligned = field.offset >= 0 and field.offset % size == 0 and field.offset + size <= room
+    _expect(aligned, f"{what}.offset", f"aligned, within {room} bytes", field.offset)
+    reals = [field.lo, field.hi, field.update.free_scale]
+    reals += [value for scale in field.scales for value in (scale.reach, scale.center)]
+    _expect(
+        all(isinstance(r, int | float) and abs(r) <= 2**32 for r in reals), what, "numbers up to 2**32", reals
+    )
+    info = np.iinfo(field.dtype)
+    lo, hi = stored_range(field)
+    _expect(info.min <= lo <= hi <= info.max, f"{what} range", f"within {info.min}..{info.max}", (lo, hi))
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and abs(value) < 1 << 31
+
+
+def count_params(model: IntegerModel) -> int:
+    """Learned numbers of a world: matrices, biases, embeddings, convolutions, A and D of each head."""
+    linears = [model.encoder, model.head, *(x for a in model.layers for x in (a.in_zx, a.in_dt, a.out))]
+    total = int(model.embed.size) + sum(int(x.weight.size + x.bias.size) for x in linears)
+    return total + sum(int(a.conv_w.size + a.conv_b.size) + 2 * model.nheads for a in model.layers)
 
 
 def _expect(ok: bool, what: str, expected: object, got: object) -> None:

@@ -22,7 +22,7 @@ from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.decode_rules import head_record, type_code
 from awm_kit.quant.integer_model import IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import exp2_table, softplus_table
-from awm_kit.quant.model_check import check_model
+from awm_kit.quant.model_check import check_model, count_params
 
 SHARD_LIMIT = 1 << 20
 CU_LIMIT = 1_200_000
@@ -299,13 +299,6 @@ def _header(model: IntegerModel) -> np.ndarray:
         header["end_type"], header["end_offset"] = type_code(end), end.offset
         header["end_value"] = model.schema.end_value
     return header
-
-
-def count_params(model: IntegerModel) -> int:
-    """Learned numbers of a world: matrices, biases, embeddings, convolutions, A and D of each head."""
-    linears = [model.encoder, model.head, *(x for a in model.layers for x in (a.in_zx, a.in_dt, a.out))]
-    total = model.embed.size + sum(x.weight.size + x.bias.size for x in linears)
-    return total + sum(a.conv_w.size + a.conv_b.size + 2 * model.nheads for a in model.layers)
 
 
 def _norm(norm: Norm) -> tuple[int, int, int]:

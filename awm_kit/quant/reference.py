@@ -287,7 +287,7 @@ def decode(model: IntegerModel, frame: np.ndarray, logits: np.ndarray) -> np.nda
     number = (_load(new, *_at(_FRAME)) + 1) & 0xFFFFFFFF
     _store(new, L.TypeCode.U32, 0, number)
     _store(new, L.TypeCode.U8, _STATUS[0], _judge(model, new, number))
-    return np.frombuffer(new.tobytes(), model.schema.frame_dtype)[0:1].reshape(())
+    return np.frombuffer(bytearray(new.tobytes()), model.schema.frame_dtype).reshape(())
 
 
 def _at(place: tuple[int, str]) -> tuple[int, int]:

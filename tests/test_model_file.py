@@ -1,0 +1,280 @@
+"""Cartridges: pack and unpack are inverses, files are atomic, whatever is damaged is refused by name."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from awm_kit.errors import KernelError, ModelFileError
+from awm_kit.kernel import NativeWorld
+from awm_kit.quant import layout as L
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.integer_model import IntegerModel
+from awm_kit.quant.manifest import Manifest, unpack
+from awm_kit.quant.pack import CU_TRANSACTION, op_cost, pack
+from awm_kit.quant.random_model import Shape, random_model
+from awm_kit.quant.reference import state_bytes
+
+SHAPES = [Shape(), Shape(40, 3, 8, 4, 1, 1), Shape(128, 4, 32, 16, 3, 2)]
+
+
+def equal(a: Any, b: Any) -> bool:
+    if dataclasses.is_dataclass(a) and not isinstance(a, type):
+        return all(equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return bool(a == b)
+
+
+@pytest.mark.parametrize("flavor", ["plain", "extreme"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_unpack_is_the_inverse_of_pack(shape: Shape, flavor: str) -> None:
+    model = random_model(1, shape, flavor)  # type: ignore[arg-type]
+    for limits in ({}, {"shard_limit": 30_000, "cu_limit": 300_000}):
+        cartridge = pack(model, **limits)
+        again = unpack(cartridge)
+        assert equal(model, again)
+        assert pack(again, **limits) == cartridge
+
+
+def test_manifest_says_what_the_model_is() -> None:
+    model = random_model(1, Shape(128, 4, 32, 16, 3, 2))
+    manifest = pack(model).manifest
+    assert (manifest.name, manifest.parent, manifest.notes) == (model.name, model.parent, model.notes)
+    assert manifest.schema == model.schema
+    assert (manifest.d_model, manifest.n_layers, manifest.n_views, manifest.d_feat) == (
+        128,
+        3,
+        2,
+        model.d_feat,
+    )
+    assert manifest.state_bytes == state_bytes(model)
+    layers = [(a.in_zx, a.in_dt, a.out) for a in model.layers]
+    linears = [model.encoder, model.head, *(x for row in layers for x in row)]
+    assert manifest.macs_per_frame == 2 * sum(x.weight.size for x in linears)
+    assert manifest.n_params > sum(x.weight.size for x in linears)
+    with pytest.raises(AttributeError, match="flavour"):
+        _ = manifest.flavour
+
+
+def test_segments_fill_transactions_without_overrunning_them() -> None:
+    model = random_model(2, Shape(256, 8, 64, 16, 4, 2))
+    limit = 1_200_000
+    manifest = pack(model, cu_limit=limit).manifest
+    ends = manifest.segments.tolist()
+    costs = [
+        CU_TRANSACTION + sum(op_cost(model, op) for op in manifest.ops[begin:end])
+        for begin, end in zip([0, *ends], ends, strict=False)
+    ]
+    assert max(costs) <= limit
+    assert np.mean(costs[:-1]) > 0.93 * limit
+
+
+def test_limits_that_nothing_fits_are_named() -> None:
+    model = random_model(1)
+    with pytest.raises(ModelFileError, match="shard"):
+        pack(model, shard_limit=1000)
+    with pytest.raises(ModelFileError, match="CU"):
+        pack(model, cu_limit=26_000)
+
+
+def test_equal_tables_are_stored_once() -> None:
+    model = random_model(1, Shape(64, 4, 16, 16, 6, 2))
+    manifest = pack(model).manifest
+    assert len(manifest.luts) == 512 + 256
+    assert len(set(manifest.layers["z_lut"][:6].tolist())) == 1
+
+
+# ---------------------------------------------------------------- invalid models
+
+
+def _broken(field: str, value: object) -> IntegerModel:
+    """A valid model with one thing changed, named by a dotted path."""
+    model = random_model(1)
+    target: Any = model
+    *path, last = field.split(".")
+    for name in path:
+        target = target[int(name)] if name.isdigit() else getattr(target, name)
+    setattr(target, last, value)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("d_state", 6, "d_state: expected a multiple of 4"),
+        ("d_feat", 201, "d_feat: expected a multiple of 8"),
+        ("n_views", 3, "n_views: expected 1 or 2"),
+        ("headdim", 15, "nheads"),
+        ("layers", [], "layers: expected 1..64"),
+        ("name", "x" * 33, "name"),
+        ("parent", b"short", "parent: expected 32 bytes"),
+        ("encoder.weight", np.full((64, 200), 64, np.int8), "encoder.weight: expected values in -63..63"),
+        ("encoder.weight", np.zeros((64, 192), np.int8), r"encoder.weight: expected shape \(64, 200\)"),
+        ("encoder.mul", np.full(64, -1, np.int32), "encoder.mul"),
+        ("encoder.shift", 0, "encoder.shift: expected a shift in 1..62"),
+        ("layers.0.gain_shift", 63, "gain_shift"),
+        ("layers.1.conv_lut", np.full(256, -128, np.int8), "layer 1.conv_lut"),
+        ("layers.1.z_lut", np.zeros(256, np.float32), "an integer array"),
+        ("layers.0.norm.num", 1 << 60, "layer 0.norm.num"),
+        ("final_norm.eps", 0, "final_norm.eps"),
+        ("embed", np.zeros(1, np.int8), "embed: expected exactly"),
+        ("heads.0.row0", 16000, "expected rows"),
+        ("heads.0.name", "mana", "unknown field"),
+        ("heads.0.name", "character", "no decode rule"),
+        ("heads.0.slot", 2, "SELF or OTHER"),
+        ("heads.1.kinds", np.zeros(3, np.uint8), "expected shape"),
+        ("heads.0.kinds", np.full(99, L.ClassKind.FREE, np.uint8), "expected shape"),
+    ],
+)
+def test_models_out_of_range_cannot_be_packed(field: str, value: object, message: str) -> None:
+    with pytest.raises(ModelFileError, match=message):
+        pack(_broken(field, value))
+
+
+def test_a_free_class_needs_a_free_row() -> None:
+    model = random_model(1)
+    head = next(h for h in model.heads if (h.kinds == L.ClassKind.FREE).any())
+    head.free_row = -1
+    with pytest.raises(ModelFileError, match="free_row"):
+        pack(model)
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_files_hold_exactly_the_accounts_bytes(tmp_path: Path) -> None:
+    cartridge = pack(random_model(1, SHAPES[2]), shard_limit=60_000)
+    path = cartridge.save(tmp_path / "deep" / "world.awm")
+    assert Cartridge.load(path) == cartridge
+    assert path.read_bytes().endswith(b"".join([cartridge.manifest_bytes, *cartridge.shards]))
+    assert cartridge.world_hash == hashlib.sha256(cartridge.manifest_bytes).hexdigest()
+    assert [p.name for p in path.parent.iterdir()] == ["world.awm"]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pack(random_model(1)).save(tmp_path / "world.awm")
+    before = path.read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        pack(random_model(2)).save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["world.awm"]
+
+
+@pytest.mark.parametrize("cut", [0, 7, 15, 16, 60, 200, 5000, -1])
+def test_truncated_files_are_refused(tmp_path: Path, cut: int) -> None:
+    path = pack(random_model(1)).save(tmp_path / "world.awm")
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ModelFileError, match=r"truncated|expected"):
+        Cartridge.load(path)
+
+
+def test_every_changed_byte_of_a_file_is_refused(tmp_path: Path) -> None:
+    raw = pack(random_model(1, SHAPES[1])).save(tmp_path / "world.awm").read_bytes()
+    rng = np.random.default_rng(0)
+    places = [*range(112), *rng.integers(112, len(raw), 60).tolist()]
+    for at in places:
+        damaged = bytearray(raw)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        (tmp_path / "bad.awm").write_bytes(damaged)
+        with pytest.raises(ModelFileError):
+            Cartridge.load(tmp_path / "bad.awm")
+    (tmp_path / "bad.awm").write_bytes(raw + b"\0")
+    with pytest.raises(ModelFileError, match=f"expected {len(raw)} bytes"):
+        Cartridge.load(tmp_path / "bad.awm")
+
+
+def test_shards_of_another_world_are_refused() -> None:
+    one, two = pack(random_model(1)), pack(random_model(2))
+    with pytest.raises(ModelFileError, match="shard 0"):
+        Cartridge(one.manifest_bytes, two.shards).verify()
+    with pytest.raises(ModelFileError, match="expected 1 shards"):
+        Cartridge(one.manifest_bytes, []).verify()
+
+
+# ---------------------------------------------------------------- manifests
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "python", "kernel"),
+    [
+        ("magic", b"NOTAWM", "magic", "MAGIC"),
+        ("version", 2, "version 1", "VERSION"),
+        ("format", 1, "format 0", "VERSION"),
+        ("total_len", 999, "expected 999 bytes", "LENGTH"),
+        ("d_model", 60, "expected", "DIMENSIONS"),
+        ("n_views", 3, "expected", "DIMENSIONS"),
+        ("nheads", 5, "expected", "DIMENSIONS"),
+        ("off_luts", 4, "section luts", "SECTION"),
+        ("off_heads", 1 << 30, "section heads", "SECTION"),
+        ("len_schema", 1 << 30, "section schema", "SECTION"),
+        ("n_layers", 3, "expected", "OP|TAPE|LAYER"),
+        ("n_logits", 10, "n_logits", "OP"),
+        ("n_segments", 0, "segment", "SEGMENTS"),
+    ],
+)
+def test_a_wrong_header_is_refused_by_both_readers(
+    field: str, value: object, python: str, kernel: str
+) -> None:
+    cartridge = pack(random_model(1))
+    raw = np.frombuffer(bytearray(cartridge.manifest_bytes), np.uint8)
+    raw[: L.HEADER.itemsize].view(L.HEADER)[field] = value
+    damaged = Cartridge(raw.tobytes(), cartridge.shards)
+    with pytest.raises(ModelFileError, match=python):
+        unpack(damaged)
+    with pytest.raises(KernelError, match=kernel):
+        NativeWorld(damaged)
+
+
+def test_a_reordered_tape_is_refused_by_both_readers() -> None:
+    cartridge = pack(random_model(1))
+    header = cartridge.manifest.header
+    for first, second in ((1, 2), (3, 4), (5, 6), (0, 18)):
+        raw = np.frombuffer(bytearray(cartridge.manifest_bytes), np.uint8)
+        ops = raw[int(header["off_ops"]) :][: 24 * int(header["n_ops"])].view(L.OP)
+        ops[[first, second]] = ops[[second, first]]
+        damaged = Cartridge(raw.tobytes(), cartridge.shards)
+        with pytest.raises(ModelFileError, match="op "):
+            unpack(damaged)
+        with pytest.raises(KernelError, match="TAPE"):
+            NativeWorld(damaged)
+
+
+def test_mutated_manifests_raise_nothing_but_named_errors() -> None:
+    """What Python's reader lets through, the kernel still judges for itself; neither raises anything else."""
+    cartridge = pack(random_model(1, SHAPES[1]))
+    rng = np.random.default_rng(3)
+    refused = 0
+    for _ in range(400):
+        raw = bytearray(cartridge.manifest_bytes)
+        for _ in range(int(rng.integers(1, 4))):
+            top = 256 if rng.random() < 0.5 else len(raw)
+            raw[int(rng.integers(top))] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)]))
+        if rng.random() < 0.1:
+            raw = raw[: int(rng.integers(len(raw)))]
+        damaged = Cartridge(bytes(raw), cartridge.shards)
+        try:
+            unpack(damaged)
+        except ModelFileError:
+            refused += 1
+        with contextlib.suppress(KernelError, ModelFileError):
+            NativeWorld(damaged)
+    assert refused > 200
+
+
+def test_parse_names_what_is_short() -> None:
+    with pytest.raises(ModelFileError, match="at least 256 bytes"):
+        Manifest.parse(b"AWMMODEL")
