@@ -45,11 +45,13 @@ def test_silu_tables(dtype: str, limit: int) -> None:
 
 
 def test_discretize_is_exp_of_softplus() -> None:
-    """The error is that of softplus between points a quarter apart: 0.002 at most, 0.8 % where it is small."""
+    """The error is that of softplus between points a quarter apart: 0.002 at most, 0.8 % where small."""
     dt = np.arange(-32767, 32768, 37)
     a = 3.7
     layer = SimpleNamespace(
-        decay=np.full(len(dt), round(a / np.log(2) * 2**16)), gain=np.full(len(dt), 1 << 20), gain_shift=24
+        decay=np.full(len(dt), round(a / np.log(2) * 2**16)),
+        gain=np.full(len(dt), 1 << 20),
+        gain_shift=24,
     )
     out = reference.discretize(layer, dt)  # type: ignore[arg-type]
     step = np.logaddexp(0, dt / 1024)
