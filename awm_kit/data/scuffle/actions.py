@@ -126,8 +126,8 @@ SPECIAL_HI = np.full(33, Act.SPECIAL_HI_FOX, np.int32)
 SPECIAL_HI[[FOX, MARTH]] = Act.SPECIAL_HI_FOX, Act.SPECIAL_HI_MARTH
 
 
-class Flag(IntEnum):
-    """Bits of `FLAGS`: what an action allows."""
+class Flag:
+    """Bits of `FLAGS`: what an action allows. Plain ints: they are looked up hundreds of times a step."""
 
     DEAD = 1  # waiting to respawn, or out
     STATIC = 2  # no movement of any kind
@@ -157,7 +157,7 @@ SAFE_FROM = np.full(N_ACTIONS, FOREVER, np.int32)
 SAFE_TO = np.full(N_ACTIONS, -1, np.int32)
 
 
-def _mark(flag: Flag, *acts: int) -> None:
+def _mark(flag: int, *acts: int) -> None:
     FLAGS[list(acts)] |= flag
 
 
