@@ -1,0 +1,216 @@
+"""The kernel as SBF bytecode: the vectors of test_kernel.py, run by the Solana VM, and what they may cost."""
+
+from __future__ import annotations
+
+import importlib.util
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onchain import Chain, Match, World, keypair
+from solders.account import Account
+from solders.instruction import AccountMeta, Instruction
+from solders.litesvm import LiteSVM
+from solders.message import Message
+from solders.pubkey import Pubkey
+from solders.transaction import Transaction
+from solders.transaction_metadata import TransactionMetadata
+
+from awm_kit.chain import accounts as A
+from awm_kit.chain.sbf.build import KERNEL, SOURCES, compile_object
+from awm_kit.chain.sbf.link import link
+from awm_kit.quant import layout
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.reference import state_hash
+from awm_kit.schema import CONTROLLER, FRAME
+
+VECTORS = Path(__file__).parent / "vectors"
+_spec = importlib.util.spec_from_file_location("vectors_generate", VECTORS / "generate.py")
+assert _spec and _spec.loader
+generate = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(generate)
+
+# Calls one kernel function on the data of the only account. Instruction data: u64 numbers, the first is the
+# function's; fields of the account are named by their offset.
+HARNESS = """
+#include "awm_ops.h"
+
+enum { MATVEC, SCAN, NORM, DISCRETIZE };
+
+static void matvec(uint8_t *d, const uint64_t *n) {
+    awm_matvec_args a = {0};
+    a.rows = n[1], a.cols = n[2];
+    a.acc = (int32_t *)(d + n[3]), a.w = d + n[4], a.x = (const int8_t *)(d + n[5]);
+    a.lanes = (uint64_t *)(d + n[6]);
+    awm_matvec_begin(&a);
+    awm_matvec(&a);
+}
+
+static void scan(uint8_t *d, const uint64_t *n) {
+    awm_scan_args a = {0};
+    const int64_t *rule = (const int64_t *)(d + n[3]);
+    const int8_t *b = (const int8_t *)(d + n[4]), *c = (const int8_t *)(d + n[5]);
+    a.headdim = n[1], a.d_state = n[2];
+    a.decay = rule[0], a.gain = rule[1], a.limit = rule[2], a.y_mul = rule[3], a.x_mul = rule[4];
+    a.x_shift = rule[5], a.y_shift = rule[6];
+    a.x_half = 1LL << (a.x_shift - 1), a.y_half = 1LL << (a.y_shift - 1);
+    a.x = (const int8_t *)(d + n[6]), a.z = (const int8_t *)(d + n[7]);
+    a.z_lut = (const int16_t *)(d + n[8]), a.h = (int16_t *)(d + n[9]);
+    a.v = (int32_t *)(d + n[10]), a.bc = (const uint64_t *)(d + n[11]);
+    awm_scan_begin((uint64_t *)(d + n[11]), b, c, a.d_state, 0);
+    awm_scan(&a);
+}
+
+static void norm(uint8_t *d, const uint64_t *n) {
+    awm_norm_args a = {0};
+    a.num = n[1], a.eps = n[2], a.shift = n[3], a.n = n[4];
+    awm_rms_norm((int8_t *)(d + n[5]), (const int32_t *)(d + n[6]), &a);
+}
+
+/* Of the model, only the manifest's tables are read. */
+static void discretize(uint8_t *d, const uint64_t *n) {
+    awm_model model = {0};
+    awm_scan_args a = {0};
+    const int16_t *dt = (const int16_t *)(d + n[5]);
+    int64_t *out = (int64_t *)(d + n[6]);
+    model.manifest = d + n[2];
+    for (uint64_t i = 0; i < n[1]; i++) {
+        awm_discretize(&model, (const awm_layer *)(d + n[3]), (const awm_ssm_head *)(d + n[4]), &a, dt[i]);
+        out[2 * i] = a.decay, out[2 * i + 1] = a.gain;
+    }
+}
+
+uint64_t entrypoint(uint8_t *in) {
+    uint8_t *account = in + 8, *data = account + 88;
+    uint64_t len = *(uint64_t *)(account + 80);
+    const uint64_t *n = (const uint64_t *)(((uint64_t)data + len + 10240 + 7 & ~7ULL) + 16);
+    switch (n[0]) {
+    case MATVEC: matvec(data, n); return 0;
+    case SCAN: scan(data, n); return 0;
+    case NORM: norm(data, n); return 0;
+    case DISCRETIZE: discretize(data, n); return 0;
+    default: return 1;
+    }
+}
+"""
+MATVEC, SCAN, NORM, DISCRETIZE = range(4)
+
+
+class Vm:
+    """The kernel's functions, one transaction a call."""
+
+    def __init__(self, folder: Path) -> None:
+        source = folder / "harness.c"
+        source.write_text(HARNESS)
+        flags = ["-Wno-conversion", "-Wno-parentheses"]
+        kernel = [compile_object(s) for s in SOURCES if s.parent == KERNEL]
+        self.svm, self.program, self.payer = LiteSVM(), Pubkey.new_unique(), keypair("payer")
+        self.svm.add_program(self.program, link([compile_object(source, flags), *kernel]))
+        self.svm.airdrop(self.payer.pubkey(), 10**12)
+
+    def call(self, function: int, numbers: list[int], fields: list[bytes]) -> tuple[bytes, list[int]]:
+        """Run a function on fields laid out in the account; returns its data and the fields' offsets."""
+        data, at = bytearray(), []
+        for f in fields:
+            at.append(len(data))
+            data += f + bytes(-len(f) % 8 + 8)  # what wide loads may read
+        account = Pubkey.new_unique()
+        self.svm.set_account(account, Account(10**12, bytes(data), self.program, False, 0))
+        packed = struct.pack(f"<{1 + len(numbers) + len(at)}Q", function, *numbers, *at)
+        call = Instruction(self.program, packed, [AccountMeta(account, False, True)])
+        message = Message([call], self.payer.pubkey())
+        self.svm.expire_blockhash()
+        done = self.svm.send_transaction(Transaction([self.payer], message, self.svm.latest_blockhash()))
+        assert isinstance(done, TransactionMetadata), done.meta().logs()
+        self.units = done.compute_units_consumed()
+        return bytes(self.svm.get_account(account).data), at
+
+
+@pytest.fixture(scope="module")
+def vm(tmp_path_factory) -> Vm:
+    return Vm(tmp_path_factory.mktemp("sbf"))
+
+
+def test_matvec_vectors(vm):
+    for comment, (w, x, acc) in generate.read("matvec.txt"):
+        rows, cols = len(acc) // 4, len(x)
+        data, at = vm.call(MATVEC, [rows, cols], [bytes(len(acc)), w, x, bytes(4 * cols)])
+        assert data[at[0] : at[0] + len(acc)] == acc, comment
+
+
+def test_scan_vectors(vm):
+    for comment, fields in generate.read("scan.txt"):
+        rule, b, c, x, z, z_lut, h, h_after, v = fields
+        given = [rule, b, c, x, z, z_lut, h, bytes(len(v)), bytes(8 * len(b))]
+        data, at = vm.call(SCAN, [len(x), len(b)], given)
+        assert data[at[6] : at[6] + len(h)] == h_after, comment
+        assert data[at[7] : at[7] + len(v)] == v, comment
+
+
+def test_norm_vectors(vm):
+    for comment, (rule, x, u) in generate.read("norm.txt"):
+        num, eps = struct.unpack_from("<QQ", rule)
+        data, at = vm.call(NORM, [num, eps, rule[16], len(u)], [bytes(len(u)), x])
+        assert data[at[0] : at[0] + len(u)] == u, comment
+
+
+def test_discretize_vectors(vm):
+    manifest = generate.read("frames.txt")[0][1][0]
+    for comment, (rule, dt, decays, gains) in generate.read("discretize.txt"):
+        layer, head = np.zeros(1, layout.LAYER), np.zeros(1, layout.SSM_HEAD)
+        head["decay"], head["gain"] = np.frombuffer(rule[:8], "<u4")
+        layer["gain_shift"] = rule[8]
+        n = len(dt) // 2
+        data, at = vm.call(DISCRETIZE, [n], [manifest, layer.tobytes(), head.tobytes(), dt, bytes(16 * n)])
+        got = np.frombuffer(data, "<i8", 2 * n, at[4]).reshape(n, 2)
+        assert got[:, 0].tolist() == np.frombuffer(decays, "<i4").tolist(), comment
+        assert got[:, 1].tolist() == np.frombuffer(gains, "<i4").tolist(), comment
+
+
+def test_frame_vectors_through_the_program():
+    """The whole path: upload, session, controllers, segments; a hash of frame and state for every frame."""
+    for number, (comment, fields) in enumerate(generate.read("frames.txt")):
+        manifest, shard, first, pads, hashes = fields
+        match = Match(World(Chain(), Cartridge(manifest, [shard])).upload().finalise(), session_id=number)
+        match.first_frame = np.frombuffer(first, FRAME)[0:1].reshape(()).copy()
+        match.begin()
+        inputs = np.frombuffer(pads, CONTROLLER).reshape(-1, 2).copy()
+        inputs["sequence"] = 1 + np.arange(len(inputs))[:, None]  # acts on nothing
+        for t, pair in enumerate(inputs):
+            for player in range(2):
+                match.submit(player, pair[player])
+            match.run_frame()
+            assert state_hash(match.frame(), match.state()) == hashes[32 * t : 32 * t + 32].hex(), (
+                comment,
+                t,
+            )
+            go_on(match)
+
+
+def go_on(match: Match) -> None:
+    """Let a decided match run further, as the vectors do: the status acts on no step."""
+    data = bytearray(match.chain.data(match.keys.session))
+    np.frombuffer(data, FRAME, 1, A.SESSION_STATE.fields["frame"][1])["status"] = 0
+    match.chain.put(match.keys.session, bytes(data))
+
+
+@pytest.mark.parametrize("cols", [64, 128, 256, 512])
+def test_matvec_costs_two_units_per_multiplication(vm, cols):
+    units = []
+    for rows in (40, 80):
+        vm.call(MATVEC, [rows, cols], [bytes(4 * rows), bytes(rows * cols), bytes(cols), bytes(4 * cols)])
+        units.append(vm.units)
+    per_mac = (units[1] - units[0]) / (40 * cols)
+    assert per_mac < 2.0 + 25 / cols, per_mac
+
+
+def test_scan_costs_eleven_units_per_state(vm):
+    units = []
+    for headdim in (16, 32):
+        rule = np.array([30000, 5000, 1000, 3000, -2000, 7, 20], "<i8").tobytes()
+        sizes = [64, 64, headdim, headdim, 512, 128 * headdim, 4 * headdim, 8 * 64]
+        vm.call(SCAN, [headdim, 64], [rule, *map(bytes, sizes)])
+        units.append(vm.units)
+    per_channel = (units[1] - units[0]) / 16
+    assert per_channel / 64 < 10.5 + 100 / 64, per_channel
