@@ -86,7 +86,7 @@ def _observe(layer: Mamba2, r: Tensor, state: LayerState, seen: LayerRanges) -> 
     mixed = F.silu(conv)
     x, b, c = layer._split(mixed)
     a = -torch.exp(layer.A_log)
-    y, _ = ssd_chunked(x, dt, a, b, c, state.ssm, config.chunk)
+    y, ssm = ssd_chunked(x, dt, a, b, c, state.ssm, config.chunk)
     y = y + layer.D[:, None] * x
     gated = y.flatten(2) * F.silu(z)
     seen.u = max(seen.u, _reach(_plain_norm(r, layer.norm.eps)))
@@ -100,7 +100,8 @@ def _observe(layer: Mamba2, r: Tensor, state: LayerState, seen: LayerRanges) -> 
     seen.dt = _grow(seen.dt, dt.flatten(0, 1).amax(0))
     seen.y = max(seen.y, float(y.abs().max()))
     seen.gated = max(seen.gated, _reach(_plain_norm(gated, layer.gated_norm.eps)))
-    return layer(r, state)  # type: ignore[no-any-return]
+    out = layer.out_proj(layer.gated_norm(gated))
+    return r + out, LayerState(padded[:, -(config.d_conv - 1) :], ssm)
 
 
 def _plain_norm(x: Tensor, eps: float) -> Tensor:
@@ -109,8 +110,8 @@ def _plain_norm(x: Tensor, eps: float) -> Tensor:
 
 def _reach(x: Tensor) -> float:
     flat = x.abs().flatten()
-    rank = max(1, int(len(flat) * COVER))
-    return float(flat.kthvalue(min(rank, len(flat))).values)
+    beyond = int(len(flat) * (1 - COVER)) + 1
+    return float(flat.topk(beyond).values[-1])
 
 
 def _grow(seen: Tensor, now: Tensor) -> Tensor:

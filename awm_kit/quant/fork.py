@@ -12,6 +12,7 @@ from awm_kit.errors import ModelFileError
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.recipe import Recipe
 from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.transfer import refit
 from awm_kit.quant.calibrate import calibrate
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.dequantize import dequantize
@@ -90,9 +91,9 @@ def fork(parent: Cartridge, recipe: Recipe, folder: Path | str, progress: bool =
     folder = Path(folder)
     notes = {**recipe.notes(), "parent": parent.world_hash}
     _check_same_fork(folder / "last.safetensors", notes)
-    model = dequantize(unpack(parent))
-    config = replace(recipe.train, model=model.config)
     data = recipe.data(progress)
+    model = refit(dequantize(unpack(parent)), data)
+    config = replace(recipe.train, model=model.config)
     model = Trainer(data, config, folder, model=model, notes=notes).run(progress).eval()
     notes |= {"steps": config.steps}
     ranges = calibrate(model.cpu(), data)
