@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 from ipycanvas.canvas import _CANVAS_MANAGER
 from nbclient import NotebookClient
+from PIL import Image
 
 from awm_kit.chain.verify import MatchRecord, verify
 from awm_kit.data.scuffle import initial_frame
+from awm_kit.errors import ModelFileError
 from awm_kit.play import nodelay
 from awm_kit.play.app import FRIEND, PlayApp, play
 from awm_kit.play.controllers import BIT, KeyboardMap, held
 from awm_kit.play.engines import make_engine
 from awm_kit.play.match import Match
 from awm_kit.play.pad import EXPIRY, MESSAGE, Backlog, Pad, PadState
-from awm_kit.play.replay_player import ReplayPlayer, find_events, frames_of
+from awm_kit.play.recordings import find_hits, find_knockouts, open_recording
+from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.view import MatchView
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
@@ -267,15 +270,20 @@ class TestReplayPlayer:
         frames["players"]["stocks"][80:, 0] = 3
         return frames
 
-    def test_events(self, frames: np.ndarray) -> None:
-        assert find_events(frames).tolist() == [30, 80]
+    def test_jumps_to_hits_and_knockouts(self, frames: np.ndarray) -> None:
+        assert find_hits(frames).tolist() == [30] and find_knockouts(frames).tolist() == [80]
         player = ReplayPlayer(frames)
         visited = []
-        for _ in range(3):
-            player.next_event()
+        for move in (player.next_hit, player.next_knockout, player.previous_hit, player.next_hit):
+            move()
             visited.append(player.position)
-        player.previous_event()
-        assert visited == [30, 80, 119] and player.position == 80
+        assert visited == [30, 80, 30, 119]
+
+    def test_exports_what_follows(self, frames: np.ndarray, tmp_path: Path) -> None:
+        player = ReplayPlayer(frames, overlay=frames[:100])
+        player.seek(70)
+        with Image.open(player.to_gif(tmp_path / "a.gif", seconds=0.2)) as picture:
+            assert picture.n_frames == 4
 
     def test_speed_and_end(self, frames: np.ndarray) -> None:
         player = ReplayPlayer(frames)
@@ -295,12 +303,23 @@ class TestReplayPlayer:
         player.seek(10_000)
         assert player.position == 119 == player._slider.value
 
-    def test_a_record_is_played_again(self, cartridge: Cartridge) -> None:
+    def test_a_saved_match_is_played_again(self, cartridge: Cartridge, tmp_path: Path) -> None:
         match = Match(make_engine("native", cartridge, initial_frame(1)), [held(["left"]), held(["attack"])])
         replay = match.run_headless(25)
-        assert frames_of(match.record(cartridge), cartridge).tobytes() == replay.frames.tobytes()
-        with pytest.raises(ValueError, match="expected the cartridge"):
-            frames_of(match.record(cartridge))
+        path = match.record(cartridge).save(tmp_path / "a.awmatch")
+        again = open_recording(path, cartridge)
+        assert again.frames.tobytes() == replay.frames.tobytes()
+        assert (again.inputs["stick_x"] == replay.inputs["stick_x"]).all()
+        with pytest.raises(ModelFileError, match="not shipped"):
+            open_recording(path)
+        with pytest.raises(ModelFileError, match="expected world"):
+            open_recording(path, pack(random_model(seed=1)))
+
+    def test_replay_files_and_bare_frames(self, frames: np.ndarray, tmp_path: Path) -> None:
+        path = open_recording(frames).save_npz(tmp_path / "a.npz")
+        assert (open_recording(path).frames == frames).all()
+        with pytest.raises(ValueError, match="at least one"):
+            open_recording(frames[:0])
 
 
 class TestNodelay:

@@ -18,23 +18,26 @@ if TYPE_CHECKING:
         ScriptedController,
     )
     from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
-    from awm_kit.play.engines import make_engine
+    from awm_kit.play.engines import ENGINES, make_engine, start_frame
     from awm_kit.play.gif import render_gif, render_still
     from awm_kit.play.match import Match
+    from awm_kit.play.recordings import open_recording
     from awm_kit.play.replay_player import ReplayPlayer
 
 _HOMES = {
     "app": ("PlayApp", "play"),
     "controllers": ("KeyboardMap", "RandomController", "RecordedController", "ScriptedController"),
     "engine": ("Engine", "NativeEngine", "ReferenceEngine", "TeacherEngine"),
-    "engines": ("make_engine",),
+    "engines": ("ENGINES", "make_engine", "start_frame"),
     "gif": ("render_gif", "render_still"),
     "match": ("Match",),
+    "recordings": ("open_recording",),
     "replay_player": ("ReplayPlayer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ENGINES",
     "Engine",
     "KeyboardMap",
     "Match",
@@ -47,9 +50,11 @@ __all__ = [
     "ScriptedController",
     "TeacherEngine",
     "make_engine",
+    "open_recording",
     "play",
     "render_gif",
     "render_still",
+    "start_frame",
 ]
 
 

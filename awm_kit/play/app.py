@@ -18,13 +18,12 @@ import numpy as np
 from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.verify import MatchRecord
 from awm_kit.chain.worlds import World
-from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES, initial_frame
+from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES
 from awm_kit.errors import AwmError
 from awm_kit.play import nodelay
 from awm_kit.play.controllers import Controller, KeyboardMap, ScriptedController
-from awm_kit.play.draw_hud import FPS
 from awm_kit.play.engine import Engine, name_of
-from awm_kit.play.engines import ENGINES, make_engine, open_cartridge
+from awm_kit.play.engines import ENGINES, make_engine, open_cartridge, start_frame
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.match import Match
 from awm_kit.play.pad import Pad
@@ -220,7 +219,7 @@ def play(
     stage: int | None = None,
     seed: int = 0,
     ledger: Ledger | None = None,
-    time_limit: int = 4 * 60 * FPS,
+    time_limit: int | None = None,
     keyboard: KeyboardMap | None = None,
 ) -> PlayApp:
     """Play a world in the notebook.
@@ -238,13 +237,13 @@ def play(
     characters : tuple of int
         Melee internal character ids.
     stage : int, optional
-        Melee stage id.
+        Melee stage id; by default the world's own.
     seed : int
         Start positions and the opponent's moods; the same seed and keys give the same match.
     ledger : Ledger, optional
         Where the ``chain`` engine plays; an embedded one by default.
-    time_limit : int
-        Frames, 0 for none.
+    time_limit : int, optional
+        Frames, 0 for none; by default the world's own.
     keyboard : KeyboardMap, optional
         Other keys than the built-in ones.
 
@@ -269,8 +268,12 @@ def play(
     place = world if isinstance(world, World) else cartridge
 
     def start(number: int) -> np.ndarray:
-        frame = initial_frame(number, stage, characters)
-        frame["time_limit"] = time_limit
+        frame = start_frame(cartridge, number)
+        frame["players"]["character"] = characters
+        if stage is not None:
+            frame["stage"] = stage
+        if time_limit is not None:
+            frame["time_limit"] = time_limit
         return frame
 
     def new_engine(name: str, frame: np.ndarray) -> Engine:

@@ -9,10 +9,9 @@ import numpy as np
 from awm_kit.action_states import Family, family_of, name_of
 from awm_kit.play.camera import Camera
 from awm_kit.play.drawing import Drawing
+from awm_kit.play.loop import FPS
 from awm_kit.play.palette import GREY, INK, LIVERIES, PAPER, VERMILLION, WHITE, YELLOW, heat
 from awm_kit.schema import STATUS_DECIDED, STATUS_TIMEOUT
-
-FPS = 60
 
 
 def draw_hud(

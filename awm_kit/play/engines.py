@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from solders.keypair import Keypair
 
@@ -10,7 +12,7 @@ from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World
-from awm_kit.data.scuffle import Params
+from awm_kit.data.scuffle import Params, initial_frame
 from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.worlds import load_world
@@ -36,6 +38,22 @@ def open_cartridge(world: World | Cartridge | str | None) -> Cartridge:
     if isinstance(world, World):
         return world.cartridge
     return world if isinstance(world, Cartridge) else load_world(world or "scuffle")
+
+
+def teacher_params(cartridge: Cartridge) -> Params:
+    """The physics that a world was taught, as its notes tell; the teacher's own where they do not."""
+    data: dict[str, Any] = cartridge.manifest.notes.get("data", {})
+    return Params(**data.get("params", {})) if data.get("kind") == "scuffle" else Params()
+
+
+def start_frame(cartridge: Cartridge, seed: int) -> np.ndarray:
+    """The first frame of a match in this world: its teacher's stage, stocks and time limit.
+
+    Returns
+    -------
+    ndarray, `FRAME` scalar
+    """
+    return initial_frame(seed, params=teacher_params(cartridge))
 
 
 def make_engine(
@@ -67,7 +85,7 @@ def make_engine(
     if name == "reference":
         return ReferenceEngine(cartridge, start_frame)
     if name == "teacher":
-        return TeacherEngine(Params(), start_frame)
+        return TeacherEngine(teacher_params(cartridge), start_frame)
     if name == "chain":
         return _on_chain(world, start_frame, ledger)
     raise ValueError(f"expected an engine of {list(ENGINES)} (got {name!r})")

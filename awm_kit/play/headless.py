@@ -5,13 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from awm_kit.data.scuffle import STYLE_NAMES, Params, initial_frame
+from awm_kit.data.scuffle import STYLE_NAMES
 from awm_kit.play.controllers import Controller, RandomController, ScriptedController
-from awm_kit.play.engines import make_engine
+from awm_kit.play.engines import make_engine, start_frame
 from awm_kit.play.match import Match
 from awm_kit.quant.cartridge import Cartridge
 
@@ -92,18 +89,6 @@ def play_headless(
     match.run_headless(frames)
     seconds = time.perf_counter() - begun
     return HeadlessMatch(cartridge, engine, match, match.engine.state_hash(), seconds)
-
-
-def start_frame(cartridge: Cartridge, seed: int) -> np.ndarray:
-    """The first frame of a match in this world: its teacher's stage, stocks and time limit.
-
-    Returns
-    -------
-    ndarray of FRAME, shape ()
-    """
-    data: dict[str, Any] = cartridge.manifest.notes.get("data", {})
-    physics = Params(**data.get("params", {})) if data.get("kind") == "scuffle" else Params()
-    return initial_frame(seed, params=physics)
 
 
 def scripted(name: str, player: int, seed: int) -> Controller:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FPS = 60.0
+#: Frames of a match per second.
+FPS = 60
 
 
 class Pacer:

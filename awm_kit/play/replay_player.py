@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
 
-from awm_kit.chain.verify import MatchRecord
-from awm_kit.data.replay import Replay
-from awm_kit.kernel import NativeWorld
-from awm_kit.play.loop import FrameLoop
+from awm_kit.play.gif import render_gif
+from awm_kit.play.loop import FPS, FrameLoop
+from awm_kit.play.recordings import Recording, find_hits, find_knockouts, open_recording
 from awm_kit.play.view import MatchView
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.schema import FRAME
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 # The slider is a trait: ten times a second is enough for the eye and cheap for the kernel.
 _SLIDER_EVERY = 6
-
-
-def frames_of(recording: np.ndarray | Replay | MatchRecord, cartridge: Cartridge | None = None) -> np.ndarray:
-    """The frames of anything that was recorded.
-
-    Parameters
-    ----------
-    recording : ndarray of `FRAME`, Replay or MatchRecord
-    cartridge : Cartridge, optional
-        The world of a `MatchRecord`, which holds inputs only and is played again.
-
-    Returns
-    -------
-    ndarray of `FRAME`, shape (T,)
-
-    Raises
-    ------
-    ValueError
-        If it is empty, or a record comes without the world that it names.
-    """
-    if isinstance(recording, MatchRecord):
-        if cartridge is None or cartridge.world_hash != recording.world_hash:
-            raise ValueError(f"expected the cartridge of world {recording.world_hash[:16]}…")
-        world = NativeWorld(cartridge)
-        frames = np.zeros(recording.frames + 1, FRAME)
-        frames[0] = recording.start_frame
-        frames[1:] = world.run(world.initial_state(), recording.start_frame, recording.inputs)
-    else:
-        frames = recording.frames if isinstance(recording, Replay) else recording
-    if frames.dtype != FRAME or frames.ndim != 1 or not len(frames):
-        raise ValueError(f"expected frames, at least one (got {frames.dtype}, shape {frames.shape})")
-    return frames
-
-
-def find_events(frames: np.ndarray) -> np.ndarray:
-    """Indices of the frames in which somebody is hit or loses a stock, int64, rising."""
-    players = frames["players"]
-    hit = np.diff(players["percent"].astype(int), axis=0) > 0
-    lost = np.diff(players["stocks"].astype(int), axis=0) < 0
-    return np.flatnonzero((hit | lost).any(1)) + 1
 
 
 class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
@@ -65,42 +24,45 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
 
     Parameters
     ----------
-    recording : ndarray of `FRAME`, Replay or MatchRecord
-    overlay : ndarray of `FRAME` or Replay, optional
+    recording : ndarray of `FRAME`, Replay, MatchRecord or path
+        See `awm_kit.play.recordings.open_recording`.
+    overlay : the same, optional
         A second trajectory, drawn translucent at the same frames: another world under the same
         inputs, or the teacher beside the learner. It may be shorter.
-    cartridge : Cartridge, optional
+    world : Cartridge, optional
         The world of a `MatchRecord`.
     names : sequence of str
 
     Attributes
     ----------
+    frames : ndarray of `FRAME`, shape (T,)
     position : int
         Index of the frame on the screen.
     """
 
     def __init__(
         self,
-        recording: np.ndarray | Replay | MatchRecord,
-        overlay: np.ndarray | Replay | None = None,
-        cartridge: Cartridge | None = None,
+        recording: Recording,
+        overlay: Recording | None = None,
+        world: Cartridge | None = None,
         names: Sequence[str] = ("P1", "P2"),
     ) -> None:
-        self.frames = frames_of(recording, cartridge)
-        self.overlay = None if overlay is None else frames_of(overlay)
-        self.events = find_events(self.frames)
+        self.frames = open_recording(recording, world).frames
+        self.overlay = None if overlay is None else open_recording(overlay, world).frames
+        self.hits, self.knockouts = find_hits(self.frames), find_knockouts(self.frames)
         self.view = MatchView(names)
         self.loop = FrameLoop(self._tick)
         self._at = 0.0
         self._ticks = 0
         self._make_controls()
-        buttons = [self._run, *self._steps, self._speed]
+        buttons = [self._run, *self._steps, self._speed, self._gif]
         super().__init__([self.view.widget, self._slider, widgets.HBox(buttons)])
         self.add_class("awm-play")
         self.seek(0)
 
     def __repr__(self) -> str:
-        return f"<ReplayPlayer {len(self.frames)} frames, {len(self.events)} events>"
+        counts = f"{len(self.hits)} hits, {len(self.knockouts)} knock-outs"
+        return f"<ReplayPlayer {len(self.frames)} frames, {counts}>"
 
     @property
     def position(self) -> int:
@@ -113,15 +75,25 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self._show()
         self._slider.value = self.position
 
-    def next_event(self) -> None:
-        """Go to the next hit or lost stock, or to the end."""
-        later = self.events[self.events > self.position]
-        self.seek(int(later[0]) if len(later) else len(self.frames) - 1)
+    def next_hit(self) -> None:
+        """Go to the next hit, or to the end."""
+        self._jump(self.hits, forward=True)
 
-    def previous_event(self) -> None:
-        """Go to the hit or lost stock before, or to the start."""
-        earlier = self.events[self.events < self.position]
-        self.seek(int(earlier[-1]) if len(earlier) else 0)
+    def previous_hit(self) -> None:
+        """Go to the hit before, or to the start."""
+        self._jump(self.hits, forward=False)
+
+    def next_knockout(self) -> None:
+        """Go to the next lost stock, or to the end."""
+        self._jump(self.knockouts, forward=True)
+
+    def to_gif(self, path: Path | str, seconds: float = 10.0) -> Path:
+        """Write an animation of what follows the frame on the screen."""
+        span = slice(self.position, self.position + max(round(seconds * FPS), 1))
+        ghosts = None if self.overlay is None else self.overlay[span]
+        frames = self.frames[span] if ghosts is None else self.frames[span][: len(ghosts)]
+        render_gif(frames, path, names=self.view.scene.names, ghosts=ghosts)
+        return Path(path)
 
     def toggle(self) -> None:
         """Play or pause; at the end, play from the start."""
@@ -146,15 +118,32 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
             button("step-backward", "one frame back"),
             button("step-forward", "one frame on"),
             button("fast-forward", "next hit"),
+            button("star", "next knock-out"),
         ]
+        self._gif = widgets.Button(description="GIF", icon="download", tooltip="the next ten seconds")
+        self._gif.layout.width = "auto"
+        self._gif.on_click(lambda _: self._save_gif())
         self._speed = widgets.SelectionSlider(
             options=[(f"{s:g}×", s) for s in SPEEDS], value=1.0, description="speed"
         )
-        moves = (self.previous_event, self._back, self._on, self.next_event)
+        moves = (self.previous_hit, self._back, self._on, self.next_hit, self.next_knockout)
         for item, move in zip(self._steps, moves, strict=True):
             item.on_click(lambda _, move=move: move())
         self._run.on_click(lambda _: self.toggle())
         self._slider.observe(self._slid, "value")
+
+    def _jump(self, places: np.ndarray, forward: bool) -> None:
+        if forward:
+            later = places[places > self.position]
+            self.seek(int(later[0]) if len(later) else len(self.frames) - 1)
+        else:
+            earlier = places[places < self.position]
+            self.seek(int(earlier[-1]) if len(earlier) else 0)
+
+    def _save_gif(self) -> None:
+        self._gif.description = "writing"
+        self._gif.tooltip = str(self.to_gif(f"replay-{self.position}.gif"))
+        self._gif.description = "GIF"
 
     def _back(self) -> None:
         self.seek(self.position - 1)

@@ -1,0 +1,88 @@
+"""Recordings from anywhere, as frames: saved matches, replays, real Melee games."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from awm_kit.chain.verify import MatchRecord
+from awm_kit.data.folder import load_any
+from awm_kit.data.replay import Replay
+from awm_kit.errors import ModelFileError
+from awm_kit.kernel import NativeWorld
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
+from awm_kit.worlds import load_world, shipped
+
+Recording = np.ndarray | Replay | MatchRecord | Path | str
+
+
+def open_recording(source: Recording, world: Cartridge | None = None) -> Replay:
+    """The frames and inputs of anything that was recorded.
+
+    Parameters
+    ----------
+    source : ndarray of `FRAME`, Replay, MatchRecord, or path
+        A path may name an ``.awmatch``, ``.npz`` or ``.slp`` file.
+    world : Cartridge, optional
+        The world of a `MatchRecord`, which holds inputs only and is played again; by default the
+        shipped world that it names.
+
+    Returns
+    -------
+    Replay
+
+    Raises
+    ------
+    ReplayError, VerificationError
+        If the file cannot be read.
+    ModelFileError
+        If a record's world is not at hand.
+    ValueError
+        If there is no frame in it.
+    """
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        source = MatchRecord.load(path) if path.suffix == ".awmatch" else load_any(path)
+    if isinstance(source, MatchRecord):
+        source = _played_again(source, world)
+    if isinstance(source, np.ndarray):
+        source = Replay(source, np.zeros((len(source), N_PLAYERS), CONTROLLER))
+    frames = source.frames
+    if frames.dtype != FRAME or frames.ndim != 1 or not len(frames):
+        raise ValueError(f"expected frames, at least one (got {frames.dtype}, shape {frames.shape})")
+    return source
+
+
+def find_hits(frames: np.ndarray) -> np.ndarray:
+    """Indices of the frames in which somebody takes damage, int64, rising."""
+    return np.flatnonzero((np.diff(frames["players"]["percent"].astype(int), axis=0) > 0).any(1)) + 1
+
+
+def find_knockouts(frames: np.ndarray) -> np.ndarray:
+    """Indices of the frames in which somebody loses a stock, int64, rising."""
+    return np.flatnonzero((np.diff(frames["players"]["stocks"].astype(int), axis=0) < 0).any(1)) + 1
+
+
+def _played_again(record: MatchRecord, world: Cartridge | None) -> Replay:
+    cartridge = _world_of(record) if world is None else world
+    if cartridge.world_hash != record.world_hash:
+        raise ModelFileError(f"expected world {record.world_hash[:16]}… (got {cartridge.world_hash[:16]}…)")
+    native = NativeWorld(cartridge)
+    frames = np.zeros(record.frames + 1, FRAME)
+    frames[0] = record.start_frame
+    frames[1:] = native.run(native.initial_state(), record.start_frame, record.inputs)
+    inputs = np.zeros((record.frames + 1, N_PLAYERS), CONTROLLER)
+    inputs[1:] = record.inputs
+    return Replay(frames, inputs, meta=dict(record.meta))
+
+
+def _world_of(record: MatchRecord) -> Cartridge:
+    worlds = (load_world(name) for name in shipped())
+    found = next((world for world in worlds if world.world_hash == record.world_hash), None)
+    if found is None:
+        raise ModelFileError(
+            f"the match was played in world {record.world_hash[:16]}…, which is not shipped: give it"
+        )
+    return found
