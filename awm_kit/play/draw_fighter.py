@@ -25,6 +25,10 @@ HAIR = (
     (2.0, 2.2),
 )  # fmt: skip
 FULL_SHIELD = 60.0
+_BONES = (
+    (sk.NECK, sk.ELBOW), (sk.ELBOW, sk.HAND), (sk.HIP, sk.KNEE), (sk.KNEE, sk.FOOT),
+    (sk.HIP, sk.REAR_KNEE), (sk.REAR_KNEE, sk.REAR_FOOT), (sk.HIP, sk.NECK),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,18 @@ def draw_fighter(out: Drawing, camera: Camera, figure: Figure, alpha: float = 1.
     parts.flush()
     if figure.family is Family.SHIELD:
         _shield(out, camera, figure, alpha)
+
+
+def draw_afterimage(out: Drawing, camera: Camera, figure: Figure, alpha: float) -> None:
+    """A plain silhouette of where a fast fighter was a moment ago."""
+    if figure.family is Family.DEAD:
+        return
+    body, unit = camera.project(figure.body()), camera.zoom
+    color = LIVERIES[figure.index % len(LIVERIES)].accent
+    starts, ends = np.array(_BONES).T
+    radii = np.full(len(_BONES), 1.0 * unit)
+    out.limbs(body[starts], body[ends], radii, radii, [color] * len(_BONES), alpha)
+    out.disc(body[sk.HEAD], 2.2 * unit, color, alpha, 14)
 
 
 class _Parts:

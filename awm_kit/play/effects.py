@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from awm_kit.action_states import Family, family_of
+from awm_kit.action_states import Family, family_of, id_of
 from awm_kit.play.camera import LOOK_HIGH, LOOK_LOW, LOOK_X, Camera
 from awm_kit.play.drawing import Drawing
 from awm_kit.play.palette import LIVERIES, ORANGE, WHITE, YELLOW, mix
@@ -18,6 +18,8 @@ from awm_kit.play.palette import LIVERIES, ORANGE, WHITE, YELLOW, mix
 #: Frames that each kind lives.
 LIFE = {"spark": 12, "dust": 18, "smoke": 26, "burst": 45}
 GOLDEN = 2.39996
+# Dashes, turns at a run, and jumps off the air.
+_KICKS_UP_DUST = frozenset(map(id_of, ("Dash", "TurnRun", "RunBrake", "JumpAerialF", "JumpAerialB")))
 
 
 class Particle(NamedTuple):
@@ -65,6 +67,9 @@ class Effects:
         if new["on_ground"] != old["on_ground"] and family_of(int(new["action_state"])) is not Family.DEAD:
             height = y if new["on_ground"] else int(old["y"]) / 1024
             self._add("dust", x, height, now, index, 1.0)
+        entered = int(new["state_age"]) == 0 and int(new["action_state"]) != int(old["action_state"])
+        if entered and int(new["action_state"]) in _KICKS_UP_DUST:
+            self._add("dust", x, y, now, index, 1.0)
         knockback = np.hypot(int(new["speed_attack_x"]), int(new["speed_attack_y"])) / 1024
         if knockback > 1.6 and now % 3 == 0:
             self._add("smoke", x, y + 6, now, index, min(knockback / 4, 1.0))

@@ -17,6 +17,7 @@ from awm_kit.quant.cartridge import Cartridge
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 # The slider is a trait: ten times a second is enough for the eye and cheap for the kernel.
 _SLIDER_EVERY = 6
+LEAD_IN = 45
 
 
 class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
@@ -72,6 +73,9 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
     def seek(self, index: int) -> None:
         """Show a frame; beyond the ends, the first or the last."""
         self._at = float(min(max(index, 0), len(self.frames) - 1))
+        # The moments before it bring camera and sparks to where they would be when it plays.
+        for before in range(max(self.position - LEAD_IN, 0), self.position):
+            self.view.skip(self.frames[before])
         self._show()
         self._slider.value = self.position
 

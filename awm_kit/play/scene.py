@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 
 from awm_kit.action_states import Family, family_of
 from awm_kit.play.camera import Camera
-from awm_kit.play.draw_fighter import Figure, draw_fighter
+from awm_kit.play.draw_fighter import Figure, draw_afterimage, draw_fighter
 from awm_kit.play.draw_hud import draw_hud
 from awm_kit.play.draw_stage import draw_sky, draw_stage
 from awm_kit.play.drawing import Drawing
 from awm_kit.play.effects import Effects
 
 WIDTH, HEIGHT = 960, 540
+# Whoever moves faster than this many units a frame leaves afterimages of so many frames ago.
+FAST, TRAIL_FRAMES = 2.1, (3, 6)
 
 
 class Scene:
@@ -35,6 +38,7 @@ class Scene:
         self.note = ""
         self.banner = ""
         self._last_frame: int | None = None
+        self._trail: deque[list[Figure]] = deque(maxlen=TRAIL_FRAMES[-1] + 1)
 
     def backdrop(self) -> dict[str, Drawing]:
         """The layer that never changes."""
@@ -62,8 +66,9 @@ class Scene:
         if ghost is not None:
             for index in range(2):
                 draw_fighter(fighters, self.camera, Figure.of(ghost["players"][index], index), alpha=0.35)
+        self._draw_afterimages(fighters)
         for index in (1, 0):
-            draw_fighter(fighters, self.camera, Figure.of(frame["players"][index], index))
+            draw_fighter(fighters, self.camera, self._trail[-1][index])
         self.effects.draw(fighters, self.camera, int(frame["frame"]))
         draw_hud(hud, self.camera, frame, self.names, self.note, self.banner)
         return {"stage": stage, "fighters": fighters, "hud": hud}
@@ -74,9 +79,20 @@ class Scene:
         step = None if self._last_frame is None else now - self._last_frame
         self._last_frame = now
         self.effects.observe(frame)
+        if step != 1:
+            self._trail.clear()
+        self._trail.append([Figure.of(frame["players"][index], index) for index in range(2)])
         if step != 0:
             self.camera.follow(self._targets(frame), snap=step is None or not 0 < step <= 8)
         self.camera.shake = self.effects.shake * (-1.0) ** now
+
+    def _draw_afterimages(self, out: Drawing) -> None:
+        for age, alpha in zip(TRAIL_FRAMES, (0.3, 0.15), strict=True):
+            if age >= len(self._trail):
+                continue
+            for now, past in zip(self._trail[-1], self._trail[-1 - age], strict=True):
+                if np.hypot(now.x - past.x, now.y - past.y) > FAST * age:
+                    draw_afterimage(out, self.camera, past, alpha)
 
     def _targets(self, frame: np.ndarray) -> np.ndarray:
         """The living, and for a while the places where somebody was knocked out."""
