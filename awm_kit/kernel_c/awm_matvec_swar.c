@@ -72,6 +72,7 @@ AWM_INLINE int32_t finish(uint64_t sum, int64_t bias64) {
 #define GROUP5(cols, g) \
     WORD5(cols, g, 0, WHOLE) WORD5(cols, g, 1, PAIR) WORD5(cols, g, 2, PAIR) WORD5(cols, g, 3, PAIR)
 
+#define STEP(cols) ((cols) % 16 == 0 ? 16 : 8)
 #define DEFINE_FIVES(cols) \
     static AWM_NOINLINE void fives_##cols(int32_t *acc, const int32_t *end, const uint8_t *w, \
                                           const uint64_t *first, int64_t bias64) { \
@@ -79,9 +80,12 @@ AWM_INLINE int32_t finish(uint64_t sum, int64_t bias64) {
             uint64_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, x, t, mask = PAIR_MASK; \
             const uint64_t *lanes = first, *last = first + (cols) / 2; \
             do { \
-                GROUP5(cols, 0) GROUP5(cols, 1) \
-                w += 16; \
-                lanes += 8; \
+                GROUP5(cols, 0) \
+                if (STEP(cols) == 16) { \
+                    GROUP5(cols, 1) \
+                } \
+                w += STEP(cols); \
+                lanes += STEP(cols) / 2; \
                 KEEP(lanes); \
             } while (lanes != last); \
             acc[0] = finish(a0, bias64); \
@@ -92,8 +96,9 @@ AWM_INLINE int32_t finish(uint64_t sum, int64_t bias64) {
         } \
     }
 
+/* 200 is what the fighter schema's features come to. */
 #define FOR_EACH_COLS(f) \
-    f(64) f(96) f(128) f(160) f(192) f(224) f(256) f(320) f(384) f(448) f(512) f(640) f(768) f(1024)
+    f(64) f(96) f(128) f(160) f(192) f(200) f(224) f(256) f(320) f(384) f(448) f(512) f(640) f(768) f(1024)
 FOR_EACH_COLS(DEFINE_FIVES)
 
 /* Any multiple of 8 columns: two rows at once, w1 behind w. */

@@ -37,19 +37,48 @@ void awm_scan_begin_swar(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_
     *bc = (uint64_t)(sum * 32768);
 }
 
+/* Updates the four states at h[i] and adds to y. With ten registers LLVM spills; for SBF they are spelled out: the
+ * word becomes odd, even is split off it, t holds what is loaded. */
+#ifdef __bpf__
+#define FOUR_STATES(i) \
+    __asm__ volatile("%[odd] = *(u64 *)(%[h] + %c[at])\n%[t] = %[top] ll\n%[odd] ^= %[t]\n%[even] = %[odd]\n" \
+                     "%[even] &= %[low]\n%[even] *= %[decay]\n" \
+                     "%[t] = *(u64 *)(%[bc] + 4 * %c[at])\n%[t] *= %[x]\n%[even] += %[t]\n" \
+                     "%[even] += %[c]\n%[even] >>= 15\n%[even] &= %[low]\n" \
+                     "%[odd] >>= 16\n%[odd] &= %[low]\n%[odd] *= %[decay]\n" \
+                     "%[t] = *(u64 *)(%[bc] + 4 * %c[at] + 8)\n%[t] *= %[x]\n%[odd] += %[t]\n" \
+                     "%[odd] += %[c]\n%[odd] >>= 15\n%[odd] &= %[low]\n" \
+                     "%[t] = *(u64 *)(%[bc] + 4 * %c[at] + 16)\n%[t] *= %[even]\n%[y] += %[t]\n" \
+                     "%[t] = *(u64 *)(%[bc] + 4 * %c[at] + 24)\n%[t] *= %[odd]\n%[y] += %[t]\n" \
+                     "%[odd] <<= 16\n%[odd] |= %[even]\n%[t] = %[top] ll\n%[odd] ^= %[t]\n" \
+                     "*(u64 *)(%[h] + %c[at]) = %[odd]" \
+                     : [y] "+r"(y), [even] "=&r"(even), [odd] "=&r"(odd), [t] "=&r"(t) \
+                     : [h] "r"(h), [bc] "r"(bc), [decay] "r"(decay), [x] "r"(x), [low] "r"(low), [c] "r"(c), \
+                       [at] "i"(8 * (i)), [top] "i"((int64_t)TOP_BITS) \
+                     : "memory")
+#else
+#define FOUR_STATES(i) \
+    t = h[i] ^ TOP_BITS; \
+    even = ((t & low) * decay + bc[4 * (i)] * x + c) >> 15 & low; \
+    odd = ((t >> 16 & low) * decay + bc[4 * (i) + 1] * x + c) >> 15 & low; \
+    y += even * bc[4 * (i) + 2] + odd * bc[4 * (i) + 3]; \
+    h[i] = (even | odd << 16) ^ TOP_BITS
+#endif
+
 /* One channel: updates d_state states, returns the upper and lower sums of y. */
 static AWM_NOINLINE uint64_t channel(uint64_t *h, const uint64_t *bc, const uint64_t *end, uint64_t decay,
                                      uint64_t x) {
-    const uint64_t c = (((uint64_t)1 << 30) + (1u << 14) - (decay << 15)) * BOTH;
-    uint64_t y = 0;
-    do {
-        uint64_t word = *h ^ TOP_BITS, even = word & LOW_LANES, odd = (word >> 16) & LOW_LANES;
-        even = ((even * decay + bc[0] * x + c) >> 15) & LOW_LANES;
-        odd = ((odd * decay + bc[1] * x + c) >> 15) & LOW_LANES;
-        y += even * bc[2] + odd * bc[3];
-        *h++ = (even | odd << 16) ^ TOP_BITS;
+    const uint64_t c = (((uint64_t)1 << 30) + (1u << 14) - (decay << 15)) * BOTH, low = LOW_LANES;
+    uint64_t y = 0, even, odd, t;
+    if ((end - bc) % 8) {
+        FOUR_STATES(0);
+        h += 1;
         bc += 4;
-    } while (bc != end);
+    }
+    for (; bc != end; bc += 8, h += 2) {
+        FOUR_STATES(0);
+        FOUR_STATES(1);
+    }
     return y;
 }
 

@@ -68,29 +68,35 @@ typedef struct store_args {
     uint32_t shift, rows;
 } store_args;
 
-/* The loop over rows; locals, because what it writes might alias the arguments. */
-#define FOR_EACH_ROW(a, t, body) \
+/* Four rows at a time, which halves the bookkeeping on SBF; locals, because out might alias the arguments. */
+#define ROW(a, i, put) \
     { \
-        const int32_t *acc = (a)->acc, *end = acc + (a)->rows, *bias = (a)->bias, *mul = (a)->mul; \
+        const int64_t t = (((int64_t)acc[i] + bias[i]) * mul[i] + half) >> shift; \
+        put(i); \
+    }
+#define FOR_EACH_ROW(a, put) \
+    { \
+        const int32_t *acc = (a)->acc, *bias = (a)->bias, *mul = (a)->mul; \
         const uint32_t shift = (a)->shift; \
         const int64_t half = (int64_t)1 << (shift - 1); \
-        for (; acc != end; acc++, bias++, mul++, out++) { \
-            const int64_t t = (((int64_t)*acc + *bias) * *mul + half) >> shift; \
-            body; \
+        uint64_t n = (a)->rows; \
+        for (; n >= 4; n -= 4, acc += 4, bias += 4, mul += 4, out += 4) { \
+            ROW(a, 0, put) ROW(a, 1, put) ROW(a, 2, put) ROW(a, 3, put) \
         } \
+        for (; n; n--, acc++, bias++, mul++, out++) ROW(a, 0, put) \
     }
+#define PUT_I8(i) out[i] = (int8_t)awm_clamp(t, 127)
+#define PUT_I16(i) out[i] = (int16_t)awm_clamp(t, 32767)
+#define PUT_I32(i) out[i] = (int32_t)awm_clamp(t, limit)
+#define ADD_I32(i) out[i] = (int32_t)awm_clamp(out[i] + t, limit)
 
-static AWM_NOINLINE void store_i8(int8_t *out, const store_args *a)
-    FOR_EACH_ROW(a, t, *out = (int8_t)awm_clamp(t, 127))
+static AWM_NOINLINE void store_i8(int8_t *out, const store_args *a) FOR_EACH_ROW(a, PUT_I8)
 
-static AWM_NOINLINE void store_i16(int16_t *out, const store_args *a)
-    FOR_EACH_ROW(a, t, *out = (int16_t)awm_clamp(t, 32767))
+static AWM_NOINLINE void store_i16(int16_t *out, const store_args *a) FOR_EACH_ROW(a, PUT_I16)
 
-static AWM_NOINLINE void store_i32(int32_t *out, const store_args *a, int64_t limit)
-    FOR_EACH_ROW(a, t, *out = (int32_t)awm_clamp(t, limit))
+static AWM_NOINLINE void store_i32(int32_t *out, const store_args *a, int64_t limit) FOR_EACH_ROW(a, PUT_I32)
 
-static AWM_NOINLINE void add_i32(int32_t *out, const store_args *a, int64_t limit)
-    FOR_EACH_ROW(a, t, *out = (int32_t)awm_clamp(*out + t, limit))
+static AWM_NOINLINE void add_i32(int32_t *out, const store_args *a, int64_t limit) FOR_EACH_ROW(a, ADD_I32)
 
 static void store(const awm_model *model, int8_t *scratch, const awm_op *op, uint32_t row, const store_args *a) {
     int32_t *r = (int32_t *)(void *)(scratch + model->at_r) + row;

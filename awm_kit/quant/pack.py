@@ -30,23 +30,25 @@ ROW_MULTIPLE = 20  # the SBF kernel takes five rows at once
 
 CU_TRANSACTION = 25_000  # the program around the kernel: accounts, checks, hashes
 CU_OP = 400
-CU_MAC = 2.06
+CU_MAC = 2.05
+CU_MAC_EIGHT = 2.11  # a fast column count that is no multiple of 16
 CU_MAC_GENERIC = 2.65
-CU_ROW = 36
+CU_ROW = 31
 CU_COLUMN = 8
-CU_FEATURE = 120
+CU_TAIL = 400  # rows that do not fill a block of five
+CU_FEATURE = 110
 CU_BIT = 10
 CU_NORM = 20
 CU_NORM_ONCE = 900
 CU_CONV = 75
 CU_SSM_HEAD = 300
-CU_SSM_CHANNEL = 90
-CU_SSM_ELEMENT = 10.3
+CU_SSM_CHANNEL = 86
+CU_SSM_ELEMENT = 8.8
 CU_CLASS = 24  # argmax, and the check of its constant
 CU_HEAD = 250
 
 # Column counts that awm_matvec_swar.c has compiled in; others are slower on SBF.
-FAST_COLS = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
+FAST_COLS = (64, 96, 128, 160, 192, 200, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
 
 
 def pack(model: IntegerModel, shard_limit: int = SHARD_LIMIT, cu_limit: int = CU_LIMIT) -> Cartridge:
@@ -219,9 +221,8 @@ def op_cost(model: IntegerModel, op: np.void) -> float:
 
 def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int) -> float:
     if kind == L.OpKind.MATVEC:
-        per_mac = CU_MAC if cols in FAST_COLS else CU_MAC_GENERIC
-        # rows that do not fill a block of five go one or two at a time
-        per_view = rows * (per_mac * cols + CU_ROW) + (CU_COLUMN + 4) * cols
+        per_mac = CU_MAC_GENERIC if cols not in FAST_COLS else CU_MAC_EIGHT if cols % 16 else CU_MAC
+        per_view = rows * (per_mac * cols + CU_ROW) + CU_COLUMN * cols + CU_TAIL
     elif kind == L.OpKind.SSM:
         per_channel = CU_SSM_CHANNEL + CU_SSM_ELEMENT * m.d_state
         per_view = rows * (CU_SSM_HEAD + m.headdim * per_channel) + 2 * CU_SSM_ELEMENT * m.d_state
