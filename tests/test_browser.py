@@ -166,22 +166,25 @@ def test_letters_do_not_edit_the_notebook(playing: Notebook) -> None:
 
 
 def test_another_cell_runs_meanwhile(playing: Notebook) -> None:
+    # The cell keeps the kernel's main thread until a key arrives some other way.
     sleeper = """
 import time
-before = app.match.n_frames
-time.sleep(3)
-print(app.match.n_frames - before, {int(pads[0]["stick_x"]) for pads in app.match._inputs[before:]})
+before, deadline = app.match.n_frames, time.time() + 20
+def sticks():
+    return {int(pads[0]["stick_x"]) for pads in app.match._inputs[before:]}
+while time.time() < deadline and not (-80 in sticks() and app.match.n_frames - before > 40):
+    time.sleep(0.2)
+print(app.match.n_frames - before, sticks())
 """
     playing.put(OTHER, sleeper)
     playing.run(OTHER, wait=False)
     playing.page.wait_for_timeout(300)
     playing.click_game()
     playing.page.keyboard.down("a")
-    playing.page.wait_for_timeout(1000)
-    playing.page.keyboard.up("a")
     playing.page.wait_for_function(
         "(i) => jupyterapp.shell.currentWidget.content.widgets[i].model.outputs.length > 0", arg=OTHER
     )
+    playing.page.keyboard.up("a")
     frames, sticks = playing.output(OTHER).split(maxsplit=1)
     assert int(frames) > 40, "frames computed while a cell slept"
     assert "-80" in sticks, "keys pressed while a cell slept"

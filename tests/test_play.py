@@ -291,6 +291,18 @@ class TestPictures:
             kinds = [p.kind for p in effects.particles]
             assert kinds == (["burst"] if 10 <= i < 55 else [])
 
+    @pytest.mark.parametrize(("speed", "trails"), [(0.0, False), (1.5, False), (4.0, True)])
+    def test_only_fast_fighters_leave_afterimages(
+        self, frames: np.ndarray, speed: float, trails: bool
+    ) -> None:
+        scene, counts = Scene(), []
+        for i in range(12):
+            frame = frames[0].copy()
+            frame["frame"] = i
+            frame["players"]["x"][0] += round(i * speed * 1024)
+            counts.append(len(scene.compose(frame)["fighters"].polygons))
+        assert (counts[-1] > counts[0]) is trails
+
     def test_heat_grows(self) -> None:
         blue = [heat(p)[2] for p in (0, 30, 60)]
         assert blue == sorted(blue, reverse=True) and heat(1000) == heat(150)

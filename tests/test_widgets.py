@@ -251,6 +251,13 @@ class TestApp:
         with pytest.raises(ValueError, match="expected an opponent"):
             play(cartridge, opponent="nobody")
 
+    def test_the_chain_engine_tells_what_it_spends(self, cartridge: Cartridge) -> None:
+        app = play(cartridge, engine="chain", opponent="novice")
+        for _ in range(3):
+            app._tick()
+        app._tell()
+        assert "M CU in" in app._status.value and "chain (embedded)" in app._status.value
+
     def test_native_and_chain_compute_the_same_match(self, cartridge: Cartridge) -> None:
         hashes = set()
         for name in ("native", "reference", "chain"):
@@ -278,6 +285,13 @@ class TestReplayPlayer:
             move()
             visited.append(player.position)
         assert visited == [30, 80, 30, 119]
+
+    def test_a_seek_shows_what_playing_would(self, frames: np.ndarray) -> None:
+        played, sought = ReplayPlayer(frames), ReplayPlayer(frames)
+        for _ in range(36):
+            played._tick()
+        sought.seek(36)
+        assert played.view.scene.effects.particles == sought.view.scene.effects.particles != []
 
     def test_exports_what_follows(self, frames: np.ndarray, tmp_path: Path) -> None:
         player = ReplayPlayer(frames, overlay=frames[:100])

@@ -16,6 +16,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.session import ChainSession
 from awm_kit.chain.verify import MatchRecord
 from awm_kit.chain.worlds import World
 from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES
@@ -198,6 +199,9 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
                 f"{stats.cost_ms:.1f} ms a frame",
                 f"{stats.cpu_share:.0%} of a core",
             ]
+        if isinstance(self.match.engine, ChainSession) and self.match.n_frames:
+            spent = self.match.engine
+            facts.append(f"{spent.cu_per_frame / 1e6:.2f}M CU in {spent.tx_per_frame:g} transactions a frame")
         note = "" if nodelay.is_active() else f"<br><small>{html.escape(nodelay.NOTE)}</small>"
         self._status.value = " · ".join(html.escape(fact) for fact in facts) + note
 

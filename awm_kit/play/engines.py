@@ -14,6 +14,7 @@ from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World
 from awm_kit.data.scuffle import Params, initial_frame
 from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
+from awm_kit.play.web.engine import WasmEngine
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.worlds import load_world
 
@@ -22,6 +23,7 @@ ENGINES = {
     "native": "native C kernel",
     "chain": "Solana program (embedded)",
     "teacher": "teacher game (scuffle)",
+    "wasm": "WebAssembly (wasmtime)",
     "reference": "NumPy reference (slow)",
 }
 _FUNDS = 100 * LAMPORTS_PER_SOL
@@ -82,6 +84,8 @@ def make_engine(
     cartridge = world.cartridge if isinstance(world, World) else world
     if name == "native":
         return NativeEngine(cartridge, start_frame)
+    if name == "wasm":
+        return WasmEngine(cartridge, start_frame)
     if name == "reference":
         return ReferenceEngine(cartridge, start_frame)
     if name == "teacher":

@@ -13,7 +13,7 @@ from awm_kit.play.match import Match
 from awm_kit.quant.cartridge import Cartridge
 
 #: Where a world's frames can be computed, all with the same bytes.
-HOMES = ("native", "chain", "reference")
+HOMES = ("native", "chain", "wasm", "reference")
 #: Who can play by itself: the teacher's scripted players, and one that presses anything.
 PLAYERS = (*STYLE_NAMES, "random")
 
