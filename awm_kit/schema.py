@@ -184,7 +184,8 @@ def _dtype(fields: tuple[Field, ...], size: int) -> np.dtype[Any]:
 def _struct(spec: Any, size: int) -> np.dtype[Any]:
     # NumPy's stubs do not know that names, formats and offsets may be any lists
     whole: Any = {**spec, "itemsize": size}
-    return np.dtype(whole)
+    dtype: np.dtype[Any] = np.dtype(whole)
+    return dtype
 
 
 def _position(name: str, offset: int, velocities: tuple[str, ...]) -> Field:
