@@ -274,7 +274,7 @@ class TestBench:
     def test_homes_agree(self, random_world: Path) -> None:
         result = awm.json("bench", "homes", random_world, "--frames", 5)
         assert result["frames"] == 5
-        assert set(result["frames_per_second"]) == {"native", "chain", "reference"}
+        assert set(result["frames_per_second"]) == {"native", "chain", "wasm", "reference"}
 
     def test_scuffle(self) -> None:
         result = awm.json("bench", "scuffle", "--matches", 8, "--frames", 30)

@@ -16,6 +16,7 @@ class Home(StrEnum):
 
     NATIVE = "native"
     CHAIN = "chain"
+    WASM = "wasm"
     REFERENCE = "reference"
 
 

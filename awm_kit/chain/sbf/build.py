@@ -58,15 +58,34 @@ def compile_object(source: Path, extra: Sequence[str] = ()) -> bytes:
     ProgramBuildError
         With the compiler's messages, if it refuses the source.
     """
+    return zig_cc((*FLAGS, *extra, f"-I{PROGRAM}", f"-I{KERNEL}", "-c", str(source)), source.name)
+
+
+def zig_cc(arguments: Sequence[str], what: str) -> bytes:
+    """Run the pinned zig's C compiler and return the file that it writes.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        All but ``-o``.
+    what : str
+        What is compiled, for messages.
+
+    Raises
+    ------
+    CompilerMissingError
+        If the ``ziglang`` package is not installed.
+    ProgramBuildError
+        With the compiler's messages, if it refuses.
+    """
     if importlib.util.find_spec("ziglang") is None:
-        raise CompilerMissingError("the program is compiled with zig: pip install ziglang")
+        raise CompilerMissingError(f"{what} is compiled with zig: pip install ziglang")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.o"
-        files = [f"-I{PROGRAM}", f"-I{KERNEL}", "-c", str(source), "-o", str(out)]
-        command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *extra, *files]
+        command = [sys.executable, "-m", "ziglang", "cc", *arguments, "-o", str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not out.exists():
-            raise ProgramBuildError(f"cannot compile {source.name}:\n{done.stderr}")
+            raise ProgramBuildError(f"cannot compile {what}:\n{done.stderr}")
         return out.read_bytes()
 
 
