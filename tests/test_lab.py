@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 TOKEN = "only-for-this-test"
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 
 
 class Lab:

@@ -127,7 +127,7 @@ def wheel(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (built,) = folder.glob("*.whl")
     return built
@@ -234,7 +234,7 @@ def run_setup(checkout: Path) -> str:
     borrowed = sysconfig.get_paths()["purelib"]
     environment = {**os.environ, "PYTHONPATH": borrowed, "PYTHON": sys.executable, "PIP_NO_INDEX": "1"}
     done = subprocess.run(
-        ["scripts/setup.sh"], cwd=checkout, env=environment, capture_output=True, text=True, timeout=120
+        ["scripts/setup.sh"], cwd=checkout, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -266,7 +266,7 @@ def test_setup_keeps_the_environment_when_pip_gives_up(small_checkout: Path) -> 
     (small_checkout / "requirements.txt").write_text("a-package-that-no-index-has==1.0\n")
     environment = {**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1"}
     done = subprocess.run(
-        ["scripts/setup.sh"], cwd=small_checkout, env=environment, capture_output=True, text=True, timeout=120
+        ["scripts/setup.sh"], cwd=small_checkout, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1
     assert "could not install requirements.txt" in done.stderr
