@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before torch or numpy is imported, here and in every process that a test starts: two workers on two
 # cores, each with a thread per core, are slower than with one or two.
@@ -81,3 +82,15 @@ def _no_stray_settings() -> Iterator[None]:
     saved = {name: os.environ.pop(name) for name in list(os.environ) if name.lower().endswith("_proxy")}
     yield
     os.environ.update(saved)
+
+
+@pytest.fixture(scope="session")
+def rollup_package() -> Any:
+    """MagicBlock's validator (`validator.rollup_package.RollupPackage`), downloaded once into the cache."""
+    from awm_kit.errors import ValidatorError
+    from validator.rollup_package import install
+
+    try:
+        return install()
+    except ValidatorError as error:
+        pytest.skip(str(error))

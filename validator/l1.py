@@ -1,6 +1,6 @@
 """An L1 for development: LiteSVM behind Solana's JSON-RPC (HTTP) and PubSub (WebSocket, port + 1).
 
-    python -m validator.l1 --port 8899 --slot-ms 400 --program KEY=file.so --account account.json
+    python -m validator.l1 --port 8899 --slot-ms 400 --program KEY=file.so --account FILE.json --dumps DIR
 
 It answers the methods that awm-kit, wallets and the MagicBlock rollup use; others get error -32601.
 """
@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import PROGRAM_ID
 from awm_kit.chain.embedded import program_image
-from validator.l1_chain import Chain, Json, account_json, load_account
+from validator.l1_chain import Chain, Json, account_json, load_account, load_dumps
 
 
 class Subscriptions:
@@ -159,6 +161,28 @@ def running(chain: Chain, port: int = 0, slot_ms: int = 400) -> Iterator[str]:
         loop.close()
 
 
+async def until_stdin_closes() -> None:
+    """Return when whoever holds the other end of standard input is gone."""
+    closed = asyncio.Event()
+
+    def read() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            closed.set()
+
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), read)
+    await closed.wait()
+
+
+async def serve_for_parent(chain: Chain, port: int, slot_ms: int) -> None:
+    """Serve until standard input closes."""
+    server = asyncio.ensure_future(serve(chain, port, slot_ms))
+    await asyncio.wait([server, asyncio.ensure_future(until_stdin_closes())], return_when="FIRST_COMPLETED")
+    server.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await server
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="validator.l1", description=__doc__.splitlines()[0])
@@ -166,6 +190,10 @@ def main() -> None:
     parser.add_argument("--slot-ms", type=int, default=400)
     parser.add_argument("--program", action="append", default=[], metavar="KEY=FILE")
     parser.add_argument("--account", action="append", default=[], type=Path, metavar="FILE")
+    parser.add_argument(
+        "--dumps", action="append", default=[], type=Path, metavar="FOLDER", help="*.so, *.json"
+    )
+    parser.add_argument("--while-stdin", action="store_true", help="end when standard input closes")
     args = parser.parse_args()
     programs = {}
     for item in args.program:
@@ -174,9 +202,12 @@ def main() -> None:
     chain = Chain({PROGRAM_ID: program_image(), **programs})
     for path in args.account:
         load_account(chain, path)
+    for folder in args.dumps:
+        load_dumps(chain, folder)
     print(f"L1 at http://127.0.0.1:{args.port}, PubSub at ws://127.0.0.1:{args.port + 1}", flush=True)
+    run = serve_for_parent if args.while_stdin else serve
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(chain, args.port, args.slot_ms))
+        asyncio.run(run(chain, args.port, args.slot_ms))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ GENESIS = str(Hash.hash(b"awm-kit development L1"))
 BLOCKHASH_SLOTS = 150
 SLOT_HASHES = 512
 FIRST_SLOT = 100
+LOOKUP_TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
@@ -178,7 +179,10 @@ class Chain:
         failed = isinstance(result, FailedTransactionMetadata)
         meta = result.meta() if failed else result
         error = error_json(result.err()) if failed else None
-        return self._record(signature, error, transaction_json(raw, meta, error, self.slot))
+        record = transaction_json(raw, meta, error, self.slot)
+        if LOOKUP_TABLES in transaction.message.account_keys:
+            self.next_slot()  # the table can be used from the next slot on; who made it may not wait for that
+        return self._record(signature, error, record)
 
     def rpc_getSignatureStatuses(self, signatures: list[str], config: Json = None) -> Json:
         return self.with_context([self.statuses.get(s) for s in signatures])
@@ -300,3 +304,11 @@ def load_account(chain: Chain, path: Path) -> None:
         fields["executable"],
     )
     chain.svm.set_account(Pubkey.from_string(raw["pubkey"]), account)
+
+
+def load_dumps(chain: Chain, folder: Path) -> None:
+    """Add programs from ``KEY.so`` and accounts from ``*.json``, as MagicBlock's npm package has them."""
+    for path in sorted(folder.glob("*.so")):
+        chain.svm.add_program(Pubkey.from_string(path.stem), path.read_bytes())
+    for path in sorted(folder.glob("*.json")):
+        load_account(chain, path)

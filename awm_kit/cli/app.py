@@ -46,6 +46,7 @@ ORDER = (
     "fork",
     "verify",
     "retire",
+    "localnet",
     "bench",
     "doctor",
 )

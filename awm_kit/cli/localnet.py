@@ -1,0 +1,63 @@
+"""Verbs for the local network: an L1 for development and MagicBlock's rollup above it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from awm_kit.cli.app import Json, app, show
+from awm_kit.errors import ValidatorError
+
+localnet = typer.Typer(
+    help="A Solana and a rollup on this machine.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(localnet, name="localnet")
+
+
+@localnet.command()
+def up(
+    rollup: Annotated[bool, typer.Option("--rollup/--no-rollup", help="MagicBlock's validator too.")] = True,
+    slot_ms: Annotated[int, typer.Option("--slot-ms", min=10, help="Length of an L1 slot.")] = 400,
+    program: Annotated[Path | None, typer.Option("--program", help="Another image of the program.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Start it; it stays until `awm localnet down`."""
+    _show(_launch().up(rollup=rollup, slot_ms=slot_ms, program=program), as_json)
+
+
+@localnet.command()
+def status(as_json: Json = False) -> None:
+    """Say where it answers; exit code 1 if it does not run."""
+    found = _launch().status()
+    _show(found, as_json)
+    if found is None or not found.alive:
+        raise typer.Exit(1)
+
+
+@localnet.command()
+def down(as_json: Json = False) -> None:
+    """Stop it and delete what it kept."""
+    stopped = _launch().down()
+    show({"stopped": stopped}, "stopped" if stopped else "nothing was running", as_json)
+
+
+def _launch() -> ModuleType:
+    """The launcher lies beside the package, in a checkout."""
+    try:
+        from validator import launch
+    except ModuleNotFoundError as error:
+        raise ValidatorError(
+            f"the local network needs a checkout of awm-kit ({error.name} is not installed); "
+            "EmbeddedLedger() needs none"
+        ) from error
+    return launch
+
+
+def _show(network: Any, as_json: bool) -> None:
+    alive = network is not None and network.alive
+    urls = {"l1": network.l1, "rollup": network.rollup or None} if network else {"l1": None, "rollup": None}
+    text = f"L1      {urls['l1']}\nrollup  {urls['rollup']}" if alive else "not running: awm localnet up"
+    show({"alive": alive, **urls}, text, as_json)
