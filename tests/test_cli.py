@@ -368,6 +368,6 @@ def test_help_lists_the_verbs_in_order_and_loads_nothing_heavy() -> None:
     verbs = [line.split()[0] for line in said.partition("Commands:")[2].strip().splitlines()]
     assert verbs == [
         *("train", "eval", "quantize", "deploy", "worlds", "play"),
-        *("fork", "verify", "retire", "bench", "doctor"),
+        *("fork", "verify", "retire", "localnet", "bench", "doctor"),
     ]
     assert loaded.split() == []
