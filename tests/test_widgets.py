@@ -158,14 +158,13 @@ class TestPad:
         assert pad.gamepad_players == [0] and pad.bindings["KeyQ"] == [0, BIT["grab"]]
         assert "0x" not in repr(pad)
 
-    def test_focus_is_told_once(self) -> None:
+    def test_clicks_are_told(self) -> None:
         pad, told = Pad(), []
-        pad.on_focus(lambda: told.append(1))
-        for sequence, focused in enumerate((1, 1, 0, 1), start=1):
-            record = np.frombuffer(message(1, sequence, 0), MESSAGE).copy()
-            record["focused"] = focused
-            pad._receive(None, {"pad": 1}, [memoryview(record.tobytes())])
-        assert told == [1, 1]
+        pad.on_click(lambda: told.append(1))
+        pad._receive(None, {"pad": 1}, [memoryview(message(1, 1, BIT["jump"]))])
+        assert told == [] and pad.controller(0)(initial_frame(0))["buttons"] == Button.X
+        pad._receive(None, {"click": 1}, [])
+        assert told == [1]
 
 
 class Commands:
@@ -220,6 +219,18 @@ class TestApp:
             app._tick()
             banners.append(app.view.scene.banner)
         assert [b for i, b in enumerate(banners) if i == 0 or b != banners[i - 1]] == ["3", "2", "1", ""]
+
+    def test_a_click_starts_and_resumes_but_does_not_restart(self, app: PlayApp) -> None:
+        app._clicked()
+        assert app.loop.running
+        app.pause()
+        assert app.view.scene.banner == "PAUSED" and not app.loop.running
+        app._clicked()
+        assert app.loop.running and app.view.scene.banner != "PAUSED"
+        app.loop.stop()
+        app.match._frames[-1]["status"] = 1
+        app._clicked()
+        assert not app.loop.running
 
     def test_rematch_and_menus_make_new_matches(self, app: PlayApp) -> None:
         first = app.match

@@ -83,7 +83,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.loop = FrameLoop(self._tick, on_error=self._show_error)
         self._make_controls(engine, opponent)
         self.rematch(advance_seed=False)
-        self.pad.on_focus(self._first_click)
+        self.pad.on_click(self._clicked)
         bar = widgets.HBox([self._run, self._again, self._engine, self._opponent, self._save])
         super().__init__([self.view.widget, bar, self.pad, self._status])
         self.add_class("awm-play")
@@ -156,8 +156,8 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
     def _names(self) -> tuple[str, str]:
         return ("P1", "P2") if self._opponent.value == FRIEND else ("YOU", self._opponent.value.upper())
 
-    def _first_click(self) -> None:
-        if not self.loop.running and self.match.n_frames == 0:
+    def _clicked(self) -> None:
+        if not self.loop.running and not self.match.over:
             self.start()
 
     def _tick(self) -> None:

@@ -173,6 +173,9 @@ class ScriptedController:
         self.style = style
         self._script = ScriptedPlayer(style, player, seed)
 
+    def __repr__(self) -> str:
+        return f"<ScriptedController {self.style}>"
+
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """The controller for the frame after ``frame``."""
         return self._script.controller(frame)

@@ -43,6 +43,11 @@ class _WorldEngine:
         self._frame = check_frame(start_frame)
         self._state = np.zeros(self._state_bytes(), np.uint8)
 
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} of {self.cartridge.manifest.name!r}, frame {int(self._frame['frame'])}>"
+        )
+
     @property
     def frame(self) -> np.ndarray:
         """The current frame."""
@@ -122,6 +127,9 @@ class TeacherEngine:
     def __init__(self, params: Params, start_frame: np.ndarray) -> None:
         self._game = Scuffle.from_frames(check_frame(start_frame), params)
         self._frame = check_frame(self._game.frames[0, ...])
+
+    def __repr__(self) -> str:
+        return f"<TeacherEngine, frame {int(self._frame['frame'])}>"
 
     @property
     def frame(self) -> np.ndarray:

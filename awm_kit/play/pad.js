@@ -1,6 +1,6 @@
 // The page's half of pad.py: keys and gamepads in, 16-byte messages out, nothing else.
 //
-// Message, little endian: client u32, sequence u16, player u8, focused u8, actions u16,
+// Message, little endian: client u32, sequence u16, player u8, zero u8, actions u16,
 // stick x y i8, C-stick x y i8, triggers l r u8. Sent when something changes, and a few times a
 // second while something is held, so that Python can let go for a page that died.
 
@@ -20,6 +20,9 @@ function readGamepad(pad, buttonActions) {
   return { actions, axes: [axis(x), axis(-y), axis(cx), axis(-cy)], triggers: [pull(6), pull(7)] };
 }
 
+// Browsers hide the Gamepad API from pages that are neither on HTTPS nor on localhost.
+const gamepads = () => [...(navigator.getGamepads?.() ?? [])].filter(Boolean);
+
 function render({ model, el }) {
   const box = document.createElement("div");
   box.className = "awm-pad";
@@ -31,7 +34,8 @@ function render({ model, el }) {
 
   const client = crypto.getRandomValues(new Uint32Array(1))[0];
   const down = new Set();
-  const sent = ["", ""];
+  const idle = JSON.stringify({ actions: 0, axes: [0, 0, 0, 0], triggers: [0, 0] });
+  const sent = [idle, idle];
   let sequence = 0;
   let focused = false;
 
@@ -44,7 +48,7 @@ function render({ model, el }) {
     const result = { actions, axes: [0, 0, 0, 0], triggers: [0, 0] };
     if (!document.hasFocus()) return result;
     const index = model.get("gamepad_players").indexOf(player);
-    const pad = index < 0 ? null : [...navigator.getGamepads()].filter(Boolean)[index];
+    const pad = index < 0 ? null : gamepads()[index];
     if (pad) {
       const read = readGamepad(pad, model.get("gamepad_buttons"));
       return { ...read, actions: actions | read.actions };
@@ -58,7 +62,6 @@ function render({ model, el }) {
     bytes.setUint32(0, client, true);
     bytes.setUint16(4, sequence, true);
     bytes.setUint8(6, player);
-    bytes.setUint8(7, focused ? 1 : 0);
     bytes.setUint16(8, actions, true);
     axes.forEach((value, i) => bytes.setInt8(10 + i, value));
     triggers.forEach((value, i) => bytes.setUint8(14 + i, value));
@@ -66,20 +69,18 @@ function render({ model, el }) {
     box.dispatchEvent(new CustomEvent("awm-pad-sent", { bubbles: true, detail: { sequence, player, actions } }));
   }
 
-  function update(force = false) {
+  function update() {
     for (const player of [0, 1]) {
       const now = state(player);
       const text = JSON.stringify(now);
-      if (text !== sent[player] || (force && player === 0)) {
-        sent[player] = text;
-        send(player, now);
-      }
+      if (text === sent[player]) continue;
+      sent[player] = text;
+      send(player, now);
     }
   }
 
-  const idle = JSON.stringify({ actions: 0, axes: [0, 0, 0, 0], triggers: [0, 0] });
   function repeat() {
-    for (const player of [0, 1]) if (sent[player] && sent[player] !== idle) send(player, state(player));
+    for (const player of [0, 1]) if (sent[player] !== idle) send(player, state(player));
   }
 
   function letGo() {
@@ -97,7 +98,7 @@ function render({ model, el }) {
   const on = (target, name, handler) => target.addEventListener(name, handler, { signal: events.signal });
 
   on(box, "keydown", (event) => {
-    if (event.ctrlKey && !(event.code in model.get("bindings"))) return;
+    if ((event.ctrlKey || event.metaKey) && !(event.code in model.get("bindings"))) return;
     // Every key: one that no player uses must not reach the notebook's shortcuts either.
     event.stopPropagation();
     if (event.code === "Tab") return;
@@ -111,7 +112,7 @@ function render({ model, el }) {
     event.preventDefault();
     if (down.delete(event.code)) update();
   });
-  on(box, "focus", () => { focused = true; label(); update(true); });
+  on(box, "focus", () => { focused = true; label(); });
   on(box, "blur", () => { focused = false; label(); letGo(); });
   on(window, "blur", letGo);
   on(window, "pagehide", letGo);
@@ -120,6 +121,7 @@ function render({ model, el }) {
     const game = event.target instanceof Element && event.target.closest(".awm-play");
     if (event.target === box || (game && game.contains(box) && event.target.tagName === "CANVAS")) {
       box.focus({ preventScroll: true });
+      model.send({ click: 1 });
     }
   });
   // Tells Python that what it sent before is on the screen; a hidden page does not answer.
@@ -129,7 +131,7 @@ function render({ model, el }) {
   model.on("change:bindings", letGo);
 
   let poll = requestAnimationFrame(function look() {
-    if (navigator.getGamepads && [...navigator.getGamepads()].some(Boolean)) update();
+    if (gamepads().length) update();
     poll = requestAnimationFrame(look);
   });
   const beat = setInterval(repeat, HELD_MS);

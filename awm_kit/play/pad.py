@@ -21,7 +21,7 @@ from awm_kit.schema import N_PLAYERS
 #: One message; pad.js writes the same fields.
 MESSAGE = np.dtype(
     [
-        ("client", "<u4"), ("sequence", "<u2"), ("player", "u1"), ("focused", "u1"), ("actions", "<u2"),
+        ("client", "<u4"), ("sequence", "<u2"), ("player", "u1"), ("zero", "u1"), ("actions", "<u2"),
         ("stick_x", "i1"), ("stick_y", "i1"), ("cstick_x", "i1"), ("cstick_y", "i1"),
         ("trigger_l", "u1"), ("trigger_r", "u1"),
     ]
@@ -146,7 +146,7 @@ class Pad(anywidget.AnyWidget):
         self.state = PadState()
         self._backlog = Backlog()
         self._pictures = 0
-        self._on_focus: list[Callable[[], object]] = []
+        self._on_click: list[Callable[[], object]] = []
         self.remap(keyboard or KeyboardMap.solo())
         self.on_msg(self._receive)
         _take_messages_on_the_senders_thread(self)
@@ -166,9 +166,9 @@ class Pad(anywidget.AnyWidget):
         """A controller for `awm_kit.play.match.Match` that reads what people press."""
         return lambda frame: self.state.controller(player)
 
-    def on_focus(self, callback: Callable[[], object]) -> None:
-        """Call back whenever somebody clicks into the game, in the thread that the message arrives in."""
-        self._on_focus.append(callback)
+    def on_click(self, callback: Callable[[], object]) -> None:
+        """Call back whenever somebody clicks the game, in the thread that the message arrives in."""
+        self._on_click.append(callback)
 
     def picture_wanted(self) -> bool:
         """Whether to draw the next picture; False while pages have yet to draw earlier ones."""
@@ -182,16 +182,11 @@ class Pad(anywidget.AnyWidget):
     def _receive(self, _: object, content: dict[str, Any], buffers: list[Any]) -> None:
         if "beat" in content:
             self._backlog.answer(int(content["beat"]))
-        if "pad" not in content or not buffers:
-            return
-        was_focused = getattr(self, "_focused", False)
-        record = self.state.receive(bytes(buffers[0]))
-        if record is None:
-            return
-        self._focused = bool(record["focused"])
-        if self._focused and not was_focused:
-            for callback in self._on_focus:
+        if "click" in content:
+            for callback in self._on_click:
                 callback()
+        if "pad" in content and buffers:
+            self.state.receive(bytes(buffers[0]))
 
 
 def _take_messages_on_the_senders_thread(widget: anywidget.AnyWidget) -> None:
