@@ -43,6 +43,7 @@ ORDER = (
     "deploy",
     "worlds",
     "play",
+    "export",
     "fork",
     "verify",
     "retire",

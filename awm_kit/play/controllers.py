@@ -24,10 +24,16 @@ BIT = {name: 1 << i for i, name in enumerate(ACTIONS)}
 Controller = Callable[[np.ndarray], np.ndarray]
 
 STICK_FULL, STICK_WALK, TRIGGER_FULL = 80, 40, 140
-_BUTTONS = {
+#: The bit of ``buttons`` that an action presses.
+BUTTONS = {
     "jump": Button.X, "attack": Button.A, "special": Button.B, "shield": Button.R, "grab": Button.Z,
     "taunt": Button.DPAD_UP, "start": Button.START,
 }  # fmt: skip
+
+
+#: Actions of the buttons of a standard gamepad, by index; 6 and 7, the triggers, are analogue.
+GAMEPAD = {0: "attack", 1: "special", 2: "jump", 3: "jump", 4: "grab", 5: "grab", 9: "start",
+           12: "taunt", 13: "down", 14: "left", 15: "right"}  # fmt: skip
 
 
 def neutral() -> np.ndarray:
@@ -59,7 +65,7 @@ def actions_to_controller(actions: int) -> np.ndarray:
     pad["stick_x"], pad["stick_y"] = x * reach, y * reach
     pad["cstick_x"] = axis("c_left", "c_right") * STICK_FULL
     pad["cstick_y"] = axis("c_down", "c_up") * STICK_FULL
-    pad["buttons"] = sum(mask for name, mask in _BUTTONS.items() if actions & BIT[name])
+    pad["buttons"] = sum(mask for name, mask in BUTTONS.items() if actions & BIT[name])
     pad["trigger_r"] = TRIGGER_FULL if actions & BIT["shield"] else 0
     return pad
 

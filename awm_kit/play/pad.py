@@ -15,7 +15,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from awm_kit.play.controllers import BIT, Controller, KeyboardMap, actions_to_controller
+from awm_kit.play.controllers import BIT, GAMEPAD, Controller, KeyboardMap, actions_to_controller
 from awm_kit.schema import N_PLAYERS
 
 #: One message; pad.js writes the same fields.
@@ -34,10 +34,6 @@ EXPIRY = 1.5
 #: A beat goes out every so many pictures; three unanswered ones mean that
 #: pages are 8 to 12 pictures late. After PATIENCE seconds there may be no page at all.
 BEAT_EVERY, MAX_BEATS_WAITING, PATIENCE = 4, 3, 1.0
-
-# Actions of the buttons of a standard gamepad, by index; 6 and 7, the triggers, are analogue.
-_GAMEPAD = {0: "attack", 1: "special", 2: "jump", 3: "jump", 4: "grab", 5: "grab", 9: "start",
-            12: "taunt", 13: "down", 14: "left", 15: "right"}  # fmt: skip
 
 
 class PadState:
@@ -142,7 +138,7 @@ class Pad(anywidget.AnyWidget):
     gamepad_players = traitlets.List([0]).tag(sync=True)
 
     def __init__(self, keyboard: KeyboardMap | None = None, **kwargs: Any) -> None:
-        super().__init__(gamepad_buttons={str(i): BIT[a] for i, a in _GAMEPAD.items()}, **kwargs)
+        super().__init__(gamepad_buttons={str(i): BIT[a] for i, a in GAMEPAD.items()}, **kwargs)
         self.state = PadState()
         self._backlog = Backlog()
         self._pictures = 0

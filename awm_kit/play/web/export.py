@@ -1,0 +1,117 @@
+"""A world as one HTML file: kernel, weights, pictures and controls, played from a disk, offline."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from awm_kit.data.scuffle import FOX, MARTH, initial_frame
+from awm_kit.play.engines import teacher_params
+from awm_kit.play.web.build import OUTPUT, WEB
+from awm_kit.play.web.tables import page_tables
+from awm_kit.quant.cartridge import Cartridge
+
+#: The page's scripts: each imports only from those before it.
+SCRIPTS = (
+    "kernel", "sha256", "records", "pads", "bot", "paint", "skeleton", "fighter", "stage", "hud", "scene",
+    "page",
+)  # fmt: skip
+#: Who can meet whom, as the menu says it.
+MATCHUPS = {
+    "runner and swordsman": (FOX, MARTH),
+    "swordsman and runner": (MARTH, FOX),
+    "two runners": (FOX, FOX),
+    "two swordsmen": (MARTH, MARTH),
+}
+_ROUNDS = 8
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?:function|class|const) (\w+)", re.MULTILINE)
+
+
+def page(cartridge: Cartridge, seed: int = 0) -> str:
+    """The HTML text.
+
+    Parameters
+    ----------
+    cartridge : Cartridge
+    seed : int
+        Of the first match; rematches take the next ones.
+
+    Raises
+    ------
+    ModelFileError
+        If the cartridge is not sound.
+    """
+    cartridge.verify()
+    manifest = cartridge.manifest
+    template = (WEB / "page.html").read_text(encoding="utf-8")
+    options = (f'<option value="{i}">{html.escape(name)}</option>' for i, name in enumerate(MATCHUPS))
+    parts = {
+        "title": html.escape(manifest.name),
+        "facts": f"a game as {manifest.n_params:,} integers, learned from recordings · "
+        f"world {cartridge.world_hash[:16]}",
+        "characters": "".join(options),
+        "kernel": f"{OUTPUT.stat().st_size / 1024:.0f} KB",
+        # A "</script>" inside of a string would end the block.
+        "data": json.dumps(_data(cartridge, seed), separators=(",", ":")).replace("<", "\\u003c"),
+        "code": script(),
+    }
+    return re.sub(r"@(\w+)@", lambda match: parts[match[1]], template)
+
+
+def export(cartridge: Cartridge, path: str | os.PathLike[str], seed: int = 0) -> Path:
+    """Write `page` to a file; its arguments and errors.
+
+    Returns
+    -------
+    Path : where it was written
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page(cartridge, seed), encoding="utf-8")
+    return target
+
+
+def script() -> str:
+    """All scripts as one, because a page opened from a file may not import others; each keeps its own scope.
+
+    Raises
+    ------
+    ValueError
+        If a script imports from one that does not stand before it in `SCRIPTS`.
+    """
+    blocks = []
+    for index, name in enumerate(SCRIPTS):
+        text = (WEB / f"{name}.js").read_text(encoding="utf-8")
+        if late := {source for _, source in _IMPORT.findall(text)} - set(SCRIPTS[:index]):
+            raise ValueError(f"{name}.js imports {sorted(late)}, expected only {SCRIPTS[:index]}")
+        exported = ", ".join(re.findall(_EXPORT, text))
+        body = re.sub(_EXPORT, lambda match: match[0].removeprefix("export "), text)
+        body = _IMPORT.sub(r"const {\1} = \2_js;", body)
+        blocks.append(f"const {name}_js = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();")
+    return "\n\n".join(blocks)
+
+
+def _data(cartridge: Cartridge, seed: int) -> dict[str, Any]:
+    physics = teacher_params(cartridge)
+    starts = [
+        [_text(initial_frame(seed + i, None, pair, physics).tobytes()) for i in range(_ROUNDS)]
+        for pair in MATCHUPS.values()
+    ]
+    return {
+        "name": cartridge.manifest.name,
+        "kernel": _text(OUTPUT.read_bytes()),
+        "manifest": _text(cartridge.manifest_bytes),
+        "shards": [_text(shard) for shard in cartridge.shards],
+        "starts": starts,
+        "tables": page_tables(),
+    }
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()

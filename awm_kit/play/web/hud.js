@@ -1,0 +1,77 @@
+// What stands before the game, as in draw_hud.py: damage, stocks, clock, names, messages.
+
+import { clamp, css, disc, heat, polygon, write } from "./paint.js";
+
+const INK = [18, 20, 34], WHITE = [255, 255, 255], PAPER = [244, 238, 222], GREY = [170, 178, 196];
+const YELLOW = [240, 228, 66], VERMILLION = [213, 94, 0];
+const FPS = 60, DECIDED = 1, TIMEOUT = 2;
+
+/** picture: frame, figures, names, banner, note, place (game units to pixels), tables, width, height. */
+export function drawHud(ctx, picture) {
+  const { frame, figures, names, banner, note, width, height } = picture;
+  frame.players.forEach((player, i) => {
+    panel(ctx, picture, player, i);
+    if (figures[i].family !== "DEAD") marker(ctx, picture, player, i);
+  });
+  clock(ctx, frame, width);
+  const text = banner || resultOf(frame, names);
+  if (text) {
+    const middle = height * 0.24, size = text.length < 30 ? 46 : 22;
+    ctx.fillStyle = css(INK, 0.72);
+    ctx.fillRect(0, middle - 50, width, 74);
+    ctx.fillStyle = css(YELLOW, 0.9);
+    ctx.fillRect(0, middle - 53, width, 3);
+    ctx.fillRect(0, middle + 24, width, 3);
+    write(ctx, text, width / 2, middle - 13 + size * 0.36, size, css(WHITE), "center");
+  }
+  if (note) write(ctx, note, width / 2, height - 7, 11, css(PAPER), "center");
+}
+
+/** What to announce of a frame: nothing while the match goes on. */
+export function resultOf({ status, players }, names) {
+  if (status !== DECIDED && status !== TIMEOUT) return "";
+  const [a, b] = players.map((p) => p.stocks * 1e6 - p.percent);
+  if (a === b) return "DRAW";
+  return `${status === TIMEOUT ? "TIME!  " : ""}${names[a > b ? 0 : 1]} WINS`;
+}
+
+function panel(ctx, { names, tables, width: full, height: bottom }, player, index) {
+  const livery = tables.liveries[index];
+  const width = 210, height = 74, slant = 14;
+  const x = full * (index ? 0.74 : 0.26) - width / 2, y = bottom - height - 22;
+  polygon(ctx, [[x + slant, y], [x + width + slant, y], [x + width, y + height], [x, y + height]], css(INK, 0.78));
+  polygon(ctx, [[x + slant, y], [x + slant + 9, y], [x + 9, y + height], [x, y + height]], css(livery.main));
+  write(ctx, `${Math.floor(player.percent)}`, x + 132, y + 51, 46, css(heat(player.percent, tables.heat)), "right");
+  write(ctx, "%", x + 136, y + 51, 22, css(heat(player.percent, tables.heat)));
+  write(ctx, names[index], x + 22, y + height - 6, 14, css(livery.light));
+  const state = tables.states[player.action_state]?.name ?? "";
+  write(ctx, state, x + width - 8, y + height - 6, 10, css(GREY), "right", null);
+  for (let k = 0; k < player.stocks; k++) {
+    const center = [x + 172 + ((k % 4) - 1.5) * -15, y + 22 + 16 * Math.floor(k / 4)];
+    disc(ctx, center, 7, css(INK));
+    disc(ctx, center, 5.6, css(livery.accent));
+    disc(ctx, [center[0] - 1.6, center[1] - 1.6], 1.8, css(WHITE, 0.8));
+  }
+}
+
+function clock(ctx, { frame, time_limit: limit }, width) {
+  const seconds = Math.floor((limit ? Math.max(limit - frame, 0) : frame) / FPS);
+  const text = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  write(ctx, text, width / 2, 42, 34, css(limit && seconds < 10 ? VERMILLION : WHITE), "center");
+  write(ctx, `frame ${frame}`, width - 14, 24, 13, css(PAPER), "right");
+}
+
+/** A tag above the head, or at the border if the player is out of the picture. */
+function marker(ctx, { place, tables, width, height }, { x, y }, index) {
+  const { main, light, accent } = tables.liveries[index];
+  const head = place(x, y + 18.5), margin = 26;
+  const at = [clamp(head[0], margin, width - margin), clamp(head[1], margin + 30, height - 110)];
+  polygon(ctx, [[at[0], at[1] + 8], [at[0] - 6, at[1] - 1], [at[0] + 6, at[1] - 1]], css(main));
+  write(ctx, `P${index + 1}`, at[0], at[1] - 4, 15, css(light), "center");
+  const away = [head[0] - at[0], head[1] - at[1]], distance = Math.hypot(...away);
+  if (distance > 24) {
+    const [dx, dy] = away.map((v) => v / distance);
+    const [rx, ry] = [at[0] + 16 * dx, at[1] + 16 * dy];
+    polygon(ctx, [[rx + 14 * dx, ry + 14 * dy], [rx - 9 * dy, ry + 9 * dx], [rx + 9 * dy, ry - 9 * dx]], css(accent));
+  }
+}
