@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,8 +69,14 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "awm-kit"
 
 
-def build(flags: Sequence[str] = FLAGS) -> Path:
+def build(flags: Sequence[str] = FLAGS, files: Sequence[Path] | None = None) -> Path:
     """Build the shared object unless the cache has it.
+
+    Parameters
+    ----------
+    flags : sequence of str
+    files : sequence of Path, optional
+        C files; the kernel's by default.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def build(flags: Sequence[str] = FLAGS) -> Path:
     KernelError : with the compiler's output, if it fails
     """
     compiler = find_compiler()
-    files = sources()
+    files = sources() if files is None else files
     digest = hashlib.sha256(repr((compiler, _version(tuple(compiler)), tuple(flags))).encode())
     for path in [*files, *sorted(KERNEL_C.glob("*.h"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -156,14 +162,14 @@ class Kernel:
     lib: ctypes.CDLL
 
     @classmethod
-    def load(cls) -> Kernel:
+    def load(cls, flags: Sequence[str] = FLAGS) -> Kernel:
         """Build if needed, then load; once per process.
 
         Raises
         ------
         KernelError : if it cannot be built or loaded
         """
-        return _load(build())
+        return _load(build(flags))
 
     def error_name(self, code: int) -> str:
         """Name of an ``AWM_ERR_`` code."""
@@ -211,16 +217,18 @@ class NativeWorld:
     cartridge : Cartridge
     backend : str
         One of `BACKENDS`; all give the same bytes. ``"auto"`` is the fastest of this CPU.
+    flags : sequence of str
+        What the kernel is compiled with.
 
     Raises
     ------
     KernelError : if the kernel refuses the bytes, or this CPU lacks the backend
     """
 
-    def __init__(self, cartridge: Cartridge, backend: str = "auto") -> None:
+    def __init__(self, cartridge: Cartridge, backend: str = "auto", flags: Sequence[str] = FLAGS) -> None:
         if backend not in BACKENDS:
             raise ValueError(f"expected a backend of {list(BACKENDS)} (got {backend!r})")
-        self.kernel = Kernel.load()
+        self.kernel = Kernel.load(flags)
         self.backend = backend
         lib = self.kernel.lib
         # The model points into these: they live as long as it does.
@@ -302,6 +310,35 @@ class NativeWorld:
         for t, pads in enumerate(inputs):
             frame = frames[t] = self.step(state, frame, pads)
         return frames
+
+    def in_place(self, frame: np.ndarray, inputs: np.ndarray) -> Callable[[], int]:
+        """A match whose every call is a frame with the same controllers, without copies: for measurements.
+
+        Parameters
+        ----------
+        frame : ndarray of the frame dtype, shape ()
+        inputs : ndarray of the controller dtype, shape (2,)
+
+        Returns
+        -------
+        callable
+            Returns an ``AWM_ERR_`` code, always 0.
+        """
+        memory = (
+            self.initial_state(),
+            np.zeros(self.scratch_bytes, np.uint8),
+            _copied(frame, self.frame_dtype),
+            np.ascontiguousarray(inputs, self.controller_dtype),
+        )
+
+        match = _Match(*(part.ctypes.data for part in memory))
+        pointers = (self._model.ctypes.data, ctypes.byref(match), memory, self)
+
+        def run() -> int:
+            return int(step(*pointers[:2]))  # holds the rest too, which lives as long as what points into it
+
+        step = self.kernel.lib.awm_step
+        return run
 
     def step_many(
         self,

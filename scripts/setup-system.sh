@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Install Debian packages that pip cannot: `setup-system.sh venv`, `setup-system.sh chromium`.
+# Install Debian packages that pip cannot: `setup-system.sh venv`, `chromium` or `qemu`.
 #
 # Only what is missing, and only as root or with passwordless sudo. `venv` is needed for everything and
 # fails where it cannot be had. `chromium` is needed by the tests in a browser: without it they skip
-# with a reason, and fail under CI=true (tests/conftest.py), so here it is only a notice.
+# with a reason, and fail under CI=true (tests/conftest.py), so here it is only a notice. `qemu` runs the
+# AArch64 kernel on other machines: without it that test skips.
 set -euo pipefail
 
 have_chromium() {
@@ -32,8 +33,13 @@ case "${1:-}" in
     install chromium fonts-dejavu-core ||
       echo "setup-system: no chromium; tests in a browser will skip (under CI=true: fail)" >&2
     ;;
+  qemu)
+    command -v qemu-aarch64 >/dev/null && exit 0
+    echo "setup-system: installing qemu-user for the test of the AArch64 kernel"
+    install qemu-user || echo "setup-system: no qemu-user; the AArch64 test will skip" >&2
+    ;;
   *)
-    echo "usage: setup-system.sh venv|chromium" >&2
+    echo "usage: setup-system.sh venv|chromium|qemu" >&2
     exit 2
     ;;
 esac

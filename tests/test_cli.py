@@ -271,9 +271,22 @@ class TestBench:
         for row in result["backends"].values():
             assert set(row) == {"us_per_frame", "frames_per_second", "gmac_per_second"}
 
+    def test_kernel_next_to_memory_and_peers(self) -> None:
+        result = awm.json("bench", "kernel", "--size", "1M")
+        assert set(result) == {"read_gbps", "sizes", "machine"}
+        (row,) = result["sizes"]
+        assert set(row) == {"name", "params", "fps", "gmacs", "bandwidth_share", "speedup_over"}
+        assert row["name"] == "1M" and 0.9e6 < row["params"] < 1.2e6
+        # Not a byte less than its weights is read; other processes may take the cores away at any time.
+        assert result["read_gbps"]["1M"] > 1 and 0 < row["bandwidth_share"] < 1.1
+        assert set(row["speedup_over"]) == {"torch_fp32", "torch_int8", "onnxruntime_int8", "c_loop"}
+        assert row["speedup_over"]["torch_fp32"] > 1
+        assert "expected a size" in awm("bench", "kernel", "--size", "2M", code=2)
+
     def test_homes_agree(self, random_world: Path) -> None:
         result = awm.json("bench", "homes", random_world, "--frames", 5)
         assert result["frames"] == 5
+        assert {result[home] for home in ("reference", "native", "sbf", "wasm")} == {result["state_hash"]}
         assert set(result["frames_per_second"]) == {"native", "chain", "wasm", "reference"}
 
     def test_scuffle(self) -> None:
@@ -289,6 +302,7 @@ class TestBench:
         world = pack(random_model(1, Shape(64, 4, 32, 16, 2), schema=endless))
         result = awm.json("bench", "cu", world.save(tmp_path / "wide.awm"), "--frames", 3)
         promised = {"cu_per_frame", "tx_per_frame", "macs_per_frame", "cu_per_mac_matvec"}
+        promised |= {"matvec_cu_per_mac", "ssm_cu_per_element", "requantize_lut_cu_per_element"}
         assert promised <= set(result) and result["frames"] == 3
         assert result["macs_per_frame"] == world.manifest.macs_per_frame
         assert result["tx_per_frame"] == len(world.manifest.segments)

@@ -1,4 +1,4 @@
-"""How fast the native kernel computes frames, backend by backend."""
+"""How fast the native kernel computes frames: backend by backend, and next to memory and to its peers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from awm_kit.bench.timing import best_seconds
+from awm_kit.bench.bandwidth import NATIVE_FLAGS, Reader
+from awm_kit.bench.timing import alternate, best_seconds, machine
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.kernel import NativeWorld, available_backends
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.quant.random_model import random_inputs
+from awm_kit.quant.pack import pack
+from awm_kit.quant.random_model import Shape, random_inputs, random_model
+
+#: Random worlds by about their number of parameters; 15M is the shape that issue and literature name.
+SIZES = {
+    "1M": Shape(d_model=192, nheads=12, headdim=32, d_state=16, n_layers=4),
+    "4M": Shape(d_model=384, nheads=24, headdim=32, d_state=16, n_layers=4),
+    "15M": Shape(d_model=512, nheads=16, headdim=64, d_state=16, n_layers=12),
+}
 
 
 def measure_kernel(cartridge: Cartridge, frames: int = 300, repeats: int = 5) -> dict[str, Any]:
@@ -39,3 +48,64 @@ def measure_kernel(cartridge: Cartridge, frames: int = 300, repeats: int = 5) ->
 
 def _play(world: NativeWorld, start: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     return world.run(world.initial_state(), start, inputs)
+
+
+def measure_sizes(names: tuple[str, ...] = tuple(SIZES), rounds: int = 12) -> dict[str, Any]:
+    """The kernel, a plain read of as many bytes, and its peers, in turn, each on one thread.
+
+    A frame is two views; random weights take as long as trained ones. `TrunkFrame` says what the peers
+    compute; ``c_loop`` is the kernel's portable backend, plain loops, compiled with ``-O3 -march=native``.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of `SIZES`.
+    rounds : int
+        How often every contestant takes its turn; the fastest turn of each counts.
+
+    Returns
+    -------
+    dict
+        ``read_gbps``: gigabytes a second that one core reads, by size, from a block of the shards' length.
+        ``sizes``: for each ``name``, ``params``, ``fps`` (frames a second), ``gmacs`` (10^9
+        multiply-accumulates of matrices a second), ``bandwidth_share`` (the time to read all shards once,
+        over a frame's), ``speedup_over`` (a peer's time over the kernel's; None where the peer is not
+        installed).
+        ``machine``: what it was measured on.
+    """
+    rows, rates = [], {}
+    for name in names:
+        rates[name], row = _measure_size(name, rounds)
+        rows.append(row)
+    return {"read_gbps": rates, "sizes": rows, "machine": machine()}
+
+
+def _measure_size(name: str, rounds: int) -> tuple[float, dict[str, Any]]:
+    from awm_kit.bench.peers import make_peers, one_thread
+    from awm_kit.model.config import ModelConfig
+
+    shape = SIZES[name]
+    cartridge = pack(random_model(1, shape))
+    manifest, n_bytes = cartridge.manifest, sum(map(len, cartridge.shards))
+    config = ModelConfig(
+        d_model=shape.d_model, n_layers=shape.n_layers, d_state=shape.d_state, headdim=shape.headdim
+    )
+    start, pads = initial_frame(1), random_inputs(np.random.default_rng(1), 1)[0]
+    reader = Reader(n_bytes)
+    with one_thread():
+        peers = make_peers(config, manifest.d_feat, manifest.n_logits)
+        peers["c_loop"] = NativeWorld(cartridge, "portable", NATIVE_FLAGS).in_place(start, pads)
+        runs = {"kernel": NativeWorld(cartridge).in_place(start, pads), "read": reader.run}
+        runs |= {peer: run for peer, run in peers.items() if run}
+        seconds = alternate(runs, rounds)
+    frame, read = seconds["kernel"], seconds["read"]
+    return round(reader.n_bytes / read / 1e9, 1), {
+        "name": name,
+        "params": manifest.n_params,
+        "fps": round(1 / frame),
+        "gmacs": round(manifest.macs_per_frame / frame / 1e9, 1),
+        "bandwidth_share": round(read / frame, 3),
+        "speedup_over": {
+            peer: round(seconds[peer] / frame, 2) if peer in seconds else None for peer in peers
+        },
+    }

@@ -47,7 +47,9 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
         ``cu_per_mac_inner``, ``cu_per_row`` (that split by least squares over the tape's matrices: what a MAC
         adds, and what a row adds: requantise, clamp, store; None where the shapes are too few to tell);
         ``cu_per_ssm_element`` (the scan, per channel and state); ``cu_per_transaction`` (accounts, checks,
-        hashes); ``parts``: units a frame by kind of op.
+        hashes); ``parts``: units a frame by kind of op. Under the names of the targets: ``matvec_cu_per_mac``
+        (``cu_per_mac_inner``, or ``cu_per_mac_matvec`` where that is None), ``ssm_cu_per_element``, and
+        ``requantize_lut_cu_per_element`` (the convolution per channel: four taps, requantise, table).
     """
     manifest = cartridge.manifest
     whole = _play(cartridge, frames, seed)
@@ -59,7 +61,10 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
     matvec = float(units[L.OpKind.MATVEC].sum())
     per_mac, per_row = _split_matvec(manifest, units[L.OpKind.MATVEC])
     macs = manifest.macs_per_frame
-    elements = manifest.n_layers * manifest.n_views * manifest.d_inner * manifest.d_state
+    per_layer = manifest.n_layers * manifest.n_views
+    channels = per_layer * (manifest.d_inner + 2 * manifest.d_state)
+    elements = per_layer * manifest.d_inner * manifest.d_state
+    per_element = round(float(units[L.OpKind.SSM].sum()) / elements, 2)
     return {
         "frames": len(whole),
         "cu_per_frame": round(per_frame, 1),
@@ -70,7 +75,10 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
         "cu_per_mac_matvec": round(matvec / macs, 4),
         "cu_per_mac_inner": per_mac,
         "cu_per_row": per_row,
-        "cu_per_ssm_element": round(float(units[L.OpKind.SSM].sum()) / elements, 2),
+        "cu_per_ssm_element": per_element,
+        "matvec_cu_per_mac": round(matvec / macs, 4) if per_mac is None else per_mac,
+        "ssm_cu_per_element": per_element,
+        "requantize_lut_cu_per_element": round(float(units[L.OpKind.CONV].sum()) / channels, 2),
         "cu_per_transaction": round(per_tx, 1),
         "parts": {kind.name.lower(): round(float(units[kind].sum()), 1) for kind in L.OpKind},
     }

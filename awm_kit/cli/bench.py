@@ -17,12 +17,27 @@ Frames = Annotated[int, typer.Option("--frames", min=1, help="Frames to measure 
 
 
 @bench.command()
-def kernel(world: World = "scuffle", frames: Frames = 300, as_json: Json = False) -> None:
-    """Time of a frame in the native kernel, for every backend of this CPU."""
-    from awm_kit.bench.kernel import measure_kernel
+def kernel(
+    world: Annotated[str | None, typer.Argument(help="Cartridge, or the name of a shipped world.")] = None,
+    frames: Frames = 300,
+    size: Annotated[list[str] | None, typer.Option("--size", help="1M, 4M or 15M; repeatable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time of a frame in the native kernel.
+
+    Of a world, for every backend of this CPU; without one, of random worlds of three sizes, next to the
+    bandwidth of memory, PyTorch, ONNX Runtime (where installed) and a plain loop.
+    """
+    from awm_kit.bench.kernel import SIZES, measure_kernel, measure_sizes
     from awm_kit.worlds import load_world
 
-    _print(measure_kernel(load_world(world), frames), as_json)
+    if world is not None:
+        _print(measure_kernel(load_world(world), frames), as_json)
+        return
+    unknown = [name for name in size or () if name not in SIZES]
+    if unknown:
+        raise ValueError(f"expected a size of {list(SIZES)} (got {unknown[0]!r})")
+    _print(measure_sizes(tuple(size or SIZES)), as_json)
 
 
 @bench.command()
@@ -74,6 +89,9 @@ def _rows(result: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
     for name, value in result.items():
         if isinstance(value, dict):
             yield from _rows(value, f"{prefix}{name} ")
+        elif isinstance(value, list):
+            for row in value:
+                yield from _rows(row, f"{prefix}{row['name']} ")
         else:
             yield (
                 f"{prefix}{name}".replace("_", " "),
