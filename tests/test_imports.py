@@ -12,7 +12,7 @@ import pytest
 
 ORDER = (
     *("errors", "schema", "action_states"),
-    *("data", "model", "quant", "worlds", "kernel", "fidelity", "soak", "probe"),
+    *("data", "model", "quant", "worlds", "kernel", "fidelity", "soak", "probe", "correct"),
     *("chain", "play"),
     *("bench", "doctor", "cli"),
 )

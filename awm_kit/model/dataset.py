@@ -24,6 +24,7 @@ class Batch:
 
     globals: Tensor  # int64 (n, length + 1, n_global_fields)
     players: Tensor  # int64 (n, length + 1, 2, n_player_fields)
+    targets: Tensor  # int64, like players: what frame t should have been, given frame t - 1
     inputs: Tensor  # int64 (n, length, 2, n_controller_fields)
     fresh: Tensor  # bool (n,)
 
@@ -35,11 +36,25 @@ class PackedReplays:
     ----------
     globals, players, inputs : ndarray of int32
         Shapes (frames, g), (frames, 2, p), (frames, 2, c), columns in schema order.
+    targets : ndarray of int32, shape of ``players``
+        What each frame should have been after the one before; the frame itself, but for corrected runs.
     starts : ndarray of int64, shape (n + 1,)
         Replay i is rows ``starts[i]:starts[i + 1]``.
+
+    Parameters
+    ----------
+    schema : Schema
+    replays : sequence of Replay
+    corrections : sequence of ndarray of FRAME or None, optional
+        For a run of a learned world, the teacher's next frame in place of the world's own.
     """
 
-    def __init__(self, schema: Schema, replays: Sequence[Replay]) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        replays: Sequence[Replay],
+        corrections: Sequence[np.ndarray | None] | None = None,
+    ) -> None:
         if not replays:
             raise ValueError("expected at least one replay (got none)")
         self.schema = schema
@@ -49,6 +64,14 @@ class PackedReplays:
         self.players = columns(frames["players"], [f.name for f in schema.player_fields])
         self.inputs = columns(inputs, [f.name for f in schema.controller_fields])
         self.starts = np.concatenate([[0], np.cumsum([r.n_frames for r in replays])])
+        self.targets = self.players
+        if corrections is not None and any(c is not None for c in corrections):
+            self.targets = self.players.copy()
+            names = [f.name for f in schema.player_fields]
+            for start, frames_of_run in zip(self.starts, corrections, strict=False):
+                if frames_of_run is not None:
+                    rows = slice(start, start + len(frames_of_run))
+                    self.targets[rows] = columns(frames_of_run["players"], names)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -66,12 +89,12 @@ class PackedReplays:
         rows = rows[:: max(1, 2 * len(rows) // limit)]
         width = self.players.shape[-1]
         old = self.players[rows].reshape(-1, width).astype(np.int64)
-        return old, self.players[rows + 1].reshape(-1, width).astype(np.int64)
+        return old, self.targets[rows + 1].reshape(-1, width).astype(np.int64)
 
     def sha256(self) -> str:
         """Hash of all frames and inputs, recorded in checkpoints."""
         digest = hashlib.sha256()
-        for array in (self.globals, self.players, self.inputs, self.starts):
+        for array in (self.globals, self.players, self.targets, self.inputs, self.starts):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
@@ -114,6 +137,7 @@ class Streams:
         batch = Batch(
             torch.from_numpy(self.data.globals[rows].astype(np.int64)),
             torch.from_numpy(self.data.players[rows].astype(np.int64)),
+            torch.from_numpy(self.data.targets[rows].astype(np.int64)),
             torch.from_numpy(self.data.inputs[rows[:, 1:]].astype(np.int64)),
             torch.from_numpy(self.fresh.copy()),
         )

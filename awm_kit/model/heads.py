@@ -143,6 +143,7 @@ class HeadDecoder(torch.nn.Module):
         for i, head in enumerate(heads):
             self.register_buffer(f"kinds{i}", torch.tensor(head.kinds), False)
             self.register_buffer(f"consts{i}", torch.tensor(head.consts), False)
+            self.register_buffer(f"weights{i}", torch.ones(head.n_classes), False)
 
     def loss(self, logits: Tensor, old: Tensor, new: Tensor, weight: Tensor) -> dict[str, Tensor]:
         """Negative log-likelihood of the true next values, per head.
@@ -170,30 +171,53 @@ class HeadDecoder(torch.nn.Module):
             if not head.kinds:
                 target = new[:, head.column].clamp(0, head.n_classes - 1)
                 item = F.cross_entropy(rows, target, reduction="none")
+                item = item * getattr(self, f"weights{i}")[target]
             else:
                 item = self._mix_loss(i, head, rows, old, new)
             losses[head.field.name] = (item * weight).sum() / total
         return losses
 
     def _mix_loss(self, i: int, head: Head, rows: Tensor, old: Tensor, new: Tensor) -> Tensor:
-        target = new[:, head.column]
-        base = self._base(head, old, new)
-        values = self._class_values(i, old[:, head.column], base)
-        kinds = getattr(self, f"kinds{i}")
-        match = ((values - target[:, None]).abs() <= head.field.update.tolerance) & (kinds != FREE)
-        unmatched = ~match.any(1)
+        match, unmatched = self._matches(i, head, old, new)
         has_free = head.free_row >= 0
-        if has_free:
-            match = match | (unmatched[:, None] & (kinds == FREE))
-        else:
-            match = match | (unmatched[:, None] & _nearest(values, target))
         logp = F.log_softmax(rows[:, : head.n_classes], 1).masked_fill(~match, -1e9)
         item = -torch.logsumexp(logp, 1)
         if has_free:
-            step = _compress((target - base).to(torch.float32) / head.free_scale)
+            rest = new[:, head.column] - self._base(head, old, new)
+            step = _compress(rest.to(torch.float32) / head.free_scale)
             miss = F.smooth_l1_loss(rows[:, -1], step, reduction="none", beta=0.05)
             item = item + 2.0 * miss * unmatched
-        return item
+        weighted: Tensor = item * getattr(self, f"weights{i}")[match.to(torch.uint8).argmax(1)]
+        return weighted
+
+    def _matches(self, i: int, head: Head, old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+        """Which classes give the true value, (n, classes); and where no constant does, (n,)."""
+        target = new[:, head.column]
+        values = self._class_values(i, old[:, head.column], self._base(head, old, new))
+        kinds = getattr(self, f"kinds{i}")
+        match = ((values - target[:, None]).abs() <= head.field.update.tolerance) & (kinds != FREE)
+        unmatched = ~match.any(1)
+        rest = (kinds == FREE) if head.free_row >= 0 else _nearest(values, target)
+        return match | (unmatched[:, None] & rest), unmatched
+
+    def balance(self, old: Tensor, new: Tensor, power: float, most: float = 8.0) -> None:
+        """Weigh each head's classes by their frequency to the power ``-power``, from 1 up to ``most``.
+
+        Knock-outs, hits and ledge grabs are a few frames in ten thousand, and a match turns on them.
+
+        Parameters
+        ----------
+        old, new : Tensor of int64, shape (n, n_player_fields)
+            Transitions to count in.
+        """
+        for i, head in enumerate(self.heads):
+            if head.kinds:
+                chosen = self._matches(i, head, old, new)[0].to(torch.uint8).argmax(1)
+            else:
+                chosen = new[:, head.column].clamp(0, head.n_classes - 1)
+            share = torch.bincount(chosen, minlength=head.n_classes).clamp(min=1) / len(old)
+            weights = (share / share.max()).pow(-power).clamp(1.0, most)
+            getattr(self, f"weights{i}").copy_(weights.to(torch.float32))
 
     @staticmethod
     def _base(head: Head, old: Tensor, new: Tensor) -> Tensor:

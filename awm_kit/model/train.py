@@ -29,7 +29,8 @@ class TrainConfig:
     """How a world is trained.
 
     ``self_forcing`` lists (from_step, horizon): from that step on, each window is followed by
-    ``horizon`` frames in which the network reads its own predictions.
+    ``horizon`` frames in which the network reads its own predictions. ``balance`` weighs each head's
+    classes by their frequency to the power ``-balance``, within limits: 0 treats all frames alike.
     """
 
     steps: int = 5000
@@ -41,6 +42,7 @@ class TrainConfig:
     clip: float = 1.0
     self_forcing: tuple[tuple[int, int], ...] = ((0, 0),)
     event_weight: float = 4.0
+    balance: float = 0.0
     seed: int = 0
     threads: int = 0
     save_every: int = 250
@@ -98,6 +100,9 @@ class Trainer:
         elif model is None:
             model = WorldModel(config.model, data.schema, fit_heads(data.schema, *data.transitions()))
         self.model = model.to(self.device)
+        if config.balance:
+            old, new = (torch.from_numpy(rows) for rows in data.transitions(400_000))
+            self.model.decoder.balance(old, new, config.balance)
         groups = _groups(self.model, config.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
         if saved.exists() and (self.folder / "optimizer.pt").exists():
@@ -189,7 +194,8 @@ class Trainer:
         g, p, c = (t.to(self.device) for t in (batch.globals, batch.players, batch.inputs))
         raw = self.model.views(g[:, :length], p[:, :length], c[:, :length])
         logits, after = self.model(raw, state)
-        old, new = self._per_view(p[:, :length]), self._per_view(p[:, 1 : length + 1])
+        targets = batch.targets.to(self.device)
+        old, new = self._per_view(p[:, :length]), self._per_view(targets[:, 1 : length + 1])
         flat = logits.flatten(0, 1)
         weight = event_weight(old, new, self._action, self.config.event_weight)
         losses = self.model.decoder.loss(flat, old, new, weight)
@@ -207,11 +213,12 @@ class Trainer:
         """
         length = self.config.length
         g, p, c = (t.to(self.device) for t in (batch.globals, batch.players, batch.inputs))
+        targets = batch.targets.to(self.device)
         players = p[:, length]
         losses: list[Tensor] = []
         for t in range(length, length + horizon):
             logits, state = self.model.step(self.model.views(g[:, t], players, c[:, t]), state)
-            old, new = self._per_view(p[:, t]), self._per_view(p[:, t + 1])
+            old, new = self._per_view(p[:, t]), self._per_view(targets[:, t + 1])
             weight = event_weight(old, new, self._action, self.config.event_weight)
             losses += self.model.decoder.loss(logits, old, new, weight).values()
             with torch.no_grad():

@@ -1,0 +1,74 @@
+"""Learning from one's own mistakes: free runs of a world, corrected frame by frame by its teacher.
+
+A network trained on recordings has never seen where its own errors lead. Here it plays, and the
+teacher, started anew from every frame that it reached, says what should have come next (DAgger:
+Ross, Gordon and Bagnell, "A reduction of imitation learning", 2011). Only synthetic worlds have
+such a teacher.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from awm_kit.data.replay import Replay
+from awm_kit.data.scuffle import STYLE_NAMES, Params, Scuffle, initial_frame, match_setup
+from awm_kit.data.scuffle.players import ScriptedPlayers
+from awm_kit.data.scuffle.state import State
+from awm_kit.kernel import NativeWorld
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import CONTROLLER, FRAME, STATUS_PLAYING
+
+
+def corrected_runs(
+    cartridge: Cartridge,
+    seeds: range,
+    n_frames: int,
+    params: Params | None = None,
+    progress: bool = True,
+) -> tuple[list[Replay], list[np.ndarray]]:
+    """Let scripted players play in the world and ask the teacher about every frame.
+
+    Parameters
+    ----------
+    cartridge : Cartridge
+        A scuffle world.
+    seeds : range
+        One match each.
+    n_frames : int
+        Frames per match, at most.
+    params : Params, optional
+        The teacher's physics.
+
+    Returns
+    -------
+    runs : list of Replay
+        What the world did.
+    corrections : list of ndarray of FRAME
+        What the teacher would have done from the frame before; as long as each run.
+    """
+    params = params or Params()
+    n = len(seeds)
+    setups = [match_setup(s) for s in seeds]
+    frames, right = np.zeros((n_frames, n), FRAME), np.zeros((n_frames, n), FRAME)
+    inputs = np.zeros((n_frames, n, 2), CONTROLLER)
+    for i, (seed, setup) in enumerate(zip(seeds, setups, strict=True)):
+        frames[0, i] = initial_frame(seed, None, setup[0], params)
+    right[0] = frames[0]
+    styles = np.array([[STYLE_NAMES.index(name) for name in setup[1]] for setup in setups]).T
+    players = ScriptedPlayers(styles, np.array(list(seeds), np.uint32))
+    world = NativeWorld(cartridge)
+    states = np.zeros((n, world.state_bytes), np.uint8)
+    for t in tqdm(range(1, n_frames), disable=not progress, unit="frame"):
+        before = frames[t - 1].copy()
+        inputs[t] = players.act(State.from_frames(before)).to_inputs()
+        right[t] = Scuffle.from_frames(before, params, inputs[t - 1]).step(inputs[t])
+        frames[t] = world.step_many(states, before, np.ascontiguousarray(inputs[t]))
+    runs, corrections = [], []
+    for i, seed in enumerate(seeds):
+        over = np.flatnonzero(frames["status"][:, i] != STATUS_PLAYING)
+        end = int(over[0]) + 1 if len(over) else n_frames
+        kept = slice(0, end)
+        runs.append(Replay(frames[kept, i].copy(), inputs[kept, i].copy(), f"corrected {seed}"))
+        corrections.append(right[kept, i].copy())
+    return runs, corrections

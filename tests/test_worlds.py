@@ -1,0 +1,101 @@
+"""The shipped world: what it learned, held to figures that a damaged one would miss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from awm_kit.correct import corrected_runs
+from awm_kit.data.scuffle import Params, Scuffle, generate
+from awm_kit.errors import ModelFileError
+from awm_kit.fidelity import NativeRunner, fidelity_report, save_report
+from awm_kit.model.checkpoint import load_checkpoint
+from awm_kit.model.evaluate import evaluate
+from awm_kit.model.recipe import load_recipe
+from awm_kit.probe import run_probes
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import FIGHTER
+from awm_kit.soak import impossible_events, soak_replays, soak_scripted
+from awm_kit.worlds import FOLDER, load_world, shipped
+
+
+@pytest.fixture(scope="module")
+def world() -> Cartridge:
+    return load_world("scuffle")
+
+
+def test_shipped_worlds_are_small_and_sound(world: Cartridge) -> None:
+    assert "scuffle" in shipped()
+    for name in shipped():
+        cartridge = load_world(name)
+        cartridge.verify()
+        assert cartridge.nbytes <= 1_500_000 and cartridge.manifest.name == name
+        assert load_recipe(name).name == name
+    with pytest.raises(ModelFileError, match="shipped are"):
+        load_world("nowhere")
+
+
+def test_it_predicts_the_teacher_better_than_any_baseline(world: Cartridge) -> None:
+    result = evaluate(NativeRunner(world), generate(range(70_000, 70_003), 900), starts=60, progress=False)
+    assert result.teacher_forced["action_acc"] > 0.97
+    assert result.free[5]["rc"] < 0.3 * result.free[5]["velocity_rc"]
+    assert result.free[20]["rc"] < 0.3 * result.free[20]["velocity_rc"]
+    assert result.free[20]["action_acc"] > result.free[20]["frozen_action_acc"] + 0.2
+
+
+def test_it_learned_jumps_falls_and_runs_exactly(world: Cartridge) -> None:
+    exact = ("full hop apex", "short hop apex", "gravity", "fall speed", "fast-fall speed", "run speed")
+    errors = {(r.name, r.character): r.error for r in run_probes(world) if r.name in exact}
+    assert len(errors) == 2 * len(exact)
+    assert max(errors.values()) < 0.03, errors
+
+
+def test_integers_lose_little(world: Cartridge, tmp_path) -> None:
+    model, _ = load_checkpoint(FOLDER / "scuffle.safetensors")
+    games = generate(range(71_000, 71_002), 700)
+    report = fidelity_report(model.eval(), world, games, starts=40, progress=False)
+    assert abs(report.fp32.teacher_forced["action_acc"] - report.int8.teacher_forced["action_acc"]) < 0.01
+    text, image = save_report(report, tmp_path)
+    assert "forced action_acc" in text.read_text() and image.stat().st_size > 10_000
+
+
+def test_matches_in_it_have_hits_and_few_impossible_events(world: Cartridge) -> None:
+    report = soak_scripted(world, 4, matches=16, progress=False)
+    assert report.hits_per_minute > 0.3 * report.reference_hits_per_minute
+    assert report.events["stocks_rise"] == report.events["stocks_skip"] == 0
+    assert sum(report.events.values()) < 0.1 * report.minutes * 3600
+
+
+def test_the_teacher_itself_has_no_impossible_events() -> None:
+    for replay in generate(range(72_000, 72_006), 2400):
+        assert not any(impossible_events(replay.frames).values()), replay.source
+
+
+def test_impossible_events_are_seen() -> None:
+    frames = generate([3], 400)[0].frames.copy()
+    players = frames["players"]
+    players["stocks"][200:, 0] += 1
+    players["percent"][100:150, 1] = 6400
+    players["y"][300, 0] = -300 * 1024
+    events = impossible_events(frames)
+    assert events["stocks_rise"] == 1 and events["percent_falls"] == 1 and events["outside"] == 1
+
+
+def test_soaking_a_replay_compares_with_it(world: Cartridge) -> None:
+    replay = generate([5], 600)[0]
+    report = soak_replays(world, [replay])
+    assert report.minutes == pytest.approx(600 / 3600)
+    assert set(report.to_json()) >= {"minutes", "impossible_events", "kos_per_minute"}
+
+
+def test_corrections_are_what_the_teacher_does_from_there(world: Cartridge) -> None:
+    runs, corrections = corrected_runs(world, range(80_000, 80_004), 120, progress=False)
+    right, total = 0, 0
+    for run, teacher in zip(runs, corrections, strict=True):
+        game = Scuffle.from_frames(run.frames[60], Params(), run.inputs[60])
+        expected = game.step(run.inputs[61:62])[0]
+        for item in FIGHTER.player_fields:
+            assert np.array_equal(expected["players"][item.name], teacher["players"][item.name][61])
+        same = run.frames["players"]["action_state"] == teacher["players"]["action_state"]
+        right, total = right + int(same.sum()), total + same.size
+    assert 0.85 < right / total <= 1.0
