@@ -24,7 +24,8 @@ from awm_kit.schema import CONTROLLER
 
 Call = tuple[Instruction, list[Keypair]]
 STRANGER = keypair("stranger")
-INSTRUCTIONS = {i["name"]: i for i in A.IDL["instructions"]}
+# From tag 30 on the rollup's: tests/test_delegation.py
+INSTRUCTIONS = {i["name"]: i for i in A.IDL["instructions"] if i["discriminator"][0] < 30}
 
 
 class Stages:
@@ -1141,4 +1142,5 @@ def test_every_error_code_is_tried():
     tried = {error for error, _, _ in CASES} | set(KINDS.values()) | set(THEIRS.values())
     tried |= {"InstructionData", "AccountsMissing", "SignatureMissing", "NotWritable", "WrongOwner"}
     tried |= {"WrongSystemProgram", "ShardLength", "ShardHash", "WorldChanged", "ManifestNotFrozen"}
-    assert set(A.ERROR_NAMES.values()) - tried == set()
+    of_the_rollup = {name for code, name in A.ERROR_NAMES.items() if 6120 <= code < A.KERNEL_ERRORS}
+    assert set(A.ERROR_NAMES.values()) - tried == of_the_rollup

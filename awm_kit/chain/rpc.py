@@ -59,6 +59,8 @@ class RpcLedger(Ledger):
         Priority fee in micro-lamports per compute unit.
     timeout : float
         Seconds for one HTTP request.
+    preflight : bool
+        Whether nodes try a transaction before they forward it; pointless, and slower, on a rollup.
 
     Raises
     ------
@@ -76,12 +78,14 @@ class RpcLedger(Ledger):
         program_id: Pubkey = PROGRAM_ID,
         unit_price: int = 0,
         timeout: float = 30.0,
+        preflight: bool = True,
     ) -> None:
         if commitment not in _RANK:
             raise ValueError(f"expected a commitment of {', '.join(_RANK)} (got {commitment!r})")
         self.name = url
         self.program_id = program_id
         self.unit_price = unit_price
+        self._preflight = preflight
         self._commitment = Commitment(commitment)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="awm-rpc", daemon=True)
@@ -260,7 +264,7 @@ class RpcLedger(Ledger):
 
     async def _broadcast(self, transaction: Transaction, label: str) -> bool:
         """Hand a transaction to the node; False if it does not know the blockhash (yet, or any more)."""
-        options = TxOpts(preflight_commitment=self._commitment)
+        options = TxOpts(skip_preflight=not self._preflight, preflight_commitment=self._commitment)
         try:
             await self._ask(lambda: self._client.send_raw_transaction(bytes(transaction), options))
         except RPCException as error:

@@ -40,7 +40,9 @@ def clean_frame(frame: np.ndarray) -> np.ndarray:
     return clean
 
 
-def grow_accounts(ledger: Ledger, keys: SessionKeys, host: Keypair, world: Pubkey) -> None:
+def grow_accounts(
+    ledger: Ledger, keys: SessionKeys, host: Keypair, world: Pubkey, *, hidden_too: bool = True
+) -> None:
     """Bring hidden state and log, created at most 10,240 bytes long, to their sizes."""
     hidden, log = ledger.accounts([keys.hidden, keys.log])
     if hidden is None or log is None:
@@ -52,7 +54,7 @@ def grow_accounts(ledger: Ledger, keys: SessionKeys, host: Keypair, world: Pubke
     }
     orders = [
         ix.grow(keys, host.pubkey(), account.key, world, program_id=ledger.program_id)
-        for account in (hidden, log)
+        for account in ((hidden, log) if hidden_too else (log,))
         for _ in range(-(-(sizes[account.key] - len(account.data)) // MAX_GROWTH))
     ]
     for at in range(0, len(orders), _GROWTHS_PER_TRANSACTION):

@@ -81,6 +81,16 @@ uint64_t entrypoint(uint8_t *input)
         return wm_record_result(call);
     case WM_CLOSE_SESSION:
         return wm_close_session(call);
+    case WM_DELEGATE:
+        return wm_delegate(call);
+    case WM_COMMIT:
+        return wm_commit(call);
+    case WM_UNDELEGATE:
+        return wm_undelegate(call);
+    case WM_RESTORE_LOG:
+        return wm_restore_log(call);
+    case (uint8_t)WM_UNDELEGATED:
+        return wm_undelegated(call);
     default:
         return WM_UNKNOWN_INSTRUCTION;
     }

@@ -115,6 +115,8 @@ struct wm_hidden {
     struct sol_key world_hash; /* the manifest's SHA-256 when the match began */
 };
 
+enum wm_log_flags { WM_LOG_CUT = 1 }; /* the entries stayed in the rollup; WM_RESTORE_LOG brings them */
+
 /* PDA ["log", session]: header, then entries (see input_log.c). */
 struct wm_log {
     uint32_t magic;
@@ -210,7 +212,20 @@ enum wm_instruction {
     WM_RECORD_RESULT = 18,
     /* | host ws, session w, input w, hidden w, log w, result */
     WM_CLOSE_SESSION = 19,
+    /* validator key | host ws, session w, input w, hidden w, log w, this program, system program, delegation program,
+     * and of each of the four: buffer w, delegation record w, delegation metadata w */
+    WM_DELEGATE = 30,
+    /* in the rollup | crank or session key ws, session, session or input w, MagicContext w, Magic program */
+    WM_COMMIT = 31,
+    /* in the rollup | crank or session key ws, session, any of the match's w, MagicContext w, Magic program */
+    WM_UNDELEGATE = 32,
+    /* offset u32, bytes | wallet of a player s, session, hidden, log w */
+    WM_RESTORE_LOG = 33,
 };
+
+/* How the delegation program calls back: these eight bytes, then the address's seeds as borsh Vec<Vec<u8>>
+ * | account w, buffer s, payer ws, system program */
+#define WM_UNDELEGATED 0xa7332530ce291cc4ULL
 
 /* One code per check. Codes from WM_KERNEL on are the kernel's own refusals of a world (enum in awm.h). */
 enum wm_error {
@@ -277,6 +292,16 @@ enum wm_error {
     WM_MATCH_DECIDED = 6106,
     WM_LOG_FULL = 6107,
     WM_MAY_NOT_END = 6108,
+    WM_WRONG_DELEGATION_PROGRAM = 6120,
+    WM_WRONG_MAGIC_PROGRAM = 6121,
+    WM_NOT_THIS_PROGRAM = 6122,
+    WM_WRONG_BUFFER = 6123,
+    WM_WRONG_UNDELEGATION_BUFFER = 6124,
+    WM_WRONG_DELEGATED_ADDRESS = 6125,
+    WM_GROWN_TOO_EARLY = 6126,
+    WM_MAY_NOT_SETTLE = 6127,
+    WM_NOT_A_PLAYER = 6128,
+    WM_LOG_NOT_CUT = 6129,
     WM_KERNEL = 6200,
 };
 
@@ -305,5 +330,10 @@ uint64_t wm_pick_character(const struct wm_call *call);
 uint64_t wm_end_session(const struct wm_call *call);
 uint64_t wm_record_result(const struct wm_call *call);
 uint64_t wm_close_session(const struct wm_call *call);
+uint64_t wm_delegate(const struct wm_call *call);
+uint64_t wm_commit(const struct wm_call *call);
+uint64_t wm_undelegate(const struct wm_call *call);
+uint64_t wm_undelegated(const struct wm_call *call);
+uint64_t wm_restore_log(const struct wm_call *call);
 
 #endif

@@ -1,0 +1,198 @@
+"""Whole matches on MagicBlock's real rollup above the development L1: lent, played, settled, verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from onchain import controllers, tiny_cartridge, tiny_model
+from solders.keypair import Keypair
+
+from awm_kit.chain import delegation, inputlog
+from awm_kit.chain import instructions as ix
+from awm_kit.chain.accounts import EndReason, SessionKeys, Winner, entries_of, frame_of, session_keys
+from awm_kit.chain.deploy import deploy
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
+from awm_kit.chain.results import read_result
+from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match, wait_for
+from awm_kit.chain.rpc import RpcLedger
+from awm_kit.chain.session import ChainSession
+from awm_kit.chain.session_setup import clean_frame
+from awm_kit.chain.verify import record_from_session, verify
+from awm_kit.chain.worlds import World
+from awm_kit.data.scuffle import initial_frame
+from awm_kit.errors import LedgerError, ProgramError
+from awm_kit.kernel import NativeWorld
+from awm_kit.quant import reference
+from awm_kit.schema import CONTROLLER
+from validator import launch
+
+pytestmark = pytest.mark.rollup
+
+
+@dataclass
+class Stack:
+    """Both ledgers, a world, and two funded wallets."""
+
+    l1: RpcLedger
+    rollup: RpcLedger
+    world: World
+    host: Keypair
+    guest: Keypair
+    matches: int = 0
+
+
+@pytest.fixture(scope="module")
+def stack(rollup_package: Any) -> Iterator[Stack]:
+    with launch.running(slot_ms=50) as network:
+        l1, rollup = RpcLedger(network.l1), RpcLedger(network.rollup, preflight=False)
+        owner, host, guest = Keypair(), Keypair(), Keypair()
+        for wallet in (owner, host, guest):
+            l1.airdrop(wallet.pubkey(), 100 * LAMPORTS_PER_SOL)
+        world = deploy(l1, tiny_cartridge(), owner, progress=False)
+        yield Stack(l1, rollup, world, host, guest)
+        l1.close()
+        rollup.close()
+
+
+@dataclass
+class Lent:
+    """A match that was delegated; nothing has happened in the rollup yet."""
+
+    stack: Stack
+    keys: SessionKeys
+    crank: Keypair
+    players: list[Keypair]
+
+    def open(self) -> ChainSession:
+        """Begin it in the rollup, this process playing both sides."""
+        open_match(self.stack.rollup, self.keys, self.crank, self.stack.world.key)
+        players = dict(enumerate(self.players))
+        session = ChainSession(self.stack.rollup, self.keys, self.crank, players, self.crank)
+        session.ready()
+        return session
+
+
+def lend(stack: Stack, log_kib: int = 32) -> Lent:
+    stack.matches += 1
+    crank, players = Keypair(), [Keypair(), Keypair()]
+    keys = session_keys(stack.host.pubkey(), stack.matches)
+    create = ix.create_session(
+        keys, stack.host.pubkey(), stack.world.key, crank.pubkey(), players[0].pubkey(), stack.matches,
+        clean_frame(initial_frame(3)), log_kib=log_kib,
+    )  # fmt: skip
+    stack.l1.send([create], stack.host, compute_units=MAX_COMPUTE_UNITS)
+    stack.l1.send([ix.join(keys, stack.guest.pubkey(), players[1].pubkey())], stack.guest)
+    delegate_match(stack.l1, keys, stack.host)
+    return Lent(stack, keys, crank, players)
+
+
+def play(session: ChainSession, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frames equal to the native kernel's, one by one; returns the last one and the recurrent state."""
+    native = NativeWorld(tiny_cartridge())
+    state, frame = native.initial_state(), session.start_frame
+    for pads in inputs:
+        frame = native.step(state, frame, pads)
+        assert session.step(pads).tobytes() == frame.tobytes()
+    return frame, state
+
+
+def test_a_match_from_l1_to_rollup_and_back(stack: Stack) -> None:
+    lent, inputs = lend(stack), controllers(120)
+    session = lent.open()
+    frame, state = play(session, inputs)
+    assert session.hidden_state().tobytes() == state.tobytes()
+    assert session.tx_per_frame == len(tiny_cartridge().manifest.segments) > 1
+    session.quit(1)
+    record = record_from_session(stack.rollup, session)
+    entries = entries_of(stack.rollup.account(lent.keys.log).data)
+    assert entries == inputlog.encode(inputs)
+    settle_match(stack.rollup, stack.l1, lent.keys, lent.players[0])
+
+    on_l1 = stack.l1.accounts([lent.keys.session, lent.keys.input, lent.keys.hidden, lent.keys.log])
+    assert frame_of(on_l1[0].data).tobytes() == frame.tobytes()
+    assert [len(account.data) for account in on_l1] == [256, 32, 256, 64]
+    restore_entries(stack.l1, lent.keys, stack.guest, stack.world.key, entries)
+    assert entries_of(stack.l1.account(lent.keys.log).data) == entries
+    order = ix.record_result(lent.keys, stack.host.pubkey(), stack.world.key)
+    stack.l1.send([order], stack.host)
+    result = read_result(stack.l1, lent.keys.session)
+    assert (result.winner, result.reason, result.frames) == (Winner.PLAYER_0, EndReason.PLAYER_1_QUIT, 120)
+    assert result.state_hash == reference.state_hash(frame, state)
+    assert verify(record, tiny_cartridge()).ok
+
+    before = stack.l1.balance(stack.host.pubkey())
+    stack.l1.send([ix.close_session(lent.keys, stack.host.pubkey())], stack.host)
+    rent = sum(account.lamports for account in on_l1)
+    assert stack.l1.balance(stack.host.pubkey()) == before + rent - stack.l1.fee()
+
+
+def test_a_commit_shows_the_running_match_on_the_l1(stack: Stack) -> None:
+    lent = lend(stack)
+    session = lent.open()
+    frame, _ = play(session, controllers(5))
+    for target in (lent.keys.session, lent.keys.input):
+        order = delegation.commit(lent.keys, lent.crank.pubkey(), target)
+        stack.rollup.send([order], lent.crank)
+    wanted = stack.rollup.accounts([lent.keys.session, lent.keys.input])
+
+    def shown() -> bool:
+        found = stack.l1.accounts([lent.keys.session, lent.keys.input])
+        assert all(a.owner == delegation.DELEGATION_PROGRAM_ID for a in found)
+        return [a.data for a in found] == [a.data for a in wanted]
+
+    wait_for(shown, 20, "the commit is not on the L1")
+    assert frame_of(stack.l1.account(lent.keys.session).data).tobytes() == frame.tobytes()
+    assert session.step(np.zeros(2, CONTROLLER))["frame"] == 6
+
+
+def test_a_running_match_stays(stack: Stack) -> None:
+    lent = lend(stack)
+    lent.open()
+    with pytest.raises(ProgramError, match="StillPlaying"):
+        settle_match(stack.rollup, stack.l1, lent.keys, lent.crank)
+    with pytest.raises(ProgramError, match="WrongOwner"):
+        stack.l1.send([ix.close_session(lent.keys, stack.host.pubkey())], stack.host)
+
+
+def test_a_match_that_never_began_comes_home(stack: Stack) -> None:
+    lent = lend(stack)
+    open_match(stack.rollup, lent.keys, lent.crank, stack.world.key)
+    settle_match(stack.rollup, stack.l1, lent.keys, lent.players[1])
+    stack.l1.send([ix.close_session(lent.keys, stack.host.pubkey())], stack.host)
+    assert stack.l1.account(lent.keys.session) is None
+
+
+def test_it_can_be_lent_again(stack: Stack) -> None:
+    lent = lend(stack)
+    open_match(stack.rollup, lent.keys, lent.crank, stack.world.key)
+    settle_match(stack.rollup, stack.l1, lent.keys, lent.crank)
+    delegate_match(stack.l1, lent.keys, stack.host)
+    play(lent.open(), controllers(3))
+
+
+def test_nobody_else_s_accounts_can_be_written_in_the_rollup(stack: Stack) -> None:
+    """The match is on the L1: the rollup clones it, but may not write it."""
+    stack.matches += 1
+    keys, player = session_keys(stack.host.pubkey(), stack.matches), Keypair()
+    create = ix.create_session(
+        keys, stack.host.pubkey(), stack.world.key, player.pubkey(), player.pubkey(), stack.matches,
+        clean_frame(initial_frame(1)),
+    )  # fmt: skip
+    stack.l1.send([create], stack.host, compute_units=MAX_COMPUTE_UNITS)
+    assert stack.rollup.account(keys.session) is not None
+    with pytest.raises(LedgerError):
+        stack.rollup.send([ix.pick_character(keys, player.pubkey(), 0, 4)], player)
+    assert frame_of(stack.l1.account(keys.session).data)["players"]["character"][0] != 4
+
+
+def test_the_model_itself_agrees(stack: Stack) -> None:
+    """The NumPy reference, not only the C kernel that both sides share."""
+    session = lend(stack).open()
+    frame, state = session.start_frame, reference.initial_state(tiny_model())
+    for pads in controllers(10, seed=4):
+        frame = reference.step(tiny_model(), state, frame, pads)
+        assert session.step(pads).tobytes() == frame.tobytes()
