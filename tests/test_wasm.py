@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -18,10 +19,18 @@ from awm_kit.play.web.engine import WasmEngine
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_frame, random_inputs, random_model
+from awm_kit.schema import CONTROLLER, FRAME
 from awm_kit.worlds import load_world
 
+VECTORS = Path(__file__).parent / "vectors"
 wasmtime = pytest.importorskip("wasmtime")
 SMALL = Shape(d_model=32, nheads=2, headdim=8, d_state=8, n_layers=1)
+
+
+_spec = importlib.util.spec_from_file_location("vectors_generate", VECTORS / "generate.py")
+assert _spec and _spec.loader
+generate = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(generate)
 
 
 def small_world() -> Cartridge:
@@ -37,7 +46,8 @@ def test_committed_module_is_what_the_sources_make() -> None:
 def test_the_checkout_s_place_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "elsewhere"
     shutil.copytree(build.KERNEL, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(build.WEB / "module.c", folder)
+    for source in build.WEB.glob("*.c"):
+        shutil.copy(source, folder)
     monkeypatch.setattr(build, "SOURCES", [folder / source.name for source in build.SOURCES])
     monkeypatch.setattr(build, "KERNEL", folder)
     made = build.build()
@@ -52,7 +62,15 @@ def test_module_imports_nothing_and_stays_small() -> None:
     assert names == {
         "memory", "__heap_base", "model_bytes", "open", "state_bytes", "scratch_bytes", "step"
     }  # fmt: skip
-    assert build.OUTPUT.stat().st_size < 64 * 1024
+    assert build.OUTPUT.stat().st_size < 32 * 1024
+
+
+def test_frame_vectors() -> None:
+    for comment, (manifest, shard, first, pads, hashes) in generate.read("frames.txt"):
+        engine = WasmEngine(Cartridge(manifest, [shard]), np.frombuffer(first, FRAME)[0, ...])
+        for t, pair in enumerate(np.frombuffer(pads, CONTROLLER).reshape(-1, 2)):
+            engine.step(pair)
+            assert engine.state_hash() == hashes[32 * t :][:32].hex(), f"{comment}, frame {t}"
 
 
 @pytest.mark.parametrize(

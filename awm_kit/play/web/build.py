@@ -15,17 +15,16 @@ OUTPUT = WEB / "kernel.wasm"
 
 SOURCES = (
     WEB / "module.c",
-    *(KERNEL / name for name in (
-        "awm_model.c", "awm_codec.c", "awm_step.c", "awm_matvec_swar.c", "awm_scan_swar.c", "awm_dispatch.c",
-    )),
-)  # fmt: skip
+    WEB / "ops_simd.c",
+    *(KERNEL / name for name in ("awm_model.c", "awm_codec.c", "awm_step.c")),
+)
 
 # No -g and no names: nothing of the place or time of the build gets in.
 # -fno-builtin keeps LLVM from turning loops into calls of memcpy, which nothing here defines.
 FLAGS = (
-    "-target", "wasm32-freestanding", "-std=c11", "-O3", "-ffreestanding", "-fno-builtin", "-fno-ident",
-    "-fno-strict-aliasing", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all", "-Wl,--export=__heap_base",
-    "-Wall", "-Wextra", "-pedantic", "-Werror", "-DAWM_PORTABLE_ONLY",
+    "-target", "wasm32-freestanding", "-msimd128", "-std=c11", "-O3", "-ffreestanding", "-fno-builtin",
+    "-fno-ident", "-fno-strict-aliasing", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all",
+    "-Wl,--export=__heap_base", "-Wall", "-Wextra", "-pedantic", "-Werror", "-DAWM_PORTABLE_ONLY",
 )  # fmt: skip
 
 

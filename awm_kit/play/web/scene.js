@@ -11,6 +11,7 @@ export const HEIGHT = 540;
 const LOOK_X = 175, LOOK_LOW = -75, LOOK_HIGH = 150;
 const MARGIN_X = 42, MARGIN_Y = 30, MIN_SPAN = 150, MAX_SPAN = 330, EASE = 0.09;
 const LIFE = { spark: 12, dust: 18, smoke: 26, burst: 45 };
+const HUD_SHARE = 0.03; // of the span: the panels hide the lower edge
 const FAST = 2.1, TRAIL = [[3, 0.3], [6, 0.15]];
 const WHITE = [255, 255, 255], YELLOW = [240, 228, 66], ORANGE = [230, 159, 0];
 const DASHES = new Set([20, 19, 23, 27, 28]); // Dash, TurnRun, RunBrake, JumpAerialF and B
@@ -70,7 +71,8 @@ export class Scene {
     const xs = points.map(([x]) => clamp(x, -LOOK_X, LOOK_X)), ys = points.map(([, y]) => clamp(y, LOOK_LOW, LOOK_HIGH));
     const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
     const need = Math.max(right - left + 2 * MARGIN_X, ((1.25 * (high - low) + 2 * MARGIN_Y) * WIDTH) / HEIGHT);
-    const goal = { x: ((left + right) / 2) * 0.9, y: (low + high) / 2, span: clamp(need, MIN_SPAN, MAX_SPAN) };
+    const span = clamp(need, MIN_SPAN, MAX_SPAN);
+    const goal = { x: ((left + right) / 2) * 0.9, y: (low + high) / 2 - HUD_SHARE * span, span };
     for (const name in goal) this.camera[name] += (snap ? 1 : EASE) * (goal[name] - this.camera[name]);
   }
 
