@@ -11,6 +11,15 @@ def test_committed_program_is_what_the_sources_make():
     )
 
 
+def test_committed_syscall_program_is_what_the_sources_make():
+    assert build.build(syscall=True) == build.SYSCALL_OUTPUT.read_bytes()
+
+
+def test_only_the_syscall_program_calls_it():
+    assert b"sol_matmul_i8" in build.SYSCALL_OUTPUT.read_bytes()
+    assert b"sol_matmul_i8" not in build.OUTPUT.read_bytes()
+
+
 def test_the_checkout_s_place_leaves_no_trace(tmp_path, monkeypatch):
     program, kernel = tmp_path / "elsewhere" / "program", tmp_path / "elsewhere" / "kernel"
     shutil.copytree(build.PROGRAM, program)

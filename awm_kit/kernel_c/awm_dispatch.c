@@ -3,6 +3,8 @@
 
 #ifdef AWM_PORTABLE_ONLY
 
+#ifndef AWM_SYSCALL /* else a system call multiplies: programs/world-model/matvec_syscall.c */
+
 void awm_matvec_begin(awm_matvec_args *a) {
     a->bias64 = 64 * awm_spread_swar(a->lanes, a->x, a->cols);
 }
@@ -10,6 +12,8 @@ void awm_matvec_begin(awm_matvec_args *a) {
 void awm_matvec(const awm_matvec_args *a) {
     awm_matvec_swar(a);
 }
+
+#endif
 
 void awm_scan_begin(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state, uint32_t backend) {
     (void)backend;
@@ -30,7 +34,8 @@ static int cpu_has(uint32_t backend) {
     case AWM_BACKEND_AVX2: return __builtin_cpu_supports("avx2") != 0;
     case AWM_BACKEND_AVX512VNNI:
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw")
-            && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+            && __builtin_cpu_supports("avx512vnni");
 #endif
     default: return 0;
     }
@@ -73,13 +78,68 @@ void awm_scan_begin(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_s
 void awm_scan(const awm_scan_args *a) {
     switch (a->backend) {
 #if defined(__x86_64__)
-    case AWM_BACKEND_AVX512VNNI:
+    case AWM_BACKEND_AVX512VNNI: awm_scan_avx512(a); break;
     case AWM_BACKEND_AVX2: awm_scan_avx2(a); break;
 #endif
     case AWM_BACKEND_SWAR: awm_scan_swar(a); break;
     default: awm_scan_portable(a); break;
     }
 }
+
+#if defined(__x86_64__)
+
+int awm_has_matvec_pair(uint32_t backend) {
+    return backend == AWM_BACKEND_AVX512VNNI;
+}
+
+void awm_matvec_pair(const awm_matvec_args *a, const awm_matvec_args *b) {
+    awm_matvec_pair_avx512vnni(a, b);
+}
+
+int awm_store_wide(const awm_store_args *a, uint32_t backend) {
+    if (backend != AWM_BACKEND_AVX512VNNI) return 0;
+    awm_store_avx512(a);
+    return 1;
+}
+
+int awm_norm_wide(int8_t *u, const int32_t *x, const awm_norm_args *a, uint32_t backend) {
+    if (backend != AWM_BACKEND_AVX512VNNI) return 0;
+    awm_norm_avx512(u, x, a);
+    return 1;
+}
+
+uint32_t awm_conv_wide(const awm_conv_args *a, uint32_t backend) {
+    return backend == AWM_BACKEND_AVX512VNNI ? awm_conv_avx512(a) : 0;
+}
+
+#else
+
+int awm_has_matvec_pair(uint32_t backend) {
+    (void)backend;
+    return 0;
+}
+
+void awm_matvec_pair(const awm_matvec_args *a, const awm_matvec_args *b) {
+    awm_matvec(a);
+    awm_matvec(b);
+}
+
+int awm_store_wide(const awm_store_args *a, uint32_t backend) {
+    (void)a, (void)backend;
+    return 0;
+}
+
+int awm_norm_wide(int8_t *u, const int32_t *x, const awm_norm_args *a, uint32_t backend) {
+    (void)u, (void)x, (void)a, (void)backend;
+    return 0;
+}
+
+uint32_t awm_conv_wide(const awm_conv_args *a, uint32_t backend) {
+    (void)a, (void)backend;
+    return 0;
+}
+
+#endif
 
 /* ---------------------------------------------------------------- native callers only */
 

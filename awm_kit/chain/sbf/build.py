@@ -1,7 +1,8 @@
 """Compile ``programs/world-model`` and the kernel with the pinned zig, link them, write the package data.
 
-Run ``python -m awm_kit.chain.sbf.build`` after a change to the C sources; the result,
-``awm_kit/chain/world_model.so``, is committed, and a test builds it again and compares the bytes.
+Run ``python -m awm_kit.chain.sbf.build`` after a change to the C sources. The results are committed, and a
+test builds them again and compares the bytes: ``awm_kit/chain/world_model.so`` is pure SBF and runs on every
+cluster, ``world_model_syscall.so`` wants one that has ``sol_matmul_i8``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ CHAIN = Path(__file__).resolve().parents[1]
 KERNEL = CHAIN.parent / "kernel_c"
 PROGRAM = CHAIN.parents[1] / "programs" / "world-model"
 OUTPUT = CHAIN / "world_model.so"
+SYSCALL_OUTPUT = CHAIN / "world_model_syscall.so"
 
 SOURCES = (
     *(PROGRAM / name for name in (
@@ -30,6 +32,9 @@ SOURCES = (
         "awm_model.c", "awm_codec.c", "awm_step.c", "awm_matvec_swar.c", "awm_scan_swar.c", "awm_dispatch.c",
     )),
 )  # fmt: skip
+
+# What the syscall build links instead.
+SWAR_MATVEC, SYSCALL_MATVEC = "awm_matvec_swar.c", PROGRAM / "matvec_syscall.c"
 
 # v2 is the newest instruction set that SBPF v0 shares with BPF. Without -g and with -fno-ident no path or
 # version gets in.
@@ -89,20 +94,30 @@ def zig_cc(arguments: Sequence[str], what: str) -> bytes:
         return out.read_bytes()
 
 
-def build(extra: Sequence[str] = ()) -> bytes:
+def build(extra: Sequence[str] = (), *, syscall: bool = False) -> bytes:
     """The program as a shared object, from the sources of this checkout.
+
+    Parameters
+    ----------
+    extra : sequence of str
+        More compiler arguments.
+    syscall : bool
+        Multiply matrices with ``sol_matmul_i8``.
 
     Raises
     ------
     ProgramBuildError
         If this is not a checkout, or a file does not compile or link.
     """
-    missing = [source.name for source in SOURCES if not source.is_file()]
+    sources = [SYSCALL_MATVEC if syscall and s.name == SWAR_MATVEC else s for s in SOURCES]
+    missing = [source.name for source in sources if not source.is_file()]
     if missing:
         raise ProgramBuildError(f"the program is built from a checkout; missing here: {', '.join(missing)}")
-    return link([compile_object(source, extra) for source in SOURCES])
+    flags = [*extra, "-DAWM_SYSCALL"] if syscall else extra
+    return link([compile_object(source, flags) for source in sources])
 
 
 if __name__ == "__main__":
-    OUTPUT.write_bytes(build())
-    print(f"{OUTPUT.name}: {OUTPUT.stat().st_size} bytes")
+    for output, with_syscall in ((OUTPUT, False), (SYSCALL_OUTPUT, True)):
+        output.write_bytes(build(syscall=with_syscall))
+        print(f"{output.name}: {output.stat().st_size} bytes")
