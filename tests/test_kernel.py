@@ -114,13 +114,15 @@ def test_scan_vectors(backend: str) -> None:
         assert (h.tobytes(), v.tobytes()) == (fields[7], fields[8]), comment
 
 
-def test_norm_vectors() -> None:
+def test_norm_vectors(backend: str) -> None:
     lib = Kernel.load().lib
     for comment, (rule, x_raw, u_raw) in generate.read("norm.txt"):
         num, eps = np.frombuffer(rule[:16], "<u8").tolist()
         x, u = _copy(x_raw), np.zeros(len(u_raw), np.int8)
         args = _Norm(num, eps, rule[16], len(u_raw))
-        lib.awm_rms_norm(ctypes.c_void_p(u.ctypes.data), ctypes.c_void_p(x.ctypes.data), ctypes.byref(args))
+        call = (ctypes.c_void_p(u.ctypes.data), ctypes.c_void_p(x.ctypes.data), ctypes.byref(args))
+        if not lib.awm_norm_wide(*call, BACKENDS[backend]):
+            lib.awm_rms_norm(*call)
         assert u.tobytes() == u_raw, comment
 
 

@@ -67,6 +67,29 @@ typedef struct awm_matvec_args {
 void awm_matvec_begin(awm_matvec_args *a);
 void awm_matvec(const awm_matvec_args *a);
 
+/* Rows of accumulators to where their op wants them: out[r] = clamp((acc + bias) * mul >> shift), ADD_I32 adds to it
+ * first. |acc + bias| <= 2^25 + 2^31 and |mul| <= 2^31, so that product and half stay below 2^63. */
+enum { AWM_STORE_I8, AWM_STORE_I16, AWM_STORE_I32, AWM_ADD_I32 };
+typedef struct awm_store_args {
+    const int32_t *acc, *bias, *mul;
+    uint32_t shift, rows;
+    void *out;
+    int64_t limit;
+    uint32_t kind;
+} awm_store_args;
+
+/* Causal convolution: samples move down by one, sum = bias + w . samples, out = lut[clamp8(sum * mul >> shift)].
+ * |sum| <= 4 * 2^14 + 2^31; times |mul| <= 2^31, plus half <= 2^61: below 2^63. */
+typedef struct awm_conv_args {
+    uint32_t *samples;  /* four int8 a channel, oldest in the low byte */
+    const int8_t *next; /* newest sample of each channel */
+    const uint32_t *w;  /* four int8 a channel */
+    const int32_t *bias, *mul;
+    const int8_t *lut;
+    int8_t *out;
+    uint32_t n, shift;
+} awm_conv_args;
+
 /* One head of the selective scan of one view: headdim channels, d_state states each.
  *
  * Per channel: X = clamp(rq(x * gain), +-limit); h = (h * decay + B * X + 2^14) >> 15; y = C . h;
@@ -108,6 +131,9 @@ typedef struct awm_norm_args {
 
 void awm_rms_norm(int8_t *u, const int32_t *x, const awm_norm_args *a);
 
+/* floor(sqrt(v)), v < 2^62 */
+uint64_t awm_isqrt(uint64_t v);
+
 /* dt (Q10) to what a head's channels need: decay = exp(-softplus(dt) A) in Q15, gain, y_mul and x_mul of a. */
 void awm_discretize(const awm_model *model, const awm_layer *l, const awm_ssm_head *head, awm_scan_args *a,
                     int64_t dt);
@@ -126,9 +152,29 @@ int32_t awm_sum_portable(const int8_t *x, uint32_t cols);
 void awm_matvec_portable(const awm_matvec_args *a);
 void awm_matvec_avx2(const awm_matvec_args *a);
 void awm_matvec_avx512vnni(const awm_matvec_args *a);
+void awm_matvec_pair_avx512vnni(const awm_matvec_args *a, const awm_matvec_args *b);
 void awm_scan_begin_portable(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state);
 void awm_scan_portable(const awm_scan_args *a);
 void awm_scan_avx2(const awm_scan_args *a);
+void awm_scan_avx512(const awm_scan_args *a);
+void awm_store_avx512(const awm_store_args *a);
+void awm_norm_avx512(int8_t *u, const int32_t *x, const awm_norm_args *a);
+uint32_t awm_conv_avx512(const awm_conv_args *a);
+#endif
+
+/* What only CPUs with wide vectors do differently: 0 (or no channels) means that the caller's own loop must do it. */
+#ifdef AWM_PORTABLE_ONLY
+#define awm_store_wide(a, backend) 0
+#define awm_norm_wide(u, x, a, backend) 0
+#define awm_conv_wide(a, backend) 0
+#else
+int awm_store_wide(const awm_store_args *a, uint32_t backend);
+int awm_norm_wide(int8_t *u, const int32_t *x, const awm_norm_args *a, uint32_t backend);
+uint32_t awm_conv_wide(const awm_conv_args *a, uint32_t backend);
+
+/* Whether two views' products of the same rows are made from one load of the weights, and those products. */
+int awm_has_matvec_pair(uint32_t backend);
+void awm_matvec_pair(const awm_matvec_args *a, const awm_matvec_args *b);
 #endif
 
 #endif

@@ -11,8 +11,8 @@ static int32_t *view_i32(const awm_model *model, const awm_match *match, uint32_
 
 /* ---------------------------------------------------------------- RMSNorm */
 
-/* floor(sqrt(v)), v < 2^62: binary digits from the top. */
-static AWM_NOINLINE uint64_t isqrt(uint64_t v) {
+/* Binary digits from the top. */
+AWM_NOINLINE uint64_t awm_isqrt(uint64_t v) {
     uint64_t root = 0, bit = (uint64_t)1 << 60;
     while (bit > v) bit >>= 2;
     for (; bit; bit >>= 2) {
@@ -37,7 +37,7 @@ AWM_NOINLINE void awm_rms_norm(int8_t *u, const int32_t *x, const awm_norm_args 
         AWM_UNROLL(8)
         for (k = 0; k < 8; k++) sum += (uint64_t)((int64_t)p[k] * p[k]);
     }
-    root = isqrt(sum);
+    root = awm_isqrt(sum);
     m = (int64_t)(a->num / (root ? root : 1)); /* 0 only if a caller's scratch held rubbish */
     for (p = x; p != end; p += 8, u += 8) {
         int k;
@@ -50,23 +50,17 @@ static void norm(const awm_model *model, const awm_match *match, const awm_op *o
     const awm_header *h = AWM_HEADER(model->manifest);
     const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
     int gated = op->kind == AWM_GATED_NORM;
+    int8_t *u = view_i8(model, match, view, model->at_u);
+    const int32_t *x = view_i32(model, match, view, gated ? model->at_v : model->at_r);
     awm_norm_args a;
     a.num = gated ? l->gnorm_num : l->norm_num;
     a.eps = gated ? l->gnorm_eps : l->norm_eps;
     a.shift = gated ? l->gnorm_shift : l->norm_shift;
     a.n = gated ? h->d_inner : h->d_model;
-    awm_rms_norm(view_i8(model, match, view, model->at_u),
-                 view_i32(model, match, view, gated ? model->at_v : model->at_r), &a);
+    if (!awm_norm_wide(u, x, &a, model->backend)) awm_rms_norm(u, x, &a);
 }
 
 /* ---------------------------------------------------------------- matrices */
-
-/* Rows of accumulators to where their op wants them. |acc + bias| <= 2^25 + 2^31 and |mul| <= 2^31, so that
- * product and half stay below 2^63. */
-typedef struct store_args {
-    const int32_t *acc, *bias, *mul;
-    uint32_t shift, rows;
-} store_args;
 
 /* Four rows at a time, which halves the bookkeeping on SBF; locals, because out might alias the arguments. */
 #define ROW(a, i, put) \
@@ -90,82 +84,123 @@ typedef struct store_args {
 #define PUT_I32(i) out[i] = (int32_t)awm_clamp(t, limit)
 #define ADD_I32(i) out[i] = (int32_t)awm_clamp(out[i] + t, limit)
 
-static AWM_NOINLINE void store_i8(int8_t *out, const store_args *a) FOR_EACH_ROW(a, PUT_I8)
+static AWM_NOINLINE void store_i8(int8_t *out, const awm_store_args *a) FOR_EACH_ROW(a, PUT_I8)
 
-static AWM_NOINLINE void store_i16(int16_t *out, const store_args *a) FOR_EACH_ROW(a, PUT_I16)
+static AWM_NOINLINE void store_i16(int16_t *out, const awm_store_args *a) FOR_EACH_ROW(a, PUT_I16)
 
-static AWM_NOINLINE void store_i32(int32_t *out, const store_args *a, int64_t limit) FOR_EACH_ROW(a, PUT_I32)
+static AWM_NOINLINE void store_i32(int32_t *out, const awm_store_args *a, int64_t limit) FOR_EACH_ROW(a, PUT_I32)
 
-static AWM_NOINLINE void add_i32(int32_t *out, const store_args *a, int64_t limit) FOR_EACH_ROW(a, ADD_I32)
+static AWM_NOINLINE void add_i32(int32_t *out, const awm_store_args *a, int64_t limit) FOR_EACH_ROW(a, ADD_I32)
 
-static void store(const awm_model *model, int8_t *scratch, const awm_op *op, uint32_t row, const store_args *a) {
-    int32_t *r = (int32_t *)(void *)(scratch + model->at_r) + row;
+/* Says where rows [row, ..) of an op go, and how. */
+static void destine(awm_store_args *a, const awm_model *model, int8_t *scratch, const awm_op *op, uint32_t row) {
     uint32_t inner;
+    a->limit = AWM_RESIDUAL_MAX;
     switch (op->out) {
     case AWM_RESIDUAL_SET:
-        store_i32(r, a, AWM_RESIDUAL_MAX);
-        break;
     case AWM_RESIDUAL_ADD:
-        add_i32(r, a, AWM_RESIDUAL_MAX);
+        a->kind = op->out == AWM_RESIDUAL_ADD ? AWM_ADD_I32 : AWM_STORE_I32;
+        a->out = scratch + model->at_r + 4 * row;
         break;
     case AWM_LOGITS:
-        store_i32((int32_t *)(void *)(scratch + model->at_logits) + row, a, AWM_LOGIT_MAX);
+        a->kind = AWM_STORE_I32;
+        a->out = scratch + model->at_logits + 4 * row;
+        a->limit = AWM_LOGIT_MAX;
         break;
     case AWM_PROJ_I8:
-        store_i8(scratch + model->at_p + row, a);
+        a->kind = AWM_STORE_I8;
+        a->out = scratch + model->at_p + row;
+        a->limit = 127;
         break;
     default: /* AWM_PROJ_I16: dt rows follow z, x, B, C */
         inner = 2u * AWM_HEADER(model->manifest)->d_inner + 2u * AWM_HEADER(model->manifest)->d_state;
-        store_i16((int16_t *)(void *)(scratch + model->at_dt) + (row - inner), a);
+        a->kind = AWM_STORE_I16;
+        a->out = scratch + model->at_dt + 2 * (row - inner);
+        a->limit = 32767;
         break;
     }
 }
 
-static void matvec(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
-    const uint8_t *shard = model->shards[op->shard];
-    const int32_t *params = (const int32_t *)(const void *)(shard + op->params);
-    int8_t *scratch = view_i8(model, match, view, 0);
-    uint32_t row = 0;
-    awm_matvec_args a;
-    store_args s;
-    a.acc = (int32_t *)(void *)(match->scratch + model->at_acc);
-    a.w = shard + op->weights;
-    a.x = op->out == AWM_RESIDUAL_SET ? scratch : scratch + model->at_u;
-    a.lanes = (uint64_t *)(void *)match->scratch;
-    a.cols = op->cols;
-    a.backend = model->backend;
-    awm_matvec_begin(&a);
-    s.acc = a.acc;
+static void store(const awm_store_args *a, uint32_t backend) {
+    (void)backend;
+    if (awm_store_wide(a, backend)) return;
+    switch (a->kind) {
+    case AWM_STORE_I8: store_i8(a->out, a); break;
+    case AWM_STORE_I16: store_i16(a->out, a); break;
+    case AWM_ADD_I32: add_i32(a->out, a, a->limit); break;
+    default: store_i32(a->out, a, a->limit); break;
+    }
+}
+
+static void matvec_begin(awm_matvec_args *a, const awm_model *model, const awm_match *match, const awm_op *op,
+                         uint32_t view) {
+    a->acc = (int32_t *)(void *)(match->scratch + model->at_acc);
+    a->w = model->shards[op->shard] + op->weights;
+    a->x = view_i8(model, match, view, op->out == AWM_RESIDUAL_SET ? 0 : model->at_u);
+    a->lanes = (uint64_t *)(void *)match->scratch;
+    a->cols = op->cols;
+    a->backend = model->backend;
+    awm_matvec_begin(a);
+}
+
+/* Requantises and stores the accumulators of rows [row, row + a->rows) of an op. */
+static void matvec_store(const awm_matvec_args *a, const awm_model *model, int8_t *scratch, const awm_op *op,
+                         uint32_t row) {
+    const int32_t *params = (const int32_t *)(const void *)(model->shards[op->shard] + op->params);
+    awm_store_args s;
+    s.acc = a->acc;
     s.shift = op->shift;
+    s.bias = params + row;
+    s.mul = params + op->rows + row;
+    s.rows = a->rows;
+    destine(&s, model, scratch, op, op->row0 + row);
+    store(&s, a->backend);
+}
+
+static uint32_t rows_at(const awm_op *op, uint32_t row) {
+    return op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
+}
+
+static void matvec(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    uint32_t row;
+    awm_matvec_args a;
+    matvec_begin(&a, model, match, op, view);
     for (row = 0; row < op->rows; row += a.rows) {
-        a.rows = op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
+        a.rows = rows_at(op, row);
         awm_matvec(&a);
-        s.bias = params + row;
-        s.mul = params + op->rows + row;
-        s.rows = a.rows;
-        store(model, scratch, op, op->row0 + row, &s);
+        matvec_store(&a, model, view_i8(model, match, view, 0), op, row);
         a.w += (uint64_t)a.rows * a.cols;
     }
 }
 
-/* ---------------------------------------------------------------- causal convolution */
+#ifndef AWM_PORTABLE_ONLY
+/* Both views at once, where that is faster; no such backend uses the lanes. */
+static int matvec_both(const awm_model *model, const awm_match *match, const awm_op *op) {
+    int32_t second[AWM_CHUNK];
+    awm_matvec_args a, b;
+    uint32_t row;
+    if (!awm_has_matvec_pair(model->backend)) return 0;
+    matvec_begin(&a, model, match, op, 0);
+    matvec_begin(&b, model, match, op, 1);
+    b.acc = second;
+    for (row = 0; row < op->rows; row += a.rows) {
+        a.rows = b.rows = rows_at(op, row);
+        awm_matvec_pair(&a, &b);
+        matvec_store(&a, model, view_i8(model, match, 0, 0), op, row);
+        matvec_store(&b, model, view_i8(model, match, 1, 0), op, row);
+        a.w += (uint64_t)a.rows * a.cols;
+    }
+    return 1;
+}
+#endif
 
-typedef struct conv_args {
-    uint32_t *samples;  /* four int8 a channel, oldest in the low byte */
-    const int8_t *next; /* newest sample of each channel */
-    const uint32_t *w;  /* four int8 a channel */
-    const int32_t *bias, *mul;
-    const int8_t *lut;
-    int8_t *out;
-    uint32_t n, shift;
-} conv_args;
+/* ---------------------------------------------------------------- causal convolution */
 
 AWM_INLINE int64_t signed_byte(uint64_t word, uint32_t at) {
     return (int64_t)(word << (56 - at)) >> 56;
 }
 
-/* |sum| <= 4 * 2^14 + 2^31; times |mul| <= 2^31, plus half <= 2^61: below 2^63. */
-static AWM_NOINLINE void conv_channels(const conv_args *a) {
+static AWM_NOINLINE void conv_channels(const awm_conv_args *a) {
     const int8_t *next = a->next, *lut = a->lut + 128;
     const uint32_t *w = a->w;
     const int32_t *bias = a->bias, *mul = a->mul;
@@ -191,7 +226,8 @@ static void conv(const awm_model *model, const awm_match *match, const awm_op *o
     const awm_header *h = AWM_HEADER(model->manifest);
     const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
     const uint8_t *shard = model->shards[l->shard];
-    conv_args a;
+    awm_conv_args a;
+    uint32_t done;
     a.samples = (uint32_t *)(void *)view_state(model, match, op, view);
     a.next = view_i8(model, match, view, model->at_p) + h->d_inner;
     a.w = (const uint32_t *)(const void *)(shard + l->conv_w);
@@ -201,6 +237,14 @@ static void conv(const awm_model *model, const awm_match *match, const awm_op *o
     a.out = view_i8(model, match, view, model->at_xc);
     a.n = model->channels;
     a.shift = l->conv_shift;
+    done = awm_conv_wide(&a, model->backend);
+    a.samples += done;
+    a.next += done;
+    a.w += done;
+    a.bias += done;
+    a.mul += done;
+    a.out += done;
+    a.n -= done;
     conv_channels(&a);
 }
 
@@ -297,6 +341,9 @@ int awm_run(const awm_model *model, const awm_match *match, uint32_t begin, uint
             awm_decode(model, match);
             continue;
         }
+#ifndef AWM_PORTABLE_ONLY
+        if (n_views == 2 && ops[i].kind == AWM_MATVEC && matvec_both(model, match, ops + i)) continue;
+#endif
         for (view = 0; view < n_views; view++) run_op(model, match, ops + i, view);
     }
     return AWM_OK;
