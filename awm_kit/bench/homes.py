@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,24 +60,44 @@ def measure_homes(cartridge: Cartridge, frames: int = 60, seed: int = 1) -> dict
     VerificationError
         At the first hash in which two engines differ.
     """
-    runs = {home: HomeRun() for home in HOMES}
-    played = matches = 0
-    while played < frames:
-        replay = play_headless(cartridge, "native", frames - played, seed + matches).match.replay()
-        inputs = replay.inputs[1:]
-        for home, run in runs.items():
-            run.play(make_engine(home, cartridge, replay.frames[0, ...]), inputs)
-        _compare({home: run.hashes for home, run in runs.items()})
-        played, matches = played + len(inputs), matches + 1
+    makers = {home: partial(make_engine, home, cartridge) for home in HOMES}
+    runs, matches = play_everywhere(cartridge, makers, frames, seed)
     last = {home: run.hashes[-1] for home, run in runs.items()}
     return {
-        "frames": played,
+        "frames": frames,
         "matches": matches,
         "hashes_compared": len(runs["native"].hashes),
         "state_hash": last["native"],
         **{_CALLED.get(home, home): last[home] for home in ("reference", "native", "chain", "wasm")},
-        "frames_per_second": {home: round(played / run.seconds, 1) for home, run in runs.items()},
+        "frames_per_second": {home: round(frames / run.seconds, 1) for home, run in runs.items()},
     }
+
+
+def play_everywhere(
+    cartridge: Cartridge, makers: Mapping[str, Callable[[np.ndarray], Engine]], frames: int, seed: int = 1
+) -> tuple[dict[str, HomeRun], int]:
+    """Play scripted matches, ``frames`` frames together, on engines made from a start frame.
+
+    Returns
+    -------
+    runs : dict of HomeRun, by engine
+    matches : int
+
+    Raises
+    ------
+    VerificationError
+        At the first hash in which two engines differ.
+    """
+    runs = {name: HomeRun() for name in makers}
+    played = matches = 0
+    while played < frames:
+        replay = play_headless(cartridge, "native", frames - played, seed + matches).match.replay()
+        inputs = replay.inputs[1:]
+        for name, make in makers.items():
+            runs[name].play(make(replay.frames[0, ...]), inputs)
+        _compare({name: run.hashes for name, run in runs.items()})
+        played, matches = played + len(inputs), matches + 1
+    return runs, matches
 
 
 def _compare(hashes: dict[str, list[str]]) -> None:
