@@ -23,9 +23,11 @@ test-all: system setup
 setup:
 	@scripts/setup.sh
 
-# Chromium for the tests in a browser; where it may not be installed they skip and say so.
+# Chromium for the tests in a browser, qemu for the AArch64 kernel; where they may not be installed tests skip and
+# say so.
 system:
 	@scripts/setup-system.sh chromium
+	@scripts/setup-system.sh qemu
 
 lint: setup
 	@$(MAKE) --no-print-directory -k lint-ruff lint-mypy lint-c

@@ -31,7 +31,7 @@ from awm_kit.schema import CONTROLLER_BYTES, FRAME_BYTES
 KERNEL_C = Path(__file__).with_name("kernel_c")
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
 FLAGS = ("-std=c99", "-O3", "-fno-strict-aliasing", *WARNINGS)
-BACKENDS = {"auto": 0, "portable": 1, "swar": 2, "avx2": 3, "avx512vnni": 4}
+BACKENDS = {"auto": 0, "portable": 1, "swar": 2, "avx2": 3, "avx512vnni": 4, "neon": 5}
 _ALIGN = 8
 
 

@@ -13,7 +13,7 @@ zig=("$python" -m ziglang cc)
 
 flags_of() {
   case "$1" in
-    *avx512vnni*) echo "-mavx512f -mavx512bw -mavx512vl -mavx512vnni" ;;
+    *avx512*) echo "-mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni" ;;
     *avx2*) echo "-mavx2" ;;
   esac
 }

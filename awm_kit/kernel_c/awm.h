@@ -49,7 +49,8 @@ typedef enum awm_backend {
     AWM_BACKEND_PORTABLE = 1,   /* plain loops */
     AWM_BACKEND_SWAR = 2,       /* lanes inside 64-bit words: what SBF runs */
     AWM_BACKEND_AVX2 = 3,
-    AWM_BACKEND_AVX512VNNI = 4
+    AWM_BACKEND_AVX512VNNI = 4,
+    AWM_BACKEND_NEON = 5        /* AArch64 with dot products */
 } awm_backend;
 
 /* A world's bytes. Must outlive the model; manifest and shards are aligned to 8. */

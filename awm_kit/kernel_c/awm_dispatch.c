@@ -1,6 +1,10 @@
 /* awm_dispatch.c: the only file that knows CPUs. SBF and WASM have one variant, chosen when compiling. */
 #include "awm_ops.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 #ifdef AWM_PORTABLE_ONLY
 
 #ifndef AWM_SYSCALL /* else a system call multiplies: programs/world-model/matvec_syscall.c */
@@ -37,13 +41,18 @@ static int cpu_has(uint32_t backend) {
             && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
             && __builtin_cpu_supports("avx512vnni");
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+    case AWM_BACKEND_NEON: return (getauxval(AT_HWCAP) >> 20 & 1) != 0; /* HWCAP_ASIMDDP */
+#elif defined(__aarch64__) && defined(__APPLE__)
+    case AWM_BACKEND_NEON: return 1; /* every Apple silicon has dot products */
+#endif
     default: return 0;
     }
 }
 
 int awm_set_backend(awm_model *model, uint32_t backend) {
     if (backend == AWM_BACKEND_AUTO) {
-        backend = AWM_BACKEND_AVX512VNNI;
+        backend = AWM_BACKEND_NEON;
         while (!cpu_has(backend)) backend--;
         if (backend == AWM_BACKEND_SWAR) backend = AWM_BACKEND_PORTABLE; /* vectorised for the target, faster */
     }
@@ -62,6 +71,8 @@ void awm_matvec(const awm_matvec_args *a) {
 #if defined(__x86_64__)
     case AWM_BACKEND_AVX512VNNI: awm_matvec_avx512vnni(a); break;
     case AWM_BACKEND_AVX2: awm_matvec_avx2(a); break;
+#elif defined(__aarch64__)
+    case AWM_BACKEND_NEON: awm_matvec_neon(a); break;
 #endif
     case AWM_BACKEND_SWAR: awm_matvec_swar(a); break;
     default: awm_matvec_portable(a); break;

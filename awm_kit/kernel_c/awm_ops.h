@@ -151,6 +151,7 @@ void awm_scan_swar(const awm_scan_args *a);
 int32_t awm_sum_portable(const int8_t *x, uint32_t cols);
 void awm_matvec_portable(const awm_matvec_args *a);
 void awm_matvec_avx2(const awm_matvec_args *a);
+void awm_matvec_neon(const awm_matvec_args *a);
 void awm_matvec_avx512vnni(const awm_matvec_args *a);
 void awm_matvec_pair_avx512vnni(const awm_matvec_args *a, const awm_matvec_args *b);
 void awm_scan_begin_portable(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state);

@@ -64,9 +64,9 @@ static void mutate(blob b, uint64_t first, uint64_t span) {
 
 static void run(awm_model *model, uint32_t begin, uint32_t end) {
     static const uint32_t backends[] = {AWM_BACKEND_PORTABLE, AWM_BACKEND_SWAR, AWM_BACKEND_AVX2,
-                                        AWM_BACKEND_AVX512VNNI};
+                                        AWM_BACKEND_AVX512VNNI, AWM_BACKEND_NEON};
     uint32_t i, k;
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 5; i++) {
         awm_match match;
         uint8_t *inputs = malloc(2 * AWM_CONTROLLER_BYTES);
         if (awm_set_backend(model, backends[i]) == AWM_OK) {
