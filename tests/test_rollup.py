@@ -20,6 +20,7 @@ from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.results import read_result
 from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match, wait_for
+from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
 from awm_kit.chain.session import ChainSession
@@ -45,6 +46,7 @@ class Stack:
     world: World
     host: Keypair
     guest: Keypair
+    network: launch.Localnet
     matches: int = 0
 
 
@@ -56,7 +58,7 @@ def started(program: Path | None = None) -> Iterator[Stack]:
         for wallet in (owner, host, guest):
             l1.airdrop(wallet.pubkey(), 100 * LAMPORTS_PER_SOL)
         world = deploy(l1, tiny_cartridge(), owner, progress=False)
-        yield Stack(l1, rollup, world, host, guest)
+        yield Stack(l1, rollup, world, host, guest, network)
         l1.close()
         rollup.close()
 
@@ -76,11 +78,11 @@ class Lent:
     crank: Keypair
     players: list[Keypair]
 
-    def open(self) -> ChainSession:
+    def open(self, kind: type[ChainSession] = ChainSession) -> ChainSession:
         """Begin it in the rollup, this process playing both sides."""
         open_match(self.stack.rollup, self.keys, self.crank, self.stack.world.key)
         players = dict(enumerate(self.players))
-        session = ChainSession(self.stack.rollup, self.keys, self.crank, players, self.crank)
+        session = kind(self.stack.rollup, self.keys, self.crank, players, self.crank)
         session.ready()
         return session
 
@@ -137,6 +139,42 @@ def test_a_match_from_l1_to_rollup_and_back(stack: Stack) -> None:
     stack.l1.send([ix.close_session(lent.keys, stack.host.pubkey())], stack.host)
     rent = sum(account.lamports for account in on_l1)
     assert stack.l1.balance(stack.host.pubkey()) == before + rent - stack.l1.fee()
+
+
+def test_frames_in_real_time_are_the_same(stack: Stack) -> None:
+    lent, inputs = lend(stack), controllers(120, seed=2)
+    with lent.open(RollupSession) as session:
+        frame, state = play(session, inputs)
+        assert session.state_hash() == reference.state_hash(frame, state)
+        assert inputlog.encode(inputs) == entries_of(stack.rollup.account(lent.keys.log).data)
+        session.end()
+    settle_match(stack.rollup, stack.l1, lent.keys, lent.crank)
+    assert frame_of(stack.l1.account(lent.keys.session).data).tobytes() == frame.tobytes()
+
+
+def test_a_frame_sent_twice_runs_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The crank believes once a frame that nothing came, and sends everything again."""
+    with lend(stack).open(RollupSession) as session:
+        wait, doubted = session.stream.wait_frame, set()
+
+        def doubt(number: int, seconds: float) -> np.ndarray | None:
+            frame = wait(number, seconds)
+            return frame if number in doubted else doubted.add(number)
+
+        monkeypatch.setattr(session.stream, "wait_frame", doubt)
+        play(session, controllers(20, seed=3))
+        assert session.retries >= 20
+        assert frame_of(stack.rollup.account(session.keys.session).data)["frame"] == 20
+
+
+def test_a_dead_rollup_is_noticed(rollup_package: Any) -> None:
+    with started() as stack:
+        session = lend(stack).open(RollupSession)
+        with session:
+            play(session, controllers(3))
+            stack.network.processes[1].stop()
+            with pytest.raises(LedgerError):
+                session.step(controllers(1)[0])
 
 
 def test_a_commit_shows_the_running_match_on_the_l1(stack: Stack) -> None:

@@ -1,0 +1,243 @@
+"""Frames in real time on a rollup: transactions are sent without waiting, frames come over a WebSocket."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from solders.hash import Hash
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from awm_kit.chain import instructions as ix
+from awm_kit.chain.accounts import SessionKeys, frame_of
+from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, compose
+from awm_kit.chain.rpc import RpcLedger
+from awm_kit.chain.session import ChainSession
+from awm_kit.errors import LedgerError
+
+FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
+# The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
+PATIENCE_SECONDS = 0.012
+BLOCKHASH_SECONDS = 5.0
+
+
+class FrameStream:
+    """The newest frame of a match and the newest slot of its rollup, from its WebSocket.
+
+    Parameters
+    ----------
+    url : str
+        JSON-RPC URL; the WebSocket is on the next port.
+    session : Pubkey
+        SessionState.
+
+    Raises
+    ------
+    LedgerError
+        Nothing answers there.
+    """
+
+    def __init__(self, url: str, session: Pubkey) -> None:
+        place = urlsplit(url)
+        self._changed, self._open = threading.Condition(), contextlib.ExitStack()
+        self.frame: np.ndarray | None = None
+        self.frame_slot = self.slot = 0
+        self.arrived = 0.0
+        self.closed = False
+        try:
+            where = f"ws://{place.hostname}:{(place.port or 80) + 1}"
+            self._socket = self._open.enter_context(connect(where, max_size=1 << 24))
+        except OSError as error:
+            raise LedgerError(f"the WebSocket of {url} does not answer: {error}") from None
+        self._subscribe("accountSubscribe", str(session), {"encoding": "base64", "commitment": "processed"})
+        self._subscribe("slotSubscribe")
+        self._thread = threading.Thread(target=self._listen, name="awm-frames", daemon=True)
+        self._thread.start()
+
+    def wait_frame(self, number: int, seconds: float) -> np.ndarray | None:
+        """The newest frame once its number is at least ``number``; None if that takes longer."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self._has(number), seconds)
+            return self.frame if self._has(number) else None
+
+    def wait_slot(self, after: int, seconds: float) -> None:
+        """Until the rollup is in a slot above ``after``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self.slot > after, seconds)
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._open.close()
+        self._thread.join()
+
+    def _has(self, number: int) -> bool:
+        return self.frame is not None and int(self.frame["frame"]) >= number
+
+    def _subscribe(self, method: str, *params: Any) -> None:
+        self._socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+
+    def _listen(self) -> None:
+        try:
+            for message in self._socket:
+                # The rollup's Nagle holds a message back until the one before is acknowledged, which a
+                # silent client does after 40 ms; whatever is sent carries the acknowledgement along.
+                self._socket.pong()
+                self._take(json.loads(message))
+        except ConnectionClosed:
+            pass
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        method, now = message.get("method"), time.perf_counter()
+        if method is None:
+            return
+        result = message["params"]["result"]
+        with self._changed:
+            if method == "slotNotification":
+                self.slot = result["slot"]
+            else:
+                self.frame = frame_of(base64.b64decode(result["value"]["data"][0]))
+                self.frame_slot, self.arrived = result["context"]["slot"], now
+            self._changed.notify_all()
+
+
+class _Connection(http.client.HTTPConnection):
+    """Headers and body are two packets; the second one must not wait for the first one's receipt."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class Post:
+    """Sends transactions over one connection, in order, and learns only that they were taken."""
+
+    def __init__(self, url: str) -> None:
+        place = urlsplit(url)
+        self._url = url
+        self._connection = _Connection(place.hostname or "", place.port, timeout=10)
+        self._blockhash, self._fetched = Hash.default(), -BLOCKHASH_SECONDS
+
+    def send(
+        self, orders: Sequence[Instruction], payer: Keypair, signers: Iterable[Keypair], compute_units: int
+    ) -> str:
+        """Sign and send; returns the signature.
+
+        Raises
+        ------
+        LedgerError
+            The rollup refused it or does not answer.
+        """
+        transaction = compose(orders, payer, signers, self._recent(), compute_units=compute_units)
+        encoded = base64.b64encode(bytes(transaction)).decode()
+        return str(self._call("sendTransaction", encoded, {"encoding": "base64", "skipPreflight": True}))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _recent(self) -> Hash:
+        if time.monotonic() - self._fetched > BLOCKHASH_SECONDS:
+            self._blockhash = Hash.from_string(self._call("getLatestBlockhash")["value"]["blockhash"])
+            self._fetched = time.monotonic()
+        return self._blockhash
+
+    def _call(self, method: str, *params: Any) -> Any:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        try:
+            self._connection.request("POST", "/", body, {"Content-Type": "application/json"})
+            answer = json.loads(self._connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self._connection.close()
+            raise LedgerError(f"{self._url} did not answer {method}: {error}") from error
+        if "error" in answer:
+            raise LedgerError(f"{self._url} refused {method}: {answer['error']}")
+        return answer["result"]
+
+
+class RollupSession(ChainSession):
+    """A match on a rollup whose frames this process runs as crank, several transactions in flight.
+
+    Use it as a context manager, or `disconnect` it. `compute_units` stays 0: nobody waits for receipts.
+
+    Attributes
+    ----------
+    last_signatures : list of str
+        Transactions of the last frame.
+    retries : int
+        How often a frame was sent again.
+    """
+
+    def __init__(
+        self,
+        ledger: RpcLedger,
+        keys: SessionKeys,
+        payer: Keypair,
+        players: dict[int, Keypair],
+        crank: Keypair | None = None,
+    ) -> None:
+        super().__init__(ledger, keys, payer, players, crank)
+        self.stream, self._post = FrameStream(ledger.name, keys.session), Post(ledger.name)
+        self.last_signatures: list[str] = []
+        self.retries, self._usual = 0, 0.0
+
+    def disconnect(self) -> None:
+        """Close both connections; the match goes on."""
+        self.stream.close()
+        self._post.close()
+
+    def __enter__(self) -> RollupSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.disconnect()
+
+    def _run_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> None:
+        number, begun = int(self.frame["frame"]), time.monotonic()
+        self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
+        attempt, frame = 0, None
+        while frame is None:
+            sent = time.monotonic()
+            if self.stream.closed or sent - begun > FRAME_SECONDS:
+                raise LedgerError(f"frame {number + 1} did not come from {self.ledger.name}")
+            self.last_signatures = self._send_frame(crank, orders, signers, number, attempt)
+            frame = self.stream.wait_frame(number + 1, max(PATIENCE_SECONDS, 3 * self._usual))
+            attempt += 1
+        self.retries += attempt - 1
+        self._usual += 0.1 * (time.monotonic() - sent - self._usual)
+        self.frame, self._segment, self._last_slot = frame, 0, self.stream.frame_slot
+        self.transactions += len(self.last_signatures)
+
+    def _send_frame(
+        self, crank: Keypair, orders: list[Instruction], signers: list[Keypair], number: int, attempt: int
+    ) -> list[str]:
+        """Send all segments. A second attempt is harmless: what has landed fails by its number."""
+        signatures = []
+        for segment in range(self._segment, len(self._segments)):
+            run = ix.run_inference(
+                self.keys, crank.pubkey(), self.world, self._segments[segment], number, segment,
+                program_id=self.ledger.program_id,
+            )  # fmt: skip
+            # Another limit makes it another transaction; the same one would be taken for a copy.
+            units = MAX_COMPUTE_UNITS - attempt
+            signatures.append(self._post.send([*orders, run], crank, [crank, *signers], units))
+            orders, signers = [], []
+        return signatures
