@@ -8,14 +8,22 @@ such a teacher.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from tqdm.auto import tqdm
 
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import STYLE_NAMES, Params, Scuffle, initial_frame, match_setup
+from awm_kit.data.scuffle import STYLE_NAMES, Params, Scuffle, generate, initial_frame, match_setup
 from awm_kit.data.scuffle.players import ScriptedPlayers
 from awm_kit.data.scuffle.state import State
 from awm_kit.kernel import NativeWorld
+from awm_kit.model.dataset import PackedReplays
+from awm_kit.model.recipe import Recipe
+from awm_kit.model.train import Trainer
+from awm_kit.model.world import WorldModel
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FRAME, STATUS_PLAYING
 
@@ -72,3 +80,44 @@ def corrected_runs(
         runs.append(Replay(frames[kept, i].copy(), inputs[kept, i].copy(), f"corrected {seed}"))
         corrections.append(right[kept, i].copy())
     return runs, corrections
+
+
+def correct(
+    model: WorldModel,
+    recipe: Recipe,
+    worlds: Sequence[Cartridge],
+    folder: Path | str,
+    seeds: range = range(310_000, 310_128),
+    n_frames: int = 1500,
+    recorded: int = 420,
+    progress: bool = True,
+) -> WorldModel:
+    """One round: free-run quantised forms of the network, then train on them and on recordings together.
+
+    Parameters
+    ----------
+    model : WorldModel
+        Trained on from where it stands.
+    recipe : Recipe
+        Its teacher and training; `TrainConfig.steps` and ``lr`` say how long a round is.
+    worlds : sequence of Cartridge
+        Whose runs are corrected, ``seeds`` matches each; usually the model's own, and earlier forms of it.
+    folder : path
+        Of the training run.
+    recorded : int
+        Ordinary matches of the teacher to train on beside the runs.
+
+    Returns
+    -------
+    WorldModel
+        The same network, better where its own play leads.
+    """
+    games = generate(range(recipe.seeds[0], recipe.seeds[0] + recorded), recipe.n_frames, recipe.physics)
+    corrections: list[np.ndarray | None] = [None] * len(games)
+    for i, world in enumerate(worlds):
+        numbers = range(seeds.start + 1000 * i, seeds.stop + 1000 * i)
+        runs, right = corrected_runs(world, numbers, n_frames, recipe.physics, progress)
+        games, corrections = games + runs, corrections + list(right)
+    data = PackedReplays(recipe.schema, games, corrections)
+    config = replace(recipe.train, model=model.config)
+    return Trainer(data, config, folder, model=model, notes=recipe.notes()).run(progress)

@@ -381,7 +381,18 @@ def test_help_lists_the_verbs_in_order_and_loads_nothing_heavy() -> None:
     said, _, loaded = done.stdout.partition("LOADED")
     verbs = [line.split()[0] for line in said.partition("Commands:")[2].strip().splitlines()]
     assert verbs == [
-        *("train", "eval", "quantize", "deploy", "worlds", "play", "export"),
+        *("train", "eval", "probe", "soak", "quantize", "deploy", "worlds", "play", "export"),
         *("fork", "verify", "retire", "localnet", "bench", "doctor"),
     ]
     assert loaded.split() == []
+
+
+def test_probes_and_soaks_speak_json() -> None:
+    from awm_kit.cli import app
+
+    probes = json.loads(CliRunner().invoke(app, ["probe", "scuffle", "--json"]).stdout)["probes"]
+    assert {"name", "character", "learned", "taught", "error", "unit"} == set(probes[0])
+    said = CliRunner().invoke(app, ["soak", "scuffle", "--minutes", "0.5", "--json", "--no-progress"]).stdout
+    facts = json.loads(said)
+    assert facts["minutes"] > 0 and set(facts["impossible_events"]) >= {"stocks_rise", "outside", "stuck"}
+    assert {"kos_per_minute", "reference_kos_per_minute"} <= set(facts)

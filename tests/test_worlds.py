@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from awm_kit.correct import corrected_runs
+from awm_kit.correct import correct, corrected_runs
 from awm_kit.data.scuffle import Params, Scuffle, generate
 from awm_kit.errors import ModelFileError
 from awm_kit.fidelity import NativeRunner, fidelity_report, save_report
@@ -99,3 +102,13 @@ def test_corrections_are_what_the_teacher_does_from_there(world: Cartridge) -> N
         same = run.frames["players"]["action_state"] == teacher["players"]["action_state"]
         right, total = right + int(same.sum()), total + same.size
     assert 0.85 < right / total <= 1.0
+
+
+def test_a_round_of_correction_trains_on(world: Cartridge, tmp_path) -> None:
+    model, _ = load_checkpoint(FOLDER / "scuffle.safetensors")
+    before = model.head.weight.detach().clone()
+    recipe = load_recipe("scuffle")
+    short = replace(recipe, n_frames=80, train=replace(recipe.train, steps=2, lanes=4, length=16, threads=1))
+    after = correct(model, short, [world], tmp_path, range(90_000, 90_004), 60, recorded=4, progress=False)
+    assert not torch.equal(before, after.head.weight)
+    assert (after.head.weight - before).abs().max() < 0.1

@@ -39,6 +39,8 @@ class Verbs(TyperGroup):
 ORDER = (
     "train",
     "eval",
+    "probe",
+    "soak",
     "quantize",
     "deploy",
     "worlds",
