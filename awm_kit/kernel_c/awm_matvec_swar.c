@@ -42,8 +42,13 @@ int32_t awm_spread_swar(uint64_t *lanes, const int8_t *x, uint32_t cols) {
     return (int32_t)((uint32_t)total + (uint32_t)((total + HALF_WORD) >> 32));
 }
 
-AWM_INLINE int32_t finish(uint64_t sum, int64_t bias64) {
-    return (int32_t)(uint32_t)(((sum + HALF_WORD) >> 32) - (uint64_t)bias64);
+/* What a sum begins with, so that its upper half ends as sum w x - 64 sum x. */
+AWM_INLINE uint64_t start_at(int64_t bias64) {
+    return HALF_WORD - ((uint64_t)bias64 << 32);
+}
+
+AWM_INLINE int32_t finish(uint64_t sum) {
+    return (int32_t)(uint32_t)(sum >> 32);
 }
 
 /* sum += (word at w + offset) * x, the word masked for PAIR. LLVM's BPF back end spills the sums of such code when
@@ -75,9 +80,9 @@ AWM_INLINE int32_t finish(uint64_t sum, int64_t bias64) {
 #define STEP(cols) ((cols) % 16 == 0 ? 16 : 8)
 #define DEFINE_FIVES(cols) \
     static AWM_NOINLINE void fives_##cols(int32_t *acc, const int32_t *end, const uint8_t *w, \
-                                          const uint64_t *first, int64_t bias64) { \
+                                          const uint64_t *first, uint64_t start) { \
         for (; acc != end; acc += 5, w += 4 * (cols)) { \
-            uint64_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, x, t, mask = PAIR_MASK; \
+            uint64_t a0 = start, a1 = start, a2 = start, a3 = start, a4 = start, x, t, mask = PAIR_MASK; \
             const uint64_t *lanes = first, *last = first + (cols) / 2; \
             do { \
                 GROUP5(cols, 0) \
@@ -88,11 +93,11 @@ AWM_INLINE int32_t finish(uint64_t sum, int64_t bias64) {
                 lanes += STEP(cols) / 2; \
                 KEEP(lanes); \
             } while (lanes != last); \
-            acc[0] = finish(a0, bias64); \
-            acc[1] = finish(a1, bias64); \
-            acc[2] = finish(a2, bias64); \
-            acc[3] = finish(a3, bias64); \
-            acc[4] = finish(a4, bias64); \
+            acc[0] = finish(a0); \
+            acc[1] = finish(a1); \
+            acc[2] = finish(a2); \
+            acc[3] = finish(a3); \
+            acc[4] = finish(a4); \
         } \
     }
 
@@ -106,40 +111,40 @@ FOR_EACH_COLS(DEFINE_FIVES)
     x = lanes[k]; \
     multiply(a0, w, k, x); \
     multiply(a1, w1, k, x);
-static AWM_NOINLINE void two_rows(int32_t *acc, const uint8_t *w, const uint64_t *lanes, uint64_t cols, int64_t bias64) {
+static AWM_NOINLINE void two_rows(int32_t *acc, const uint8_t *w, const uint64_t *lanes, uint64_t cols, uint64_t start) {
     const uint64_t *last = lanes + cols / 2;
     const uint8_t *w1 = w + cols;
-    uint64_t a0 = 0, a1 = 0, x, t, mask = PAIR_MASK;
+    uint64_t a0 = start, a1 = start, x, t, mask = PAIR_MASK;
     for (; lanes != last; lanes += 4, w += 8, w1 += 8) {
         WORD2(0, WHOLE) WORD2(1, PAIR) WORD2(2, PAIR) WORD2(3, PAIR)
     }
-    acc[0] = finish(a0, bias64);
-    acc[1] = finish(a1, bias64);
+    acc[0] = finish(a0);
+    acc[1] = finish(a1);
 }
 
-static AWM_NOINLINE int32_t one_row(const uint8_t *w, const uint64_t *lanes, uint64_t cols, int64_t bias64) {
+static AWM_NOINLINE int32_t one_row(const uint8_t *w, const uint64_t *lanes, uint64_t cols, uint64_t start) {
     const uint64_t *last = lanes + cols / 2;
-    uint64_t sum = 0, t, mask = PAIR_MASK;
+    uint64_t sum = start, t, mask = PAIR_MASK;
     for (; lanes != last; lanes += 4, w += 8) {
         WHOLE(sum, w, 0, lanes[0]);
         PAIR(sum, w, 1, lanes[1]);
         PAIR(sum, w, 2, lanes[2]);
         PAIR(sum, w, 3, lanes[3]);
     }
-    return finish(sum, bias64);
+    return finish(sum);
 }
 
 #define CASE_FIVES(n) \
-    case n: fives_##n(a->acc, a->acc + r, w, a->lanes, a->bias64); break;
+    case n: fives_##n(a->acc, a->acc + r, w, a->lanes, start); break;
 
 void awm_matvec_swar(const awm_matvec_args *a) {
-    const uint64_t cols = a->cols, rows = a->rows;
+    const uint64_t cols = a->cols, rows = a->rows, start = start_at(a->bias64);
     const uint8_t *w = a->w;
     uint64_t r = rows - rows % 5;
     switch (a->cols) {
         FOR_EACH_COLS(CASE_FIVES)
     default: r = 0; break;
     }
-    for (w += r * cols; r + 2 <= rows; r += 2, w += 2 * cols) two_rows(a->acc + r, w, a->lanes, cols, a->bias64);
-    if (r < rows) a->acc[r] = one_row(w, a->lanes, cols, a->bias64);
+    for (w += r * cols; r + 2 <= rows; r += 2, w += 2 * cols) two_rows(a->acc + r, w, a->lanes, cols, start);
+    if (r < rows) a->acc[r] = one_row(w, a->lanes, cols, start);
 }
