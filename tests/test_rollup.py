@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from onchain import controllers, tiny_cartridge, tiny_model
 from solders.keypair import Keypair
+from typer.testing import CliRunner
 
 from awm_kit.chain import delegation, inputlog
 from awm_kit.chain import instructions as ix
@@ -20,13 +22,14 @@ from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.results import read_result
 from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match, wait_for
-from awm_kit.chain.rollup_session import RollupSession
+from awm_kit.chain.rollup_session import RollupSession, local_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.session_setup import clean_frame
 from awm_kit.chain.verify import record_from_session, verify
 from awm_kit.chain.worlds import World
+from awm_kit.cli import app
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError, ProgramError
 from awm_kit.kernel import NativeWorld
@@ -257,3 +260,22 @@ def test_the_syscall_program_computes_the_same(rollup_package: Any) -> None:
         settle_match(stack.rollup, stack.l1, lent.keys, lent.crank)
         assert frame_of(stack.l1.account(lent.keys.session).data).tobytes() == frame.tobytes()
     assert units < 190_000  # 230,000 without it
+
+
+def test_a_local_match_begins_and_comes_home(stack: Stack) -> None:
+    with local_match(stack.l1, stack.rollup, stack.world, seed=5) as session:
+        play(session, controllers(10, seed=5))
+        session.end()
+    settle_match(stack.rollup, stack.l1, session.keys, session.crank)
+    order = ix.record_result(session.keys, session.host.pubkey(), stack.world.key)
+    close = ix.close_session(session.keys, session.host.pubkey())
+    stack.l1.send([order, close], session.host)
+    assert read_result(stack.l1, session.keys.session).frames == 10
+
+
+def test_bench_rollup(rollup_package: Any) -> None:
+    done = CliRunner().invoke(app, ["bench", "rollup", "--build", "sbf", "--seconds", "1", "--json"])
+    (row,) = json.loads(done.stdout)["worlds"]
+    assert row["build"] == "sbf" and row["params"] > 100_000 and row["tx_per_frame"] >= 1
+    assert row["frames"] > 10 and 0 < row["interval_p50_ms"] <= row["interval_p99_ms"]
+    assert 0 < row["cu_per_frame"] <= 1_400_000 * row["tx_per_frame"]

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import json
+import secrets
 import socket
 import threading
 import time
@@ -23,10 +24,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from awm_kit.chain import instructions as ix
-from awm_kit.chain.accounts import SessionKeys, frame_of
-from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, compose
+from awm_kit.chain.accounts import SessionKeys, frame_of, session_keys
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, compose
+from awm_kit.chain.rollup import delegate_match, open_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.session import ChainSession
+from awm_kit.chain.session_setup import clean_frame
+from awm_kit.chain.worlds import World
+from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError
 
 FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
@@ -182,6 +187,8 @@ class RollupSession(ChainSession):
         Transactions of the last frame.
     retries : int
         How often a frame was sent again.
+    host : Keypair or None
+        The wallet that `local_match` made.
     """
 
     def __init__(
@@ -196,6 +203,7 @@ class RollupSession(ChainSession):
         self.stream, self._post = FrameStream(ledger.name, keys.session), Post(ledger.name)
         self.last_signatures: list[str] = []
         self.retries, self._usual = 0, 0.0
+        self.host: Keypair | None = None
 
     def disconnect(self) -> None:
         """Close both connections; the match goes on."""
@@ -241,3 +249,51 @@ class RollupSession(ChainSession):
             signatures.append(self._post.send([*orders, run], crank, [crank, *signers], units))
             orders, signers = [], []
         return signatures
+
+
+def local_match(
+    l1: RpcLedger,
+    rollup: RpcLedger,
+    world: World | Pubkey,
+    seed: int = 0,
+    stage: int = 31,
+    characters: tuple[int, int] = (1, 18),
+    time_limit: int = 0,
+    start_frame: np.ndarray | None = None,
+) -> RollupSession:
+    """A match on a rollup in which this process plays both sides, with throw-away keys; ready to ``step``.
+
+    When it has ended, `rollup.settle_match` brings it home; ``session.host`` closes it there.
+
+    Parameters
+    ----------
+    l1 : RpcLedger
+        A development ledger: the host's wallet is funded by airdrop.
+    rollup : RpcLedger
+        With ``preflight=False``.
+    world : World or Pubkey
+        On the L1.
+    seed, stage, characters, time_limit, start_frame
+        As in `ChainSession.local`.
+    """
+    if start_frame is None:
+        start_frame = initial_frame(seed, stage, characters)
+        start_frame["time_limit"] = time_limit
+    manifest = world.key if isinstance(world, World) else world
+    host, guest, crank, players = Keypair(), Keypair(), Keypair(), (Keypair(), Keypair())
+    l1.airdrop(host.pubkey(), 10 * LAMPORTS_PER_SOL)
+    session_id = secrets.randbits(64)
+    keys = session_keys(host.pubkey(), session_id, l1.program_id)
+    create = ix.create_session(
+        keys, host.pubkey(), manifest, crank.pubkey(), players[0].pubkey(), session_id,
+        clean_frame(start_frame), program_id=l1.program_id,
+    )  # fmt: skip
+    l1.send([create], host, compute_units=MAX_COMPUTE_UNITS, label="create session")
+    join = ix.join(keys, guest.pubkey(), players[1].pubkey(), program_id=l1.program_id)
+    l1.send([join], host, [guest], label="join")
+    delegate_match(l1, keys, host)
+    open_match(rollup, keys, crank, manifest)
+    session = RollupSession(rollup, keys, crank, dict(enumerate(players)), crank)
+    session.host = host
+    session.ready()
+    return session

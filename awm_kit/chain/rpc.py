@@ -145,6 +145,10 @@ class RpcLedger(Ledger):
         """Lamports for a transaction: signatures plus the priority fee for the units it asks for."""
         return SIGNATURE_FEE * signatures + -(-compute_units * self.unit_price // 1_000_000)
 
+    def compute_units(self, signature: Signature) -> int:
+        """Units that a transaction used; 0 if the node does not know it."""
+        return self._run(self._details(signature, 0))[0]
+
     def rent_exempt(self, size: int) -> int:
         """See `Ledger.rent_exempt`."""
         return int(self._call(lambda: self._client.get_minimum_balance_for_rent_exemption(size)).value)

@@ -79,6 +79,24 @@ def homes(world: World = "scuffle", frames: Frames = 60, as_json: Json = False) 
     _print(measure_homes(load_world(world), frames), as_json)
 
 
+@bench.command()
+def rollup(
+    worlds: Annotated[
+        list[str] | None,
+        typer.Argument(help="Cartridges, shipped worlds, or 1M, 4M, 15M. [default: scuffle]"),
+    ] = None,
+    build: Annotated[
+        str, typer.Option("--build", help="sbf, syscall, or both as sbf,syscall.")
+    ] = "sbf,syscall",
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="For each world and build.")] = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Frames in real time on MagicBlock's rollup: intervals, latency, transactions and units a frame."""
+    from awm_kit.bench.rollup import measure_rollup
+
+    _print(measure_rollup(worlds or ["scuffle"], build.split(","), seconds), as_json)
+
+
 def _print(result: dict[str, Any], as_json: bool) -> None:
     rows = list(_rows(result))
     width = max(len(name) for name, _ in rows)
