@@ -99,6 +99,27 @@ def test_matvec_vectors(backend: str) -> None:
         assert acc.tobytes() == acc_raw, comment
 
 
+def test_matvec_vectors_for_two_views(backend: str) -> None:
+    """Both views at once give what each gives alone."""
+    lib = Kernel.load().lib
+    if not lib.awm_has_matvec_pair(BACKENDS[backend]):
+        pytest.skip(f"{backend} takes the views one after the other")
+    for comment, (w_raw, x_raw, acc_raw) in generate.read("matvec.txt"):
+        w, x = _copy(w_raw), _copy(x_raw)
+        rows, cols = len(acc_raw) // 4, len(x_raw)
+        views, out = [x, x[::-1].copy()], np.zeros((2, rows), np.int32)
+        both = [
+            _Matvec(acc.ctypes.data, w.ctypes.data, view.ctypes.data, None, rows, cols, 0, BACKENDS[backend])
+            for acc, view in zip(out, views, strict=True)
+        ]
+        for args in both:
+            lib.awm_matvec_begin(ctypes.byref(args))
+        lib.awm_matvec_pair(*map(ctypes.byref, both))
+        weights = w.reshape(rows, cols).astype(np.int32) - 64
+        assert out[0].tobytes() == acc_raw, comment
+        assert np.array_equal(out[1], weights @ views[1].view(np.int8)), comment
+
+
 def test_scan_vectors(backend: str) -> None:
     lib = Kernel.load().lib
     for comment, fields in generate.read("scan.txt"):

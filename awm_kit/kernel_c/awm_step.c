@@ -157,16 +157,12 @@ static void matvec_store(const awm_matvec_args *a, const awm_model *model, int8_
     store(&s, a->backend);
 }
 
-static uint32_t rows_at(const awm_op *op, uint32_t row) {
-    return op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
-}
-
 static void matvec(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
     uint32_t row;
     awm_matvec_args a;
     matvec_begin(&a, model, match, op, view);
     for (row = 0; row < op->rows; row += a.rows) {
-        a.rows = rows_at(op, row);
+        a.rows = op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
         awm_matvec(&a);
         matvec_store(&a, model, view_i8(model, match, view, 0), op, row);
         a.w += (uint64_t)a.rows * a.cols;
@@ -176,15 +172,17 @@ static void matvec(const awm_model *model, const awm_match *match, const awm_op 
 #ifndef AWM_PORTABLE_ONLY
 /* Both views at once, where that is faster; no such backend uses the lanes. */
 static int matvec_both(const awm_model *model, const awm_match *match, const awm_op *op) {
-    int32_t second[AWM_CHUNK];
+    enum { CHUNK = 1024 };
+    int32_t acc[2][CHUNK];
     awm_matvec_args a, b;
     uint32_t row;
     if (!awm_has_matvec_pair(model->backend)) return 0;
     matvec_begin(&a, model, match, op, 0);
     matvec_begin(&b, model, match, op, 1);
-    b.acc = second;
+    a.acc = acc[0];
+    b.acc = acc[1];
     for (row = 0; row < op->rows; row += a.rows) {
-        a.rows = b.rows = rows_at(op, row);
+        a.rows = b.rows = op->rows - row < CHUNK ? op->rows - row : CHUNK;
         awm_matvec_pair(&a, &b);
         matvec_store(&a, model, view_i8(model, match, 0, 0), op, row);
         matvec_store(&b, model, view_i8(model, match, 1, 0), op, row);
