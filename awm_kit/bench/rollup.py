@@ -86,10 +86,14 @@ def measure_rollup(
 def _play(session: RollupSession, rollup: RpcLedger, seconds: float, seed: int) -> dict[str, Any]:
     inputs = random_inputs(np.random.default_rng(seed), int(seconds * FRAMES_A_SECOND * 2))
     begun, sent, arrived = time.perf_counter(), [], []
+    signatures: list[str] = []
     for pads in inputs:
         sent.append(time.perf_counter())
+        retries = session.retries
         frame = session.step(pads)
         arrived.append(session.stream.arrived)
+        if session.retries == retries:  # else they may be those of a needless second attempt
+            signatures = session.last_signatures
         if frame["status"] != STATUS_PLAYING or time.perf_counter() - begun > seconds:
             break
     gaps = np.diff(arrived)
@@ -102,7 +106,7 @@ def _play(session: RollupSession, rollup: RpcLedger, seconds: float, seed: int) 
         "latency_p50_ms": _percentile(latency, 50),
         "latency_p99_ms": _percentile(latency, 99),
         "tx_per_frame": session.tx_per_frame,
-        "cu_per_frame": sum(rollup.compute_units(Signature.from_string(s)) for s in session.last_signatures),
+        "cu_per_frame": sum(rollup.compute_units(Signature.from_string(s)) for s in signatures),
         "retries": session.retries,
         "dropped": int(np.maximum(np.rint(gaps * FRAMES_A_SECOND) - 1, 0).sum()),
     }
