@@ -281,7 +281,7 @@ def local_match(
         start_frame["time_limit"] = time_limit
     manifest = world.key if isinstance(world, World) else world
     host, guest, crank, players = Keypair(), Keypair(), Keypair(), (Keypair(), Keypair())
-    l1.airdrop(host.pubkey(), 10 * LAMPORTS_PER_SOL)
+    l1.airdrop(host.pubkey(), 100 * LAMPORTS_PER_SOL)  # a large world takes 12 for rent
     session_id = secrets.randbits(64)
     keys = session_keys(host.pubkey(), session_id, l1.program_id)
     create = ix.create_session(
