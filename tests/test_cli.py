@@ -396,3 +396,4 @@ def test_probes_and_soaks_speak_json() -> None:
     facts = json.loads(said)
     assert facts["minutes"] > 0 and set(facts["impossible_events"]) >= {"stocks_rise", "outside", "stuck"}
     assert {"kos_per_minute", "reference_kos_per_minute"} <= set(facts)
+    assert CliRunner().invoke(app, ["probe", "scuffle"]).stdout.startswith("probe ")

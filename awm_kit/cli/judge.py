@@ -26,7 +26,7 @@ def probe(
     if plot is not None:
         report.plot().savefig(plot, dpi=120)
     rows = [{**vars(r), "error": r.error} for r in report]
-    show({"world": world, "probes": rows}, as_json, repr(report))
+    show({"world": world, "probes": rows}, repr(report), as_json)
 
 
 @app.command()
@@ -52,4 +52,4 @@ def soak(
     else:
         report = soak_scripted(cartridge, minutes, progress=progress)
     facts = {"world": world, **report.to_json()}
-    show(facts, as_json, "\n".join(f"{key}: {value}" for key, value in facts.items()))
+    show(facts, "\n".join(f"{key}: {value}" for key, value in facts.items()), as_json)
