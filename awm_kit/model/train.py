@@ -113,11 +113,14 @@ class Trainer:
 
     def run(self, progress: bool = True) -> WorldModel:
         """Train to the end, saving as it goes; safe to interrupt and to call again."""
-        bar = tqdm(total=self.config.steps, initial=self.step, disable=not progress, unit="step")
+        # A notebook's progress bar is messages; a queue of a thousand unread ones loses the rest.
+        bar = tqdm(
+            total=self.config.steps, initial=self.step, disable=not progress, unit="step", mininterval=1.0
+        )
         try:
             for row in self._steps():
                 bar.update()
-                bar.set_postfix(loss=f"{row['loss']:.3f}", acc=f"{row['action_acc']:.4f}")
+                bar.set_postfix(loss=f"{row['loss']:.3f}", acc=f"{row['action_acc']:.4f}", refresh=False)
         finally:
             bar.close()
             self.save()
