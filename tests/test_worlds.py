@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ import torch
 
 from awm_kit.correct import correct, corrected_runs
 from awm_kit.data.scuffle import FOX, MARTH, Params, Scuffle, generate
+from awm_kit.data.slp import load_slp
 from awm_kit.errors import ModelFileError
 from awm_kit.fidelity import NativeRunner, fidelity_report, save_report
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.evaluate import evaluate
 from awm_kit.model.recipe import load_recipe
+from awm_kit.play import Match, RecordedController, make_engine
+from awm_kit.play.engines import start_frame
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import FIGHTER
@@ -113,3 +117,15 @@ def test_a_round_of_correction_trains_on(world: Cartridge, tmp_path) -> None:
     after = correct(model, short, [world], tmp_path, range(90_000, 90_004), 60, recorded=4, progress=False)
     assert not torch.equal(before, after.head.weight)
     assert (after.head.weight - before).abs().max() < 0.1
+
+
+def test_a_thousand_real_inputs_end_in_one_state_on_every_home(world: Cartridge, slp_dir: Path) -> None:
+    replay = load_slp(next((slp_dir / "train").glob("*fox-falco_FD*.slp")))
+    hashes = {}
+    for home in ("reference", "native", "chain", "wasm"):
+        pads = [RecordedController(replay.inputs[1:1001, player].copy()) for player in (0, 1)]
+        match = Match(make_engine(home, world, start_frame(world, 3)), pads)
+        match.run_headless(1000)
+        assert match.n_frames == 1000
+        hashes[home] = match.engine.state_hash()
+    assert len(set(hashes.values())) == 1, hashes
