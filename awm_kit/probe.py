@@ -8,7 +8,7 @@ a network knows of the physics, in units that one can picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,20 +128,22 @@ def experiment(probe: Probe, character: int, params: Params) -> tuple[np.ndarray
 
 def jump_curves(cartridge: Cartridge, character: int = FOX, frames: int = 150) -> np.ndarray:
     """Height of a full hop in a world, game units, shape (frames,)."""
-    start, inputs = experiment(_JUMP, character, Params())
-    inputs = np.concatenate([inputs, np.zeros((max(0, frames - _JUMP.frames), 2), CONTROLLER)])
-    run = free_run(NativeWorld(cartridge), start[None], inputs[None])[0]["players"][
-        SETTLE : SETTLE + frames, 0
-    ]
-    return FIGHTER.player("y").to_real(run["y"])
+    start, inputs = _long_jump(character, frames, Params())
+    return _height(free_run(NativeWorld(cartridge), start[None], inputs[None])[0])
 
 
 def taught_jump(params: Params, character: int = FOX, frames: int = 150) -> np.ndarray:
     """Height of the same hop in the teacher with physics ``params``."""
-    start, inputs = experiment(_JUMP, character, params)
-    inputs = np.concatenate([inputs, np.zeros((max(0, frames - _JUMP.frames), 2), CONTROLLER)])
-    run = teach(params, inputs, start).frames["players"][SETTLE : SETTLE + frames, 0]
-    return FIGHTER.player("y").to_real(run["y"])
+    start, inputs = _long_jump(character, frames, params)
+    return _height(teach(params, inputs, start).frames)
+
+
+def _long_jump(character: int, frames: int, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    return experiment(replace(_JUMP, frames=frames), character, params)
+
+
+def _height(frames: np.ndarray) -> np.ndarray:
+    return _real(frames["players"][SETTLE:], "y")
 
 
 def _real(track: np.ndarray, name: str, player: int = 0) -> np.ndarray:

@@ -26,10 +26,10 @@ from awm_kit.chain.rollup_session import RollupSession, local_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.session_setup import clean_frame
 from awm_kit.chain.verify import record_from_session, verify
 from awm_kit.chain.worlds import World
 from awm_kit.cli import app
+from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError, ProgramError
 from awm_kit.kernel import NativeWorld

@@ -29,8 +29,8 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, compose
 from awm_kit.chain.rollup import delegate_match, open_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.session_setup import clean_frame
 from awm_kit.chain.worlds import World
+from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError
 

@@ -33,8 +33,9 @@ from awm_kit.chain.accounts import (
 )
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, Ledger, Receipt
 from awm_kit.chain.results import MatchResult, read_result
-from awm_kit.chain.session_setup import clean_frame, grow_accounts, segments_of
+from awm_kit.chain.session_setup import grow_accounts, segments_of
 from awm_kit.chain.worlds import World
+from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError
 from awm_kit.quant.reference import state_hash

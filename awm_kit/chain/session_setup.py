@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -25,19 +24,8 @@ from awm_kit.chain.accounts import (
 from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, Ledger
 from awm_kit.errors import LedgerError
 from awm_kit.quant.manifest import Manifest
-from awm_kit.schema import FRAME
 
 _GROWTHS_PER_TRANSACTION = 32
-
-
-def clean_frame(frame: np.ndarray) -> np.ndarray:
-    """Copy a FRAME scalar with its padding bytes zero: NumPy leaves them undefined, yet they are hashed."""
-    if frame.shape != () or frame.dtype != FRAME:
-        raise ValueError(f"expected one frame record (got {frame.dtype}, shape {frame.shape})")
-    clean = np.zeros((), FRAME)
-    for name in FRAME.names or ():
-        clean[name] = frame[name]
-    return clean
 
 
 def grow_accounts(

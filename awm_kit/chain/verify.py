@@ -36,8 +36,7 @@ from awm_kit.chain.accounts import (
 from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.results import MatchResult
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.session_setup import clean_frame
-from awm_kit.data.replay import without_padding
+from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.kernel import NativeWorld
@@ -242,7 +241,6 @@ def record_match(
         Why it ended if it was not decided; by default it was stopped, a draw.
     meta : dict, optional
     """
-    start_frame = without_padding(start_frame)
     start_frame = clean_frame(start_frame)
     match, trace = _Resimulation(cartridge, start_frame), []
     for pads in inputs:

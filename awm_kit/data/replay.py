@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from awm_kit.errors import ReplayCorruptError
-from awm_kit.schema import FIGHTER, Schema
+from awm_kit.schema import FIGHTER, FRAME, Schema
 
 FORMAT = 1
 
@@ -161,3 +161,10 @@ def without_padding(array: np.ndarray) -> np.ndarray:
     for name in array.dtype.names or ():
         clean[name] = array[name]
     return clean
+
+
+def clean_frame(frame: np.ndarray) -> np.ndarray:
+    """A copy of one frame record with its padding zero; ``ValueError`` unless a `FRAME` scalar."""
+    if frame.shape != () or frame.dtype != FRAME:
+        raise ValueError(f"expected one frame record (got shape {frame.shape}, dtype {frame.dtype})")
+    return without_padding(frame)

@@ -7,12 +7,13 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import Params, Scuffle
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant import reference
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.manifest import unpack
-from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
+from awm_kit.schema import CONTROLLER, N_PLAYERS
 
 
 @runtime_checkable
@@ -40,7 +41,7 @@ class _WorldEngine:
 
     def __init__(self, cartridge: Cartridge, start_frame: np.ndarray) -> None:
         self.cartridge = cartridge
-        self._frame = check_frame(start_frame)
+        self._frame = clean_frame(start_frame)
         self._state = np.zeros(self._state_bytes(), np.uint8)
 
     def __repr__(self) -> str:
@@ -125,8 +126,8 @@ class TeacherEngine:
     name = "teacher (scuffle)"
 
     def __init__(self, params: Params, start_frame: np.ndarray) -> None:
-        self._game = Scuffle.from_frames(check_frame(start_frame), params)
-        self._frame = check_frame(self._game.frames[0, ...])
+        self._game = Scuffle.from_frames(clean_frame(start_frame), params)
+        self._frame = clean_frame(self._game.frames[0, ...])
 
     def __repr__(self) -> str:
         return f"<TeacherEngine, frame {int(self._frame['frame'])}>"
@@ -138,7 +139,7 @@ class TeacherEngine:
 
     def step(self, inputs: np.ndarray) -> np.ndarray:
         """Apply both controllers, shape (2,) of `CONTROLLER`, and return the next frame."""
-        self._frame = check_frame(self._game.step(check_inputs(inputs)[None])[0, ...])
+        self._frame = clean_frame(self._game.step(check_inputs(inputs)[None])[0, ...])
         return self._frame
 
     def state_hash(self) -> str:
@@ -160,13 +161,3 @@ def check_inputs(inputs: np.ndarray) -> np.ndarray:
     if inputs.shape != (N_PLAYERS,) or inputs.dtype != CONTROLLER:
         raise ValueError(f"expected {N_PLAYERS} controllers (got shape {inputs.shape}, dtype {inputs.dtype})")
     return np.ascontiguousarray(inputs)
-
-
-def check_frame(frame: np.ndarray) -> np.ndarray:
-    """A copy of a frame with its padding bytes zero; ``ValueError`` unless a `FRAME` scalar."""
-    if frame.shape != () or frame.dtype != FRAME:
-        raise ValueError(f"expected one frame record (got shape {frame.shape}, dtype {frame.dtype})")
-    clean = np.zeros((), FRAME)
-    for name in FRAME.names or ():
-        clean[name] = frame[name]
-    return clean

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from awm_kit.data.replay import clean_frame
 from awm_kit.errors import KernelError
-from awm_kit.play.engine import check_frame, check_inputs
+from awm_kit.play.engine import check_inputs
 from awm_kit.play.web.build import OUTPUT
 from awm_kit.quant import reference
 from awm_kit.quant.cartridge import Cartridge
@@ -36,7 +37,7 @@ class WasmEngine:
 
     def __init__(self, cartridge: Cartridge, start_frame: np.ndarray) -> None:
         self.cartridge = cartridge
-        self._frame = check_frame(start_frame)
+        self._frame = clean_frame(start_frame)
         self._instance = _Instance()
         self._model = self._open(cartridge)
         call = self._instance.call
