@@ -16,8 +16,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import STYLE_NAMES, Params, Scuffle, generate, initial_frame, match_setup
-from awm_kit.data.scuffle.players import ScriptedPlayers
+from awm_kit.data.scuffle import Params, Scuffle, generate
+from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.state import State
 from awm_kit.kernel import NativeWorld
 from awm_kit.model.dataset import PackedReplays
@@ -57,14 +57,10 @@ def corrected_runs(
     """
     params = params or Params()
     n = len(seeds)
-    setups = [match_setup(s) for s in seeds]
     frames, right = np.zeros((n_frames, n), FRAME), np.zeros((n_frames, n), FRAME)
     inputs = np.zeros((n_frames, n, 2), CONTROLLER)
-    for i, (seed, setup) in enumerate(zip(seeds, setups, strict=True)):
-        frames[0, i] = initial_frame(seed, None, setup[0], params)
+    frames[0], players = scripted_matches(seeds, params)
     right[0] = frames[0]
-    styles = np.array([[STYLE_NAMES.index(name) for name in setup[1]] for setup in setups]).T
-    players = ScriptedPlayers(styles, np.array(list(seeds), np.uint32))
     world = NativeWorld(cartridge)
     states = np.zeros((n, world.state_bytes), np.uint8)
     for t in tqdm(range(1, n_frames), disable=not progress, unit="frame"):

@@ -10,8 +10,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import STAGES, STYLE_NAMES, Params, generate, initial_frame, match_setup
-from awm_kit.data.scuffle.players import ScriptedPlayers
+from awm_kit.data.scuffle import STAGES, Params, generate
+from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.state import State
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
@@ -93,12 +93,7 @@ def soak_scripted(
     length = max(2, round(minutes * FRAMES_PER_MINUTE / matches))
     seeds = list(range(seed, seed + matches))
     params = Params(**cartridge.manifest.notes.get("data", {}).get("params", {}))
-    setups = [match_setup(s) for s in seeds]
-    starts = np.zeros(matches, FRAME)
-    for i, (s, setup) in enumerate(zip(seeds, setups, strict=True)):
-        starts[i] = initial_frame(s, None, setup[0], params)
-    styles = np.array([[STYLE_NAMES.index(name) for name in setup[1]] for setup in setups]).T
-    players = ScriptedPlayers(styles, np.array(seeds, np.uint32))
+    starts, players = scripted_matches(seeds, params)
     world = NativeWorld(cartridge)
     states = np.zeros((matches, world.state_bytes), np.uint8)
     frames = np.zeros((matches, length), FRAME)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -62,12 +62,20 @@ def match_setup(seed: int) -> tuple[tuple[int, int], tuple[str, str]]:
     return characters, (STYLE_NAMES[first], STYLE_NAMES[second])
 
 
+def scripted_matches(seeds: Sequence[int], params: Params) -> tuple[np.ndarray, ScriptedPlayers]:
+    """Start frames, FRAME of shape (n,), and players of the matches that seeds stand for."""
+    setups = [match_setup(seed) for seed in seeds]
+    starts = np.zeros(len(seeds), FRAME)
+    for i, (seed, setup) in enumerate(zip(seeds, setups, strict=True)):
+        starts[i] = initial_frame(seed, None, setup[0], params)
+    styles = np.array([[STYLE_NAMES.index(name) for name in setup[1]] for setup in setups]).T
+    return starts, ScriptedPlayers(styles, np.array(seeds, np.uint32))
+
+
 def _generate_chunk(seeds: list[int], n_frames: int, params: Params) -> list[Replay]:
     setups = [match_setup(seed) for seed in seeds]
-    starts = [initial_frame(seed, None, setup[0], params) for seed, setup in zip(seeds, setups, strict=True)]
-    styles = np.array([[STYLE_NAMES.index(name) for name in setup[1]] for setup in setups]).T
-    state = State.from_frames(np.stack(starts))
-    players = ScriptedPlayers(styles, np.array(seeds, np.uint32))
+    starts, players = scripted_matches(seeds, params)
+    state = State.from_frames(starts)
     frames = np.zeros((n_frames, len(seeds)), FRAME)
     inputs = np.zeros((n_frames, len(seeds), 2), CONTROLLER)
     state.write(frames[0])
