@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from solders.pubkey import Pubkey
@@ -85,6 +86,12 @@ def list_results(ledger: Ledger, world: Pubkey | None = None) -> list[MatchResul
     of_world = [] if world is None else [(_WORLD_OFFSET, bytes(world))]
     found = [_result(account) for account in ledger.program_accounts([(0, _RESULT_MAGIC), *of_world])]
     return sorted(found, key=lambda result: (result.time, str(result.key)))
+
+
+def count_results(ledger: Ledger) -> Counter[Pubkey]:
+    """How many matches of each world (by its manifest account) have a recorded result."""
+    found = ledger.program_accounts([(0, _RESULT_MAGIC)], data_slice=(_WORLD_OFFSET, 32))
+    return Counter(Pubkey.from_bytes(account.data) for account in found)
 
 
 def _result(account: AccountInfo) -> MatchResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -21,12 +21,13 @@ from awm_kit.chain.accounts import (
     parse,
 )
 from awm_kit.chain.ledger import AccountInfo, Ledger, sol
+from awm_kit.chain.results import count_results
 from awm_kit.errors import LedgerError, ModelFileError, VerificationError
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.manifest import Manifest
 
 _LINK_OFFSET = 80
-_COLUMNS = ("name", "parameters", "layers", "d_model", "bytes", "rent", "tx/frame", "parent", "key")
+_COLUMNS = ("name", "parameters", "layers", "d_model", "bytes", "rent", "tx/frame", "parent", "plays", "key")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class WorldInfo:
         Bytes of all its accounts and the lamports that they hold.
     notes : dict
         What it was trained on, and how.
+    plays : int
+        Recorded results of matches in it; counted by `list_worlds` only.
     """
 
     key: Pubkey
@@ -63,6 +66,12 @@ class WorldInfo:
     size: int
     rent: int
     notes: dict[str, Any]
+    plays: int = 0
+
+    @property
+    def trained_on(self) -> str:
+        """What the world learned from, in a line; empty if its maker did not say."""
+        return str(self.notes.get("trained_on", ""))
 
 
 class WorldList(list[WorldInfo]):
@@ -81,6 +90,7 @@ class WorldList(list[WorldInfo]):
                 sol(w.rent),
                 str(w.transactions_per_frame),
                 names.get(w.parent, str(w.parent)) if w.parent else "",
+                str(w.plays),
                 str(w.key),
             )
             for w in self
@@ -132,10 +142,10 @@ def list_worlds(ledger: Ledger) -> WorldList:
     A manifest that this version cannot read is left out: anybody may deploy anything.
     """
     frozen = MANIFEST_MAGIC + bytes([1, ContentState.FROZEN])
-    worlds = WorldList()
+    plays, worlds = count_results(ledger), WorldList()
     for account in ledger.program_accounts([(0, frozen)]):
         try:
-            worlds.append(_describe(ledger, account))
+            worlds.append(replace(_describe(ledger, account), plays=plays[account.key]))
         except ModelFileError:
             continue
     worlds.sort(key=lambda world: (world.name, str(world.key)))
