@@ -78,7 +78,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self._change = threading.RLock()
         self._countdown = 0
         self._told = 0.0
-        self.view = MatchView()
+        self.view = self._new_view()
         self.pad = Pad()
         self.loop = FrameLoop(self._tick, on_error=self._show_error)
         self._make_controls(engine, opponent)
@@ -121,6 +121,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             self.match = Match(engine, self._seats())
             self.view.scene.names = self._names()
             self._run.description = "Start"
+            self._begin()
             self._show_banner("CLICK TO PLAY")
             self._tell()
 
@@ -166,16 +167,25 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             count = -(-self._countdown * 3 // COUNTDOWN_FRAMES)
             self._show_banner(str(count) if count else "")
         else:
-            frame = self.match.step()
-            if self.pad.picture_wanted() or self.match.over:
-                self.view.show(frame)
-            else:
-                self.view.skip(frame)
+            self._advance()
         if self.match.over:
             self.loop.stop()
             self._run.description = "Start"
         if self.match.over or time.monotonic() - self._told > STATUS_SECONDS:
             self._tell()
+
+    def _new_view(self) -> MatchView:
+        return MatchView()
+
+    def _begin(self) -> None:
+        """Called with every new match, for those who drive it in another way."""
+
+    def _advance(self) -> None:
+        frame = self.match.step()
+        if self.pad.picture_wanted() or self.match.over:
+            self.view.show(frame)
+        else:
+            self.view.skip(frame)
 
     def _show_banner(self, text: str) -> None:
         self.view.scene.banner = text
