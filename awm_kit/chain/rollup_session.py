@@ -38,6 +38,7 @@ FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
 PATIENCE_SECONDS = 0.012
 BLOCKHASH_SECONDS = 5.0
+INPUT_UNITS = 50_000
 
 
 class FrameStream:
@@ -217,6 +218,19 @@ class RollupSession(ChainSession):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.disconnect()
+
+    def follow(self, seconds: float = FRAME_SECONDS) -> np.ndarray:
+        """The newest frame, as soon as the rollup tells of one after `frame`; see `ChainSession.follow`."""
+        frame = self.stream.wait_frame(int(self.frame["frame"]) + 1, seconds)
+        if frame is not None:
+            self.frame = frame
+        elif self.stream.closed:
+            raise LedgerError(f"{self.ledger.name} has closed the connection")
+        return self.frame
+
+    def _post_inputs(self, orders: list[Instruction], signers: list[Keypair]) -> None:
+        self.last_signatures = [self._post.send(orders, self.payer, signers, INPUT_UNITS)]
+        self.transactions += 1
 
     def _run_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> None:
         number, begun = int(self.frame["frame"]), time.monotonic()

@@ -17,6 +17,7 @@ from solders.pubkey import Pubkey
 
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import (
+    FORFEIT_FRAMES,
     HIDDEN_HEADER,
     INPUT_BUFFER,
     MAX_LOG_KIB,
@@ -41,11 +42,16 @@ from awm_kit.errors import LedgerError
 from awm_kit.quant.reference import state_hash
 from awm_kit.schema import CONTROLLER, N_PLAYERS
 
+FRAME_SECONDS = 60.0  # how long one who does not run the frames waits for the next
+
+#: A controller that is held is sent again after so many frames, so that its player is not taken for gone.
+HEARTBEAT_FRAMES = FORFEIT_FRAMES // 5
+
 
 class ChainSession:
     """One process's hold on a match: the session keys of the players it speaks for, and perhaps the crank.
 
-    Made by `create_session`, `join_session` or `ChainSession.local`.
+    Made by `create_session`, `join_session`, `resume_session` or `ChainSession.local`.
 
     Parameters
     ----------
@@ -86,6 +92,7 @@ class ChainSession:
         header = parse(hidden, HIDDEN_HEADER)
         self._last_slot, self._segment = int(header["last_slot"]), int(header["segment"])
         self._held = np.array(parse(inputs, INPUT_BUFFER)["controllers"], CONTROLLER)
+        self._spoke = dict.fromkeys(players, int(self.frame["frame"]))
         self.compute_units = self.transactions = self.frames = 0
 
     @classmethod
@@ -196,20 +203,50 @@ class ChainSession:
         LedgerError
             The ledger failed.
         """
-        if inputs.shape != (N_PLAYERS,) or inputs.dtype != CONTROLLER:
-            raise ValueError(f"expected {N_PLAYERS} controllers (got {inputs.dtype}, shape {inputs.shape})")
-        orders, signers = self._submissions(inputs)
-        try:
-            if self.crank is None:
-                if orders:
-                    self._count(self._send(orders, signers, "input"))
-                self._await_frame()
-            else:
+        if self.crank is None:
+            self.submit(inputs)
+            before = int(self.frame["frame"])
+            if int(self.follow()["frame"]) <= before:
+                raise LedgerError(
+                    f"no frame after {before} within {FRAME_SECONDS:g} s: is the match's crank running?"
+                )
+        else:
+            orders, signers = self._submissions(inputs)
+            try:
                 self._run_frame(self.crank, orders, signers)
-        except LedgerError:
-            self._resume()
-            raise
+            except LedgerError:
+                self._resume()
+                raise
         self.frames += 1
+        return self.frame
+
+    def submit(self, inputs: np.ndarray) -> None:
+        """Send what changed in the controllers of the players that this process speaks for.
+
+        Parameters
+        ----------
+        inputs : ndarray of CONTROLLER, shape (2,)
+
+        Raises
+        ------
+        LedgerError
+            The ledger failed, or the match is not running.
+        """
+        orders, signers = self._submissions(inputs)
+        if orders:
+            try:
+                self._post_inputs(orders, signers)
+            except LedgerError:
+                self._resume()
+                raise
+
+    def follow(self, seconds: float = FRAME_SECONDS) -> np.ndarray:
+        """The newest frame, as soon as there is one after `frame`; without one after ``seconds``, `frame`."""
+        before, give_up = int(self.frame["frame"]), time.monotonic() + seconds
+        self._refresh()
+        while int(self.frame["frame"]) <= before and time.monotonic() < give_up:
+            time.sleep(self.ledger.poll_seconds)
+            self._refresh()
         return self.frame
 
     def state_hash(self) -> str:
@@ -225,6 +262,38 @@ class ChainSession:
         """The hash chain over all frames and inputs so far, hex."""
         chain: bytes = parse(self._read(self.keys.session)[0], SESSION_STATE)["chain"].tobytes()
         return chain.hex()
+
+    def silence(self, player: int) -> int:
+        """Frames that have begun in a row without a new input of a player, read from the ledger; at most 600."""
+        return int(parse(self._read(self.keys.hidden)[0], HIDDEN_HEADER)["silent"][player])
+
+    def claim_forfeit(self, absent: int) -> Winner:
+        """Win against a player who has been silent for 600 frames, as the other player or the crank.
+
+        Raises
+        ------
+        ProgramError
+            The player is there, or the match is not running any more.
+        """
+        signer = self.players.get(1 - absent) or self.crank
+        if signer is None:
+            raise ValueError(f"only player {1 - absent} or the crank may claim that player {absent} left")
+        order = ix.claim_forfeit(self.keys, signer.pubkey(), absent, program_id=self._program)
+        return self._finish(order, signer)
+
+    def claim_abandoned(self) -> Winner:
+        """End, as a draw, a match whose crank has begun no frame for a minute.
+
+        Raises
+        ------
+        ProgramError
+            The crank is there, or the match is not running any more.
+        """
+        if not self.players:
+            raise ValueError("only a player may claim that the crank left")
+        signer = next(iter(self.players.values()))
+        order = ix.claim_abandoned(self.keys, signer.pubkey(), program_id=self._program)
+        return self._finish(order, signer)
 
     def end(self) -> Winner:
         """End the match as the crank: decided, timed out, or stopped as it stands."""
@@ -257,18 +326,25 @@ class ChainSession:
         return rent
 
     def _submissions(self, inputs: np.ndarray) -> tuple[list[Instruction], list[Keypair]]:
+        if inputs.shape != (N_PLAYERS,) or inputs.dtype != CONTROLLER:
+            raise ValueError(f"expected {N_PLAYERS} controllers (got {inputs.dtype}, shape {inputs.shape})")
         orders, signers = [], []
         for player, key in self.players.items():
             controller = inputs[player].copy()
             controller["sequence"] = self._held[player]["sequence"]
-            if controller != self._held[player]:
+            quiet = int(self.frame["frame"]) - self._spoke.setdefault(player, 0)
+            if controller != self._held[player] or quiet >= HEARTBEAT_FRAMES:
                 controller["sequence"] += 1
+                self._spoke[player] = int(self.frame["frame"])
                 orders.append(
                     ix.submit_input(self.keys, key.pubkey(), player, controller, program_id=self._program)
                 )
                 signers.append(key)
                 self._held[player] = controller
         return orders, signers
+
+    def _post_inputs(self, orders: list[Instruction], signers: list[Keypair]) -> None:
+        self._count(self._send(orders, signers, "input"))
 
     def _run_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> None:
         number, key = int(self.frame["frame"]), crank.pubkey()
@@ -288,16 +364,6 @@ class ChainSession:
         self._segment = 0
         self._refresh()
 
-    def _await_frame(self, timeout: float = 60.0) -> None:
-        before, give_up = int(self.frame["frame"]), time.monotonic() + timeout
-        while int(self.frame["frame"]) <= before:
-            if time.monotonic() > give_up:
-                raise LedgerError(
-                    f"no frame after {before} within {timeout:g} s: is the match's crank running?"
-                )
-            time.sleep(self.ledger.poll_seconds)
-            self._refresh()
-
     def _refresh(self) -> None:
         self.frame = frame_of(self._read(self.keys.session)[0])
         if self.frame["frame"] == 0:  # a guest may still change character
@@ -314,7 +380,9 @@ class ChainSession:
         self._held = np.array(parse(inputs, INPUT_BUFFER)["controllers"], CONTROLLER)
 
     def _end(self, signer: Keypair) -> Winner:
-        order = ix.end_session(self.keys, signer.pubkey(), program_id=self._program)
+        return self._finish(ix.end_session(self.keys, signer.pubkey(), program_id=self._program), signer)
+
+    def _finish(self, order: Instruction, signer: Keypair) -> Winner:
         self._send([order], [signer], "end session", MAX_COMPUTE_UNITS)
         return self.winner
 
@@ -424,3 +492,39 @@ def join_session(
     ledger.send([order], wallet, label="join")
     joined._refresh()
     return joined
+
+
+def resume_session(
+    ledger: Ledger, session: Pubkey, wallet: Keypair, crank: Keypair | None = None
+) -> ChainSession:
+    """Take up a match again whose session key was lost with the process that held it.
+
+    The wallet authorises a new one, once for each seat that it has; the old one is then worthless.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    session : Pubkey
+        The match's SessionState account.
+    wallet : Keypair
+        Of a player; pays the fees.
+    crank : Keypair, optional
+        The session's authority, if this process is to run frames.
+
+    Raises
+    ------
+    LedgerError
+        There is no such match, or the wallet has no seat in it.
+    """
+    keys = keys_of_session(session, ledger.program_id)
+    resumed = ChainSession(ledger, keys, wallet, {}, crank)
+    seats = parse(resumed._read(keys.hidden)[0], HIDDEN_HEADER)["wallets"]
+    resumed.players = {p: Keypair() for p in range(N_PLAYERS) if seats[p].tobytes() == bytes(wallet.pubkey())}
+    if not resumed.players:
+        raise LedgerError(f"{wallet.pubkey()} does not play in match {session}")
+    orders = [
+        ix.renew_key(keys, wallet.pubkey(), player, key.pubkey(), program_id=ledger.program_id)
+        for player, key in resumed.players.items()
+    ]
+    ledger.send(orders, wallet, label="renew key")
+    return resumed
