@@ -35,6 +35,10 @@ class QuantizationError(AwmError):
     """A network cannot be represented in the integer format."""
 
 
+class InputBatchError(AwmError):
+    """A page sent controllers that it may not send: late, too many, out of order."""
+
+
 class KernelError(AwmError):
     """The native kernel cannot be built or loaded, or refused a model."""
 
@@ -85,3 +89,11 @@ class VerificationError(AwmError):
 
 class ValidatorError(AwmError):
     """The local validator stack could not be started or died."""
+
+
+class VideoError(AwmError):
+    """A film cannot be written: its encoder is not installed, or refused."""
+
+
+class KeymapError(AwmError):
+    """A file of key bindings cannot be read, or says what no keyboard map may say."""

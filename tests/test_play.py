@@ -332,5 +332,7 @@ class TestPictures:
     def test_ghosts_must_match(self, frames: np.ndarray) -> None:
         with pytest.raises(ValueError, match="as many ghosts"):
             render_gif(frames[:10], ghosts=frames[:9])
-        with pytest.raises(ValueError, match="every >= 1"):
+        with pytest.raises(ValueError, match="at least one"):
             render_gif(frames[:0])
+        with pytest.raises(ValueError, match="every >= 1"):
+            render_gif(frames[:2], every=0)

@@ -46,6 +46,7 @@ ORDER = (
     "worlds",
     "play",
     "export",
+    "film",
     "fork",
     "verify",
     "retire",

@@ -19,26 +19,33 @@ if TYPE_CHECKING:
     )
     from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
     from awm_kit.play.engines import ENGINES, make_engine, start_frame
+    from awm_kit.play.film import Film, Take
     from awm_kit.play.gif import render_gif, render_still
     from awm_kit.play.match import Match
     from awm_kit.play.recordings import open_recording
     from awm_kit.play.replay_player import ReplayPlayer
+    from awm_kit.play.rerun import rerun
+    from awm_kit.play.video import render_mp4
 
 _HOMES = {
     "app": ("PlayApp", "play"),
     "controllers": ("KeyboardMap", "RandomController", "RecordedController", "ScriptedController"),
     "engine": ("Engine", "NativeEngine", "ReferenceEngine", "TeacherEngine"),
     "engines": ("ENGINES", "make_engine", "start_frame"),
+    "film": ("Film", "Take"),
     "gif": ("render_gif", "render_still"),
     "match": ("Match",),
     "recordings": ("open_recording",),
     "replay_player": ("ReplayPlayer",),
+    "rerun": ("rerun",),
+    "video": ("render_mp4",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ENGINES",
     "Engine",
+    "Film",
     "KeyboardMap",
     "Match",
     "NativeEngine",
@@ -48,12 +55,15 @@ __all__ = [
     "ReferenceEngine",
     "ReplayPlayer",
     "ScriptedController",
+    "Take",
     "TeacherEngine",
     "make_engine",
     "open_recording",
     "play",
     "render_gif",
+    "render_mp4",
     "render_still",
+    "rerun",
     "start_frame",
 ]
 

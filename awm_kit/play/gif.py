@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from awm_kit.play.painters import ImagePainter
+from awm_kit.play.film import Film, Take
 from awm_kit.play.palette import INK, LIVERIES, ORANGE, WHITE, YELLOW
-from awm_kit.play.scene import Scene
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,14 +28,11 @@ def render_still(frame: np.ndarray, scale: float = 1.0, names: Sequence[str] = (
     ----------
     frame : ndarray, `FRAME` scalar
     """
-    scene = Scene(names)
-    painter = _painter(scene, scale)
-    painter.paint(scene.compose(frame))
-    return painter.image
+    return Film([Take(np.asarray(frame)[None], names=names)], scale).still(0)
 
 
 def render_gif(
-    frames: np.ndarray,
+    frames: np.ndarray | Film,
     path: str | os.PathLike[str] | None = None,
     every: int = 3,
     scale: float = 0.5,
@@ -47,8 +43,9 @@ def render_gif(
 
     Parameters
     ----------
-    frames : ndarray of `FRAME`, shape (T,)
-        Consecutive frames of a match.
+    frames : ndarray of `FRAME`, shape (T,), or Film
+        Consecutive frames of a match; a `Film` shows several side by side and has its own scale, names
+        and ghosts.
     path : path, optional
         Where to write it as well.
     every : int
@@ -68,43 +65,25 @@ def render_gif(
     ValueError
         If there is no frame, ``every`` is less than 1, or ``ghosts`` has another length.
     """
-    if not len(frames) or every < 1:
-        raise ValueError(f"expected frames and every >= 1 (got {len(frames)} frames, every={every})")
-    if ghosts is not None and len(ghosts) != len(frames):
-        raise ValueError(f"expected as many ghosts as frames, {len(frames)} (got {len(ghosts)})")
+    film = frames if isinstance(frames, Film) else Film([Take(frames, names=names, ghosts=ghosts)], scale)
     from PIL.Image import Dither
 
-    scene = Scene(names)
-    painter = _painter(scene, scale)
-    pictures: list[Image] = []
     palette: Image | None = None
-    for i, frame in enumerate(frames):
-        layers = scene.compose(frame, None if ghosts is None else ghosts[i])
-        if i % every == 0:
-            painter.paint(layers)
-            picture = painter.image
-            if palette is None:
-                palette = _palette(frames, picture, scene, scale)
-            pictures.append(picture.quantize(palette=palette, dither=Dither.NONE))
+    pictures: list[Image] = []
+    for picture in film.pictures(every):
+        palette = palette or _palette(film, picture)
+        pictures.append(picture.quantize(palette=palette, dither=Dither.NONE))
     data = _encode(pictures, every)
     if path is not None:
         Path(path).write_bytes(data)
     return data
 
 
-def _painter(scene: Scene, scale: float) -> ImagePainter:
-    painter = ImagePainter(scene.camera.width, scene.camera.height, scale)
-    painter.paint(scene.backdrop())
-    return painter
-
-
-def _palette(frames: np.ndarray, first: Image, scene: Scene, scale: float) -> Image:
-    """One palette for the whole match, from pictures spread over it: stable colours, small deltas."""
+def _palette(film: Film, first: Image) -> Image:
+    """One palette for the whole film, from pictures spread over it: stable colours, small deltas."""
     from PIL import Image as PillowImage
 
-    samples = [first]
-    for i in np.linspace(0, len(frames) - 1, 5)[1:].astype(int):
-        samples.append(render_still(frames[i], scale, scene.names))
+    samples = [first, *(film.still(int(i)) for i in np.linspace(0, len(film) - 1, 5)[1:])]
     width, height = first.size
     sheet = PillowImage.new("RGB", (width, height * len(samples)))
     for row, sample in enumerate(samples):

@@ -1,12 +1,15 @@
-"""Recordings from anywhere, as frames: saved matches, replays, real Melee games."""
+"""Recordings from anywhere, as frames: saved matches, matches on a ledger, replays, real Melee games."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from solders.pubkey import Pubkey
 
-from awm_kit.chain.verify import MatchRecord
+from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.verify import MatchRecord, record_from_session
+from awm_kit.chain.worlds import fetch_world
 from awm_kit.data.folder import load_any
 from awm_kit.data.replay import Replay
 from awm_kit.errors import ModelFileError
@@ -15,19 +18,22 @@ from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
 from awm_kit.worlds import load_world, shipped
 
-Recording = np.ndarray | Replay | MatchRecord | Path | str
+Recording = np.ndarray | Replay | MatchRecord | Pubkey | Path | str
 
 
-def open_recording(source: Recording, world: Cartridge | None = None) -> Replay:
+def open_recording(source: Recording, world: Cartridge | None = None, ledger: Ledger | None = None) -> Replay:
     """The frames and inputs of anything that was recorded.
 
     Parameters
     ----------
-    source : ndarray of `FRAME`, Replay, MatchRecord, or path
-        A path may name an ``.awmatch``, ``.npz`` or ``.slp`` file.
+    source : ndarray of `FRAME`, Replay, MatchRecord, Pubkey, or path
+        A path may name an ``.awmatch``, ``.npz`` or ``.slp`` file; a key is the SessionState account of
+        an ended match.
     world : Cartridge, optional
         The world of a `MatchRecord`, which holds inputs only and is played again; by default the
-        shipped world that it names.
+        one that it names, on the ledger or among the shipped.
+    ledger : Ledger, optional
+        Where the match of a key is.
 
     Returns
     -------
@@ -36,17 +42,23 @@ def open_recording(source: Recording, world: Cartridge | None = None) -> Replay:
     Raises
     ------
     ReplayError, VerificationError
-        If the file cannot be read.
+        If the file cannot be read, or a match's inputs are not the committed ones.
+    LedgerError
+        If there is no such match, or it is still running.
     ModelFileError
         If a record's world is not at hand.
     ValueError
-        If there is no frame in it.
+        If there is no frame in it, or a key comes without its ledger.
     """
+    if isinstance(source, Pubkey):
+        if ledger is None:
+            raise ValueError(f"expected the ledger that match {source} is on (got none)")
+        source = record_from_session(ledger, source)
     if isinstance(source, (str, Path)):
         path = Path(source)
         source = MatchRecord.load(path) if path.suffix == ".awmatch" else load_any(path)
     if isinstance(source, MatchRecord):
-        source = _played_again(source, world)
+        source = _played_again(source, world or _world_of(source, ledger))
     if isinstance(source, np.ndarray):
         source = Replay(source, np.zeros((len(source), N_PLAYERS), CONTROLLER))
     frames = source.frames
@@ -65,11 +77,10 @@ def find_knockouts(frames: np.ndarray) -> np.ndarray:
     return np.flatnonzero((np.diff(frames["players"]["stocks"].astype(int), axis=0) < 0).any(1)) + 1
 
 
-def _played_again(record: MatchRecord, world: Cartridge | None) -> Replay:
-    cartridge = _world_of(record) if world is None else world
-    if cartridge.world_hash != record.world_hash:
-        raise ModelFileError(f"expected world {record.world_hash[:16]}… (got {cartridge.world_hash[:16]}…)")
-    native = NativeWorld(cartridge)
+def _played_again(record: MatchRecord, world: Cartridge) -> Replay:
+    if world.world_hash != record.world_hash:
+        raise ModelFileError(f"expected world {record.world_hash[:16]}… (got {world.world_hash[:16]}…)")
+    native = NativeWorld(world)
     frames = np.zeros(record.frames + 1, FRAME)
     frames[0] = record.start_frame
     frames[1:] = native.run(native.initial_state(), record.start_frame, record.inputs)
@@ -78,7 +89,9 @@ def _played_again(record: MatchRecord, world: Cartridge | None) -> Replay:
     return Replay(frames, inputs, meta=dict(record.meta))
 
 
-def _world_of(record: MatchRecord) -> Cartridge:
+def _world_of(record: MatchRecord, ledger: Ledger | None) -> Cartridge:
+    if ledger is not None and "world" in record.meta:
+        return fetch_world(ledger, Pubkey.from_string(record.meta["world"]))
     worlds = (load_world(name) for name in shipped())
     found = next((world for world in worlds if world.world_hash == record.world_hash), None)
     if found is None:

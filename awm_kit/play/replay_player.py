@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
 
+from awm_kit.chain.ledger import Ledger
+from awm_kit.data.scuffle import Params
+from awm_kit.errors import AwmError
+from awm_kit.play.film import Film, Take
 from awm_kit.play.gif import render_gif
 from awm_kit.play.loop import FPS, FrameLoop
 from awm_kit.play.recordings import Recording, find_hits, find_knockouts, open_recording
+from awm_kit.play.rerun import Physics, rerun
+from awm_kit.play.video import render_mp4
 from awm_kit.play.view import MatchView
 from awm_kit.quant.cartridge import Cartridge
 
@@ -25,14 +32,17 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
 
     Parameters
     ----------
-    recording : ndarray of `FRAME`, Replay, MatchRecord or path
+    recording : ndarray of `FRAME`, Replay, MatchRecord, Pubkey or path
         See `awm_kit.play.recordings.open_recording`.
-    overlay : the same, optional
-        A second trajectory, drawn translucent at the same frames: another world under the same
-        inputs, or the teacher beside the learner. It may be shorter.
+    overlay : the same, or Cartridge or Params, optional
+        A second trajectory, drawn translucent at the same frames. It may be shorter. A world, or the
+        teacher's `Params`, runs under the recording's inputs, at first from its first frame;
+        `overlay_from_here` starts it anew.
     world : Cartridge, optional
         The world of a `MatchRecord`.
     names : sequence of str
+    ledger : Ledger, optional
+        Where the match of a key is.
 
     Attributes
     ----------
@@ -44,20 +54,28 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
     def __init__(
         self,
         recording: Recording,
-        overlay: Recording | None = None,
+        overlay: Recording | Physics | None = None,
         world: Cartridge | None = None,
         names: Sequence[str] = ("P1", "P2"),
+        ledger: Ledger | None = None,
     ) -> None:
-        self.frames = open_recording(recording, world).frames
-        self.overlay = None if overlay is None else open_recording(overlay, world).frames
+        self.replay = open_recording(recording, world, ledger)
+        self.frames = self.replay.frames
+        self.physics: Physics | None = None
+        self.overlay: np.ndarray | None = None
+        if isinstance(overlay, (Cartridge, Params)):
+            self.physics, self.overlay = overlay, rerun(overlay, self.replay)
+        elif overlay is not None:
+            self.overlay = open_recording(overlay, world, ledger).frames
         self.hits, self.knockouts = find_hits(self.frames), find_knockouts(self.frames)
         self.view = MatchView(names)
         self.loop = FrameLoop(self._tick)
         self._at = 0.0
         self._ticks = 0
         self._make_controls()
-        buttons = [self._run, *self._steps, self._speed, self._gif]
-        super().__init__([self.view.widget, self._slider, widgets.HBox(buttons)])
+        anew = [self._anew] if self.physics is not None else []
+        buttons = [self._run, *self._steps, self._speed, *anew, self._seconds, *self._exports]
+        super().__init__([self.view.widget, self._slider, widgets.HBox(buttons), self._status])
         self.add_class("awm-play")
         self.seek(0)
 
@@ -91,13 +109,31 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         """Go to the next lost stock, or to the end."""
         self._jump(self.knockouts, forward=True)
 
+    def previous_knockout(self) -> None:
+        """Go to the lost stock before, or to the start."""
+        self._jump(self.knockouts, forward=False)
+
+    def overlay_from_here(self) -> None:
+        """Start the overlay's world anew from the frame on the screen.
+
+        Raises
+        ------
+        ValueError
+            If the overlay is a recording, or there is none.
+        """
+        if self.physics is None:
+            raise ValueError("expected an overlay that is a world or Params (got a recording or none)")
+        self.overlay = rerun(self.physics, self.replay, start=self.position)
+        self._show()
+
     def to_gif(self, path: Path | str, seconds: float = 10.0) -> Path:
         """Write an animation of what follows the frame on the screen."""
-        span = slice(self.position, self.position + max(round(seconds * FPS), 1))
-        ghosts = None if self.overlay is None else self.overlay[span]
-        frames = self.frames[span] if ghosts is None else self.frames[span][: len(ghosts)]
-        render_gif(frames, path, names=self.view.scene.names, ghosts=ghosts)
+        render_gif(self._film(seconds, scale=0.5), path)
         return Path(path)
+
+    def to_mp4(self, path: Path | str, seconds: float = 10.0) -> Path:
+        """Write a film of what follows the frame on the screen; `VideoError` without PyAV."""
+        return render_mp4(self._film(seconds, scale=1.0), path)
 
     def toggle(self) -> None:
         """Play or pause; at the end, play from the start."""
@@ -118,19 +154,29 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self._slider = widgets.IntSlider(0, 0, last, description="frame", layout=widgets.Layout(width="98%"))
         self._run = button("play", "play or pause")
         self._steps = [
+            button("undo", "previous knock-out"),
             button("fast-backward", "previous hit"),
             button("step-backward", "one frame back"),
             button("step-forward", "one frame on"),
             button("fast-forward", "next hit"),
             button("star", "next knock-out"),
         ]
-        self._gif = widgets.Button(description="GIF", icon="download", tooltip="the next ten seconds")
-        self._gif.layout.width = "auto"
-        self._gif.on_click(lambda _: self._save_gif())
+        self._anew = button("crosshairs", "start the overlay anew from here")
+        self._anew.on_click(lambda _: self.overlay_from_here())
+        self._seconds = widgets.BoundedIntText(
+            10, 1, 600, description="export", tooltip="seconds", layout=widgets.Layout(width="150px")
+        )
+        self._exports = [widgets.Button(description=kind, icon="download") for kind in ("GIF", "MP4")]
+        for item in self._exports:
+            item.layout.width = "auto"
+            item.on_click(self._export)
+        self._status = widgets.HTML()
         self._speed = widgets.SelectionSlider(
             options=[(f"{s:g}×", s) for s in SPEEDS], value=1.0, description="speed"
         )
-        moves = (self.previous_hit, self._back, self._on, self.next_hit, self.next_knockout)
+        moves = (
+            self.previous_knockout, self.previous_hit, self._back, self._on, self.next_hit, self.next_knockout
+        )  # fmt: skip
         for item, move in zip(self._steps, moves, strict=True):
             item.on_click(lambda _, move=move: move())
         self._run.on_click(lambda _: self.toggle())
@@ -144,10 +190,25 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
             earlier = places[places < self.position]
             self.seek(int(earlier[-1]) if len(earlier) else 0)
 
-    def _save_gif(self) -> None:
-        self._gif.description = "writing"
-        self._gif.tooltip = str(self.to_gif(f"replay-{self.position}.gif"))
-        self._gif.description = "GIF"
+    def _film(self, seconds: float, scale: float) -> Film:
+        span = slice(self.position, self.position + max(round(seconds * FPS), 1))
+        ghosts = None if self.overlay is None else self.overlay[span]
+        # An overlay that has ended is no reason to export nothing.
+        ghosts = ghosts if ghosts is not None and len(ghosts) else None
+        frames = self.frames[span] if ghosts is None else self.frames[span][: len(ghosts)]
+        return Film([Take(frames, names=self.view.scene.names, ghosts=ghosts)], scale)
+
+    def _export(self, pressed: widgets.Button) -> None:
+        kind = pressed.description
+        path = Path(f"replay-{self.position}.{kind.lower()}")
+        write = self.to_gif if kind == "GIF" else self.to_mp4
+        self._status.value = f"writing <code>{path}</code> …"
+        try:
+            write(path, self._seconds.value)
+        except (AwmError, OSError) as error:
+            self._status.value = html.escape(f"{type(error).__name__}: {error}")
+            return
+        self._status.value = f"<code>{path}</code>, {path.stat().st_size:,} bytes"
 
     def _back(self) -> None:
         self.seek(self.position - 1)
