@@ -123,7 +123,9 @@ def test_whole_match(match: Match):
     assert [w.tobytes() for w in result["wallets"]] == [bytes(w.pubkey()) for w in (match.host, match.guest)]
     assert result["chain"].tobytes() == session["chain"].tobytes()
     assert result["state_hash"].tobytes().hex() == reference.state_hash(last, match.state())
-    assert result["log_hash"].tobytes() == hashlib.sha256(entries).digest()
+    replay = frames[0].tobytes() + entries
+    assert A.replay_of(match.chain.data(match.keys.log)) == replay
+    assert result["log_hash"].tobytes() == hashlib.sha256(replay).digest()
     assert result["log_len"] == len(entries)
     for name in ("stocks", "percent"):
         assert result[name].tolist() == last["players"][name].tolist()

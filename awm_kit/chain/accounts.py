@@ -59,12 +59,16 @@ HIDDEN_HEADER = record_type("HiddenState")
 LOG_HEADER = record_type("InputLog")
 MATCH_RESULT = record_type("MatchResult")
 
-MANIFEST_MAGIC, SHARD_MAGIC = b"AWMM", b"AWMW"
+MANIFEST_MAGIC, SHARD_MAGIC, REPLAY_MAGIC = b"AWMM", b"AWMW", b"AWMP"
 CONTENT_OFFSET = CONTENT_HEADER.itemsize
 STATE_OFFSET = HIDDEN_HEADER.itemsize
 ENTRIES_OFFSET = LOG_HEADER.itemsize
 MAX_GROWTH = 10_240  # bytes that one instruction may add to an account
 MAX_LOG_KIB = 64
+#: A player for whom so many frames in a row begin without a new input may be made to forfeit.
+FORFEIT_FRAMES = 600
+#: A crank that begins no frame for so long has abandoned the match.
+ABANDON_SECONDS = 60
 
 _MAGICS = {
     SESSION_STATE: b"AWMS",
@@ -117,6 +121,9 @@ class EndReason(IntEnum):
     PLAYER_1_QUIT = 4
     LOG_FULL = 5
     STOPPED = 6
+    PLAYER_0_VANISHED = 7
+    PLAYER_1_VANISHED = 8
+    ABANDONED = 9
 
 
 def parse(data: bytes, record: np.dtype[Any]) -> np.void:
@@ -143,7 +150,7 @@ def parse(data: bytes, record: np.dtype[Any]) -> np.void:
         raise LedgerError(f"expected an account of at least {record.itemsize} bytes (got {len(data)})")
     found: np.void = np.frombuffer(data, record, 1)[0]
     magic = found["magic"].tobytes()
-    known = (MANIFEST_MAGIC, SHARD_MAGIC) if record == CONTENT_HEADER else (_MAGICS[record],)
+    known = (MANIFEST_MAGIC, SHARD_MAGIC, REPLAY_MAGIC) if record == CONTENT_HEADER else (_MAGICS[record],)
     if magic not in known:
         raise LedgerError(f"expected an account that starts with {known} (got {magic!r})")
     return found
@@ -155,7 +162,7 @@ def key_of(record: np.void, field: str) -> Pubkey:
 
 
 def content_of(data: bytes) -> bytes:
-    """What a manifest or shard account holds after its header; raises `LedgerError` as `parse` does."""
+    """What a manifest, shard or replay account holds after its header; raises `LedgerError` as `parse` does."""
     length = int(parse(data, CONTENT_HEADER)["content_len"])
     if len(data) != CONTENT_OFFSET + length:
         raise LedgerError(f"expected {CONTENT_OFFSET + length} bytes of account data (got {len(data)})")
@@ -179,6 +186,12 @@ def entries_of(data: bytes) -> bytes:
     """The entries in an InputLog."""
     used = int(parse(data, LOG_HEADER)["used"])
     return data[ENTRIES_OFFSET : ENTRIES_OFFSET + used]
+
+
+def replay_of(data: bytes) -> bytes:
+    """The replay in an InputLog: frame 0 and the entries, as ``log_hash`` covers them."""
+    header = parse(data, LOG_HEADER)
+    return header["start"].tobytes() + entries_of(data)
 
 
 def program_error(code: int, logs: tuple[str, ...] = ()) -> ProgramError:
@@ -229,6 +242,17 @@ def manifest_seed(world_hash: str) -> str:
 def shard_seed(world_hash: str, index: int) -> str:
     """Seed of a shard's address; ``world_hash`` is the manifest's."""
     return f"s{index:02x}{world_hash[:24]}"
+
+
+def replay_seed(log_hash: str) -> str:
+    """Seed of a replay's address.
+
+    Parameters
+    ----------
+    log_hash : str
+        The match result's, hex.
+    """
+    return "r" + log_hash[:28]
 
 
 def content_keys(

@@ -39,9 +39,9 @@ def create_content(
     payer: Pubkey | None = None,
     program_id: Pubkey = PROGRAM_ID,
 ) -> Instruction:
-    """The system program's instruction that makes an empty account for a manifest or shard.
+    """The system program's instruction that makes an empty account for a manifest, shard or replay.
 
-    Put `init_manifest` or `init_shard` into the same transaction.
+    Put `init_manifest`, `init_shard` or `init_replay` into the same transaction.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def init_shard(
 def write(
     target: Pubkey, authority: Pubkey, offset: int, data: bytes, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
-    """Write ``data`` at ``offset`` of the content of a manifest or shard."""
+    """Write ``data`` at ``offset`` of the content of a manifest, shard or replay."""
     accounts = [_writes(target), _reads(authority, signer=True)]
     return Instruction(program_id, struct.pack("<BI", 2, offset) + data, accounts)
 
@@ -127,9 +127,25 @@ def finalise_manifest(
 def retire(
     target: Pubkey, authority: Pubkey, recipient: Pubkey, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
-    """Empty a manifest or shard and send its lamports to ``recipient``."""
+    """Empty a manifest, shard or replay and send its lamports to ``recipient``."""
     accounts = [_writes(target), _reads(authority, signer=True), _writes(recipient)]
     return Instruction(program_id, b"\x05", accounts)
+
+
+def init_replay(
+    replay: Pubkey, result: Pubkey, authority: Pubkey, content_len: int, *, program_id: Pubkey = PROGRAM_ID
+) -> Instruction:
+    """Take a new account for the replay of the match with this result."""
+    accounts = [_writes(replay), _reads(result), _reads(authority, signer=True)]
+    return Instruction(program_id, struct.pack("<BQ", 6, content_len), accounts)
+
+
+def finalise_replay(
+    replay: Pubkey, result: Pubkey, authority: Pubkey, *, program_id: Pubkey = PROGRAM_ID
+) -> Instruction:
+    """Freeze a replay whose content has the hash that the result names."""
+    accounts = [_writes(replay), _reads(result), _reads(authority, signer=True)]
+    return Instruction(program_id, b"\x07", accounts)
 
 
 def create_session(
@@ -257,15 +273,7 @@ def run_inference(
     frame : int
         The session's present frame number.
     """
-    accounts = [
-        _reads(authority, signer=True),
-        _writes(keys.session),
-        _reads(keys.input),
-        _writes(keys.hidden),
-        _writes(keys.log),
-        _reads(manifest),
-        *map(_reads, shards),
-    ]
+    accounts = [_reads(authority, signer=True), *_frame_accounts(keys, manifest, shards)]
     return Instruction(program_id, struct.pack("<BIH", 15, frame, segment), accounts)
 
 
@@ -279,13 +287,7 @@ def pick_character(
 
 def end_session(keys: SessionKeys, signer: Pubkey, *, program_id: Pubkey = PROGRAM_ID) -> Instruction:
     """End the match; a player's session key forfeits unless the match is decided."""
-    accounts = [
-        _reads(signer, signer=True),
-        _writes(keys.session),
-        _writes(keys.hidden),
-        _reads(keys.log),
-    ]
-    return Instruction(program_id, b"\x11", accounts)
+    return Instruction(program_id, b"\x11", _ending(keys, signer))
 
 
 def record_result(
@@ -315,6 +317,62 @@ def close_session(keys: SessionKeys, host: Pubkey, *, program_id: Pubkey = PROGR
         _reads(keys.result),
     ]
     return Instruction(program_id, b"\x13", accounts)
+
+
+def claim_forfeit(
+    keys: SessionKeys, signer: Pubkey, absent: int, *, program_id: Pubkey = PROGRAM_ID
+) -> Instruction:
+    """End the match against player ``absent``, silent for 600 frames; by the other player or the crank."""
+    return Instruction(program_id, bytes([20, absent]), _ending(keys, signer))
+
+
+def claim_abandoned(keys: SessionKeys, signer: Pubkey, *, program_id: Pubkey = PROGRAM_ID) -> Instruction:
+    """End, as a draw, a match whose crank has begun no frame for a minute; by either player."""
+    return Instruction(program_id, b"\x15", _ending(keys, signer))
+
+
+def renew_key(
+    keys: SessionKeys, wallet: Pubkey, player: int, session_key: Pubkey, *, program_id: Pubkey = PROGRAM_ID
+) -> Instruction:
+    """Put another session key in a player's place; the player's wallet signs."""
+    accounts = [_reads(wallet, signer=True), _writes(keys.session), _reads(keys.hidden)]
+    return Instruction(program_id, bytes([22, player]) + bytes(session_key), accounts)
+
+
+def license_frames(
+    keys: SessionKeys, authority: Pubkey, frame: int, *, program_id: Pubkey = PROGRAM_ID
+) -> Instruction:
+    """Let anybody run frames up to number ``frame``; 0 takes it back."""
+    accounts = [_reads(authority, signer=True), _reads(keys.session), _writes(keys.hidden)]
+    return Instruction(program_id, struct.pack("<BI", 23, frame), accounts)
+
+
+def run_next(
+    keys: SessionKeys,
+    authority: Pubkey,
+    manifest: Pubkey,
+    shards: Sequence[Pubkey],
+    *,
+    program_id: Pubkey = PROGRAM_ID,
+) -> Instruction:
+    """Run the next segment of a licensed frame, unsigned; ``shards`` are all that any segment reads."""
+    accounts = [_reads(authority), *_frame_accounts(keys, manifest, shards)]
+    return Instruction(program_id, b"\x18", accounts)
+
+
+def _frame_accounts(keys: SessionKeys, manifest: Pubkey, shards: Sequence[Pubkey]) -> list[AccountMeta]:
+    return [
+        _writes(keys.session),
+        _reads(keys.input),
+        _writes(keys.hidden),
+        _writes(keys.log),
+        _reads(manifest),
+        *map(_reads, shards),
+    ]
+
+
+def _ending(keys: SessionKeys, signer: Pubkey) -> list[AccountMeta]:
+    return [_reads(signer, signer=True), _writes(keys.session), _writes(keys.hidden), _reads(keys.log)]
 
 
 def _digest(sha256: bytes) -> bytes:

@@ -24,6 +24,7 @@ from solders.pubkey import Pubkey
 from awm_kit.chain import inputlog
 from awm_kit.chain.accounts import (
     HIDDEN_HEADER,
+    LOG_HEADER,
     SESSION_STATE,
     EndReason,
     Winner,
@@ -32,12 +33,12 @@ from awm_kit.chain.accounts import (
     key_of,
     keys_of_session,
     parse,
+    replay_of,
 )
 from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.results import MatchResult
 from awm_kit.chain.session import ChainSession
 from awm_kit.data.replay import clean_frame
-from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
@@ -84,6 +85,13 @@ class MatchRecord:
     def frames(self) -> int:
         """Number T of frames computed."""
         return len(self.inputs)
+
+    @property
+    def replay(self) -> bytes:
+        """Frame 0 and the input log's entries: what a result's ``log_hash`` covers."""
+        # The log gets frame 0 with the first frame; without one there is nothing to play again.
+        start = self.start_frame.tobytes() if self.frames else bytes(FRAME.itemsize)
+        return start + inputlog.encode(self.inputs)
 
     def __repr__(self) -> str:
         end = f"{self.winner.name}, {self.reason.name}"
@@ -266,9 +274,7 @@ def record_match(
     )
 
 
-def record_from_session(
-    ledger: Ledger, session: ChainSession | Pubkey, start_frame: np.ndarray | None = None
-) -> MatchRecord:
+def record_from_session(ledger: Ledger, session: ChainSession | Pubkey) -> MatchRecord:
     """The record of an ended match that is still open, read from its accounts.
 
     Parameters
@@ -276,10 +282,6 @@ def record_from_session(
     ledger : Ledger
     session : ChainSession or Pubkey
         The match, or its SessionState account.
-    start_frame : ndarray of FRAME, shape (), optional
-        By default what the ChainSession saw; for a key, the one that `initial_frame` gives for the match's
-        seed, stage and characters. `verify` fails if it is another than the match's.
-
     Raises
     ------
     LedgerError
@@ -295,15 +297,14 @@ def record_from_session(
     state, memory = parse(data, SESSION_STATE), parse(hidden, HIDDEN_HEADER)
     if state["winner"] == Winner.NONE_YET or memory["reason"] == 0:
         raise LedgerError(f"match {keys.session} is still running: end it first")
-    entries, last = entries_of(log), frame_of(data)
-    if hashlib.sha256(entries).digest() != memory["log_hash"].tobytes():
+    last = frame_of(data)
+    if hashlib.sha256(replay_of(log)).digest() != memory["log_hash"].tobytes():
         raise VerificationError(f"the input log of match {keys.session} does not have the committed hash")
-    if start_frame is None:
-        start_frame = session.start_frame if isinstance(session, ChainSession) else _guess_start(last)
+    start = np.frombuffer(parse(log, LOG_HEADER)["start"].tobytes(), FRAME).reshape(())
     return MatchRecord(
         world_hash=memory["world_hash"].tobytes().hex(),
-        start_frame=start_frame,
-        inputs=inputlog.decode(entries, int(last["frame"])),
+        start_frame=start if last["frame"] else last,
+        inputs=inputlog.decode(entries_of(log), int(last["frame"])),
         winner=Winner(int(state["winner"])),
         reason=EndReason(int(memory["reason"])),
         chain_hash=state["chain"].tobytes().hex(),
@@ -319,14 +320,13 @@ def record_from_session(
 
 def check_result(record: MatchRecord, result: MatchResult) -> None:
     """Compare a record with the result that the ledger keeps; `VerificationError` if they disagree."""
-    log_hash = hashlib.sha256(inputlog.encode(record.inputs)).hexdigest()
     claims = {
         "winner": (result.winner, record.winner),
         "reason": (result.reason, record.reason),
         "frames": (result.frames, record.frames),
         "chain hash": (result.chain_hash, record.chain_hash),
         "state hash": (result.state_hash, record.state_hash),
-        "input log": (result.log_hash, log_hash),
+        "replay": (result.log_hash, hashlib.sha256(record.replay).hexdigest()),
     }
     wrong = [f"{name}: expected {ours} (got {kept})" for name, (kept, ours) in claims.items() if kept != ours]
     if wrong:
@@ -356,11 +356,11 @@ def leading(frame: np.ndarray) -> Winner:
 
 def winner_for(reason: EndReason, leader: Winner) -> Winner:
     """Who wins a match that ended for this reason."""
-    if reason == EndReason.PLAYER_0_QUIT:
+    if reason in (EndReason.PLAYER_0_QUIT, EndReason.PLAYER_0_VANISHED):
         return Winner.PLAYER_1
-    if reason == EndReason.PLAYER_1_QUIT:
+    if reason in (EndReason.PLAYER_1_QUIT, EndReason.PLAYER_1_VANISHED):
         return Winner.PLAYER_0
-    return Winner.DRAW if reason == EndReason.STOPPED else leader
+    return Winner.DRAW if reason in (EndReason.STOPPED, EndReason.ABANDONED) else leader
 
 
 class _Resimulation:
@@ -398,10 +398,3 @@ def _differences(record: MatchRecord, match: _Resimulation, leader: Winner) -> I
     expected = winner_for(record.reason, leader)
     if record.winner != expected:
         yield f"expected winner {expected.name} (got {record.winner.name})"
-
-
-def _guess_start(last: np.ndarray) -> np.ndarray:
-    characters = (int(last["players"][0]["character"]), int(last["players"][1]["character"]))
-    frame = initial_frame(int(last["seed"]), int(last["stage"]), characters)
-    frame["time_limit"] = last["time_limit"]
-    return frame

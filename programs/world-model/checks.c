@@ -23,9 +23,14 @@ uint64_t wm_check_content(const struct wm_call *call, const struct sol_account *
 {
     uint64_t error = wm_check_manifest(call, account);
 
-    if (error == WM_NOT_MANIFEST && wm_check_shard(call, account) == 0)
+    if (error == WM_NOT_MANIFEST && (wm_check_shard(call, account) == 0 || wm_check_replay(call, account) == 0))
         return 0;
     return error == WM_NOT_MANIFEST ? WM_NOT_CONTENT : error;
+}
+
+uint64_t wm_check_replay(const struct wm_call *call, const struct sol_account *account)
+{
+    return check_record(call, account, sizeof(struct wm_content), WM_MAGIC_REPLAY, WM_NOT_REPLAY);
 }
 
 uint64_t wm_check_session(const struct wm_call *call, const struct sol_account *account)

@@ -41,7 +41,15 @@ static inline uint64_t wm_check_writable(const struct sol_account *account)
 uint64_t wm_check_manifest(const struct wm_call *call, const struct sol_account *account);
 uint64_t wm_check_shard(const struct wm_call *call, const struct sol_account *account);
 uint64_t wm_check_content(const struct wm_call *call, const struct sol_account *account);
+uint64_t wm_check_replay(const struct wm_call *call, const struct sol_account *account);
 uint64_t wm_check_session(const struct wm_call *call, const struct sol_account *account);
+
+/* A new account for exactly this much content, never used before: the rent that was paid shows the size. */
+uint64_t wm_check_fresh(const struct wm_call *call, const struct sol_account *account, uint64_t content_len);
+
+/* The account holds content that this signer may still change. */
+uint64_t wm_check_open(const struct wm_call *call, const struct sol_account *target,
+                       const struct sol_account *authority);
 
 /* Also: belongs to this session. */
 uint64_t wm_check_hidden(const struct wm_call *call, const struct sol_account *account,

@@ -3,8 +3,7 @@
 #include "system.h"
 #include "world.h"
 
-/* A new account of exactly the right size, never used before: the rent that was paid shows the size. */
-static uint64_t check_fresh(const struct wm_call *call, const struct sol_account *account, uint64_t content_len)
+uint64_t wm_check_fresh(const struct wm_call *call, const struct sol_account *account, uint64_t content_len)
 {
     const uint64_t *words = (const uint64_t *)account->data;
     uint64_t used = 0;
@@ -20,9 +19,8 @@ static uint64_t check_fresh(const struct wm_call *call, const struct sol_account
     return 0;
 }
 
-/* The account holds content that this signer may still change. */
-static uint64_t check_open(const struct wm_call *call, const struct sol_account *target,
-                           const struct sol_account *authority)
+uint64_t wm_check_open(const struct wm_call *call, const struct sol_account *target,
+                       const struct sol_account *authority)
 {
     const struct wm_content *content = (const struct wm_content *)target->data;
 
@@ -40,7 +38,7 @@ uint64_t wm_init_manifest(const struct wm_call *call)
     struct sol_account *manifest = &call->accounts[0], *authority = &call->accounts[1];
     uint64_t content_len = *(const uint64_t *)(call->data + 1);
     WM_TRY(wm_check_signer(authority));
-    WM_TRY(check_fresh(call, manifest, content_len));
+    WM_TRY(wm_check_fresh(call, manifest, content_len));
 
     struct wm_content *content = (struct wm_content *)manifest->data;
     content->magic = WM_MAGIC_MANIFEST;
@@ -60,7 +58,7 @@ uint64_t wm_init_shard(const struct wm_call *call)
     uint64_t content_len = *(const uint64_t *)(call->data + 1);
     const struct wm_content *world = (const struct wm_content *)manifest->data;
     WM_TRY(wm_check_signer(authority));
-    WM_TRY(check_fresh(call, shard, content_len));
+    WM_TRY(wm_check_fresh(call, shard, content_len));
     WM_TRY(wm_check_manifest(call, manifest));
     WM_REQUIRE(sol_same_key(&world->authority, authority->key), WM_WRONG_AUTHORITY);
     WM_REQUIRE(world->state == WM_WRITING, WM_ALREADY_FROZEN);
@@ -82,7 +80,7 @@ uint64_t wm_write(const struct wm_call *call)
     WM_REQUIRE(call->data_len >= 1 + 4, WM_INSTRUCTION_DATA);
     struct sol_account *target = &call->accounts[0];
     uint64_t offset = *(const uint32_t *)(call->data + 1), len = call->data_len - 5;
-    WM_TRY(check_open(call, target, &call->accounts[1]));
+    WM_TRY(wm_check_open(call, target, &call->accounts[1]));
     struct wm_content *content = (struct wm_content *)target->data;
     /* Both below 2^33: the sum cannot wrap. */
     WM_REQUIRE(offset + len <= content->content_len, WM_WRITE_OUT_OF_BOUNDS);
@@ -96,7 +94,7 @@ uint64_t wm_finalise_shard(const struct wm_call *call)
     WM_TRY(wm_check_call(call, 3, 1 + 32));
     struct sol_account *shard = &call->accounts[0], *manifest = &call->accounts[1];
     WM_TRY(wm_check_shard(call, shard));
-    WM_TRY(check_open(call, shard, &call->accounts[2]));
+    WM_TRY(wm_check_open(call, shard, &call->accounts[2]));
     WM_TRY(wm_check_manifest(call, manifest));
     struct wm_content *content = (struct wm_content *)shard->data;
     WM_REQUIRE(sol_same_key(&content->link, manifest->key), WM_SHARD_OF_OTHER_WORLD);
@@ -111,7 +109,7 @@ uint64_t wm_finalise_manifest(const struct wm_call *call)
     WM_TRY(wm_check_call(call, 2, 1 + 32));
     struct sol_account *manifest = &call->accounts[0];
     WM_TRY(wm_check_manifest(call, manifest));
-    WM_TRY(check_open(call, manifest, &call->accounts[1]));
+    WM_TRY(wm_check_open(call, manifest, &call->accounts[1]));
     struct wm_content *content = (struct wm_content *)manifest->data;
     WM_TRY(wm_hash_content(content, (const struct sol_key *)(call->data + 1)));
     WM_TRY(wm_check_world(call, manifest, 2));

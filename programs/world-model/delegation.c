@@ -274,9 +274,9 @@ uint64_t wm_restore_log(const struct wm_call *call)
     sol_memcpy_((uint8_t *)(entries + 1) + offset, call->data + 1 + sizeof(uint32_t), len);
     if (offset + len < entries->used)
         return 0;
-    const struct sol_bytes logged = {entries + 1, entries->used};
+    const struct sol_bytes replay = {&entries->start, sizeof entries->start + entries->used};
     struct sol_key digest;
-    sol_sha256(&logged, 1, &digest);
+    sol_sha256(&replay, 1, &digest);
     WM_REQUIRE(sol_same_key(&digest, &memory->log_hash), WM_HASH_MISMATCH);
     entries->flags &= (uint8_t)~WM_LOG_CUT;
     return 0;

@@ -61,6 +61,10 @@ uint64_t entrypoint(uint8_t *input)
         return wm_finalise_manifest(call);
     case WM_RETIRE:
         return wm_retire(call);
+    case WM_INIT_REPLAY:
+        return wm_init_replay(call);
+    case WM_FINALISE_REPLAY:
+        return wm_finalise_replay(call);
     case WM_CREATE_SESSION:
         return wm_create_session(call);
     case WM_GROW:
@@ -81,6 +85,16 @@ uint64_t entrypoint(uint8_t *input)
         return wm_record_result(call);
     case WM_CLOSE_SESSION:
         return wm_close_session(call);
+    case WM_CLAIM_FORFEIT:
+        return wm_claim_forfeit(call);
+    case WM_CLAIM_ABANDONED:
+        return wm_claim_abandoned(call);
+    case WM_RENEW_KEY:
+        return wm_renew_key(call);
+    case WM_LICENSE:
+        return wm_license(call);
+    case WM_RUN_NEXT:
+        return wm_run_next(call);
     case WM_DELEGATE:
         return wm_delegate(call);
     case WM_COMMIT:

@@ -25,18 +25,14 @@ uint64_t wm_submit_input(const struct wm_call *call)
     return 0;
 }
 
-/* WM_RUN_INFERENCE's accounts; the segment's shards follow. */
+/* Accounts of WM_RUN_INFERENCE and WM_RUN_NEXT; the segment's shards follow. */
 enum { CRANK, SESSION, INPUT, HIDDEN, LOG, MANIFEST, FIRST_SHARD };
 
 static uint64_t check_run(const struct wm_call *call)
 {
     const struct sol_account *a = call->accounts;
     const struct wm_session *session = (const struct wm_session *)a[SESSION].data;
-    const struct wm_hidden *hidden = (const struct wm_hidden *)a[HIDDEN].data;
-    uint32_t frame = *(const uint32_t *)(call->data + 1);
-    uint16_t segment = *(const uint16_t *)(call->data + 5);
 
-    WM_TRY(wm_check_signer(&a[CRANK]));
     WM_TRY(wm_check_writable(&a[SESSION]));
     WM_TRY(wm_check_writable(&a[HIDDEN]));
     WM_TRY(wm_check_writable(&a[LOG]));
@@ -45,8 +41,16 @@ static uint64_t check_run(const struct wm_call *call)
     WM_REQUIRE(session->phase == WM_ACTIVE, WM_NOT_ACTIVE);
     WM_REQUIRE(session->frame.status == 0, WM_MATCH_DECIDED);
     WM_TRY(wm_check_hidden(call, &a[HIDDEN], &a[SESSION]));
-    WM_REQUIRE(frame == session->frame.frame, WM_WRONG_FRAME);
-    WM_REQUIRE(segment == hidden->segment, WM_WRONG_SEGMENT);
+    return 0;
+}
+
+/* The world is the one that the match began on. */
+static uint64_t check_world(const struct wm_call *call)
+{
+    const struct sol_account *a = call->accounts;
+    const struct wm_session *session = (const struct wm_session *)a[SESSION].data;
+    const struct wm_hidden *hidden = (const struct wm_hidden *)a[HIDDEN].data;
+
     WM_REQUIRE(sol_same_key(a[MANIFEST].key, &session->world), WM_WRONG_WORLD);
     WM_TRY(wm_check_manifest(call, &a[MANIFEST]));
     /* Set when the content was frozen and found sound; what sits at this address now must be the same. */
@@ -62,7 +66,8 @@ static uint64_t latch(const struct wm_call *call)
     struct wm_hidden *hidden = (struct wm_hidden *)a[HIDDEN].data;
     struct wm_log *log = (struct wm_log *)a[LOG].data;
     const struct wm_input *input = (const struct wm_input *)a[INPUT].data;
-    uint32_t frame = ((const struct wm_session *)a[SESSION].data)->frame.frame + 1;
+    const struct wm_session *session = (const struct wm_session *)a[SESSION].data;
+    uint32_t frame = session->frame.frame + 1;
     struct sol_clock clock;
 
     WM_TRY(wm_check_input(call, &a[INPUT], &a[SESSION]));
@@ -72,8 +77,17 @@ static uint64_t latch(const struct wm_call *call)
     WM_REQUIRE(!wm_log_is_full(log, a[LOG].data_len, frame), WM_LOG_FULL);
 
     hidden->last_slot = clock.slot;
-    hidden->inputs[0] = input->controllers[0];
-    hidden->inputs[1] = input->controllers[1];
+    hidden->last_time = (uint32_t)clock.unix_time;
+    if (frame == 1)
+        log->start = session->frame;
+    for (int i = 0; i < 2; i++) {
+        bool heard = input->controllers[i].sequence != hidden->inputs[i].sequence;
+        if (heard)
+            hidden->silent[i] = 0;
+        else if (hidden->silent[i] < WM_FORFEIT_FRAMES)
+            hidden->silent[i]++;
+        hidden->inputs[i] = input->controllers[i];
+    }
     wm_log_append(log, hidden->inputs, frame);
     return 0;
 }
@@ -87,10 +101,10 @@ static void publish(struct wm_session *session, struct wm_hidden *hidden)
         session->winner = wm_leader(&session->frame);
 }
 
-uint64_t wm_run_inference(const struct wm_call *call)
+/* Run the next segment, whoever asked. */
+static uint64_t run(const struct wm_call *call)
 {
-    WM_TRY(wm_check_call(call, FIRST_SHARD, 1 + 4 + 2));
-    WM_TRY(check_run(call));
+    WM_TRY(check_world(call));
     const struct sol_account *a = call->accounts;
     struct wm_session *session = (struct wm_session *)a[SESSION].data;
     struct wm_hidden *hidden = (struct wm_hidden *)a[HIDDEN].data;
@@ -112,4 +126,56 @@ uint64_t wm_run_inference(const struct wm_call *call)
     else
         hidden->segment = (uint16_t)(segment + 1);
     return 0;
+}
+
+uint64_t wm_run_inference(const struct wm_call *call)
+{
+    WM_TRY(wm_check_call(call, FIRST_SHARD, 1 + 4 + 2));
+    const struct sol_account *a = call->accounts;
+    WM_TRY(wm_check_signer(&a[CRANK]));
+    WM_TRY(check_run(call));
+    WM_REQUIRE(*(const uint32_t *)(call->data + 1) == ((const struct wm_session *)a[SESSION].data)->frame.frame,
+               WM_WRONG_FRAME);
+    WM_REQUIRE(*(const uint16_t *)(call->data + 5) == ((const struct wm_hidden *)a[HIDDEN].data)->segment,
+               WM_WRONG_SEGMENT);
+    return run(call);
+}
+
+/* The crank's word that anybody may run the frames up to this number; 0 takes it back. */
+uint64_t wm_license(const struct wm_call *call)
+{
+    WM_TRY(wm_check_call(call, 3, 1 + 4));
+    const struct sol_account *crank = &call->accounts[0], *session = &call->accounts[1], *hidden = &call->accounts[2];
+    const struct wm_session *record = (const struct wm_session *)session->data;
+    WM_TRY(wm_check_signer(crank));
+    WM_TRY(wm_check_writable(hidden));
+    WM_TRY(wm_check_session(call, session));
+    WM_TRY(wm_check_hidden(call, hidden, session));
+    WM_REQUIRE(sol_same_key(crank->key, &record->authority), WM_WRONG_CRANK);
+    WM_REQUIRE(record->phase != WM_ENDED, WM_NOT_ACTIVE);
+
+    ((struct wm_hidden *)hidden->data)->licence = *(const uint32_t *)(call->data + 1);
+    return 0;
+}
+
+/*
+ * For a rollup's task scheduler, which repeats one instruction that it cannot sign for anybody. What will be in order later,
+ * a match that has not begun, a slot that has its frame, is no error: a task that fails is dropped.
+ */
+uint64_t wm_run_next(const struct wm_call *call)
+{
+    WM_TRY(wm_check_call(call, FIRST_SHARD, 1));
+    const struct sol_account *a = call->accounts;
+    const struct wm_session *session = (const struct wm_session *)a[SESSION].data;
+    const struct wm_hidden *hidden = (const struct wm_hidden *)a[HIDDEN].data;
+    struct sol_clock clock;
+    WM_TRY(wm_check_session(call, &a[SESSION]));
+    if (session->phase < WM_ACTIVE)
+        return 0;
+    WM_TRY(check_run(call));
+    WM_REQUIRE(session->frame.frame < hidden->licence, WM_NO_LICENCE);
+    sol_get_clock_sysvar(&clock);
+    if (hidden->segment == 0 && clock.slot <= hidden->last_slot)
+        return 0;
+    return run(call);
 }

@@ -24,6 +24,23 @@ uint64_t wm_join(const struct wm_call *call)
     return 0;
 }
 
+uint64_t wm_renew_key(const struct wm_call *call)
+{
+    WM_TRY(wm_check_call(call, 3, 1 + 1 + 32));
+    struct sol_account *wallet = &call->accounts[0], *session = &call->accounts[1], *hidden = &call->accounts[2];
+    struct wm_session *record = (struct wm_session *)session->data;
+    uint8_t player = call->data[1];
+    WM_TRY(wm_check_signer(wallet));
+    WM_TRY(wm_check_writable(session));
+    WM_TRY(wm_check_session(call, session));
+    WM_TRY(wm_check_hidden(call, hidden, session));
+    WM_REQUIRE(player < 2, WM_PLAYER_INDEX);
+    WM_REQUIRE(sol_same_key(wallet->key, &((const struct wm_hidden *)hidden->data)->wallets[player]), WM_WRONG_WALLET);
+
+    record->session_keys[player] = *(const struct sol_key *)(call->data + 2);
+    return 0;
+}
+
 uint64_t wm_pick_character(const struct wm_call *call)
 {
     WM_TRY(wm_check_call(call, 2, 1 + 1 + 1));
@@ -44,6 +61,7 @@ static uint64_t begin(const struct sol_account *manifest, struct wm_session *ses
 {
     const struct wm_content *content = (const struct wm_content *)manifest->data;
     struct wm_world_size size;
+    struct sol_clock clock;
 
     WM_TRY(wm_world_size(manifest, &size));
     /* The authority may have put another world at this address since the session was created. */
@@ -51,6 +69,8 @@ static uint64_t begin(const struct sol_account *manifest, struct wm_session *ses
                WM_WORLD_CHANGED);
     session->phase = WM_ACTIVE;
     hidden->world_hash = content->sha256;
+    sol_get_clock_sysvar(&clock);
+    hidden->last_time = (uint32_t)clock.unix_time;
     sol_memset_(hidden + 1, 0, hidden->state_bytes);
     wm_chain_begin(session, &content->sha256);
     return 0;

@@ -40,6 +40,17 @@ static uint64_t judge(const struct sol_account *signer, struct wm_session *sessi
     return 0;
 }
 
+void wm_finish(struct wm_session *session, struct wm_hidden *hidden, const struct wm_log *log)
+{
+    const struct sol_bytes replay = {&log->start, sizeof log->start + log->used};
+
+    sol_sha256(&replay, 1, &hidden->log_hash);
+    if (hidden->segment == 0) /* in mid-frame the state is that of no frame: the hash stays zero */
+        wm_hash_state(session, hidden);
+    hidden->state = WM_HIDDEN_ENDED;
+    session->phase = WM_ENDED;
+}
+
 uint64_t wm_end_session(const struct wm_call *call)
 {
     WM_TRY(wm_check_call(call, 4, 1));
@@ -56,13 +67,7 @@ uint64_t wm_end_session(const struct wm_call *call)
     WM_REQUIRE(record->phase == WM_ACTIVE, WM_NOT_ACTIVE);
     WM_TRY(judge(signer, record, memory, log));
 
-    const struct wm_log *entries = (const struct wm_log *)log->data;
-    const struct sol_bytes logged = {entries + 1, entries->used};
-    sol_sha256(&logged, 1, &memory->log_hash);
-    if (memory->segment == 0) /* in mid-frame the state is that of no frame: the hash stays zero */
-        wm_hash_state(record, memory);
-    memory->state = WM_HIDDEN_ENDED;
-    record->phase = WM_ENDED;
+    wm_finish(record, memory, (const struct wm_log *)log->data);
     return 0;
 }
 

@@ -20,12 +20,18 @@
 #define WM_MAGIC_HIDDEN WM_MAGIC('A', 'W', 'M', 'H')
 #define WM_MAGIC_LOG WM_MAGIC('A', 'W', 'M', 'L')
 #define WM_MAGIC_RESULT WM_MAGIC('A', 'W', 'M', 'R')
+#define WM_MAGIC_REPLAY WM_MAGIC('A', 'W', 'M', 'P')
 
 #define WM_CHAIN_DOMAIN "awm-chain-1"
 #define WM_PHYSICAL_BYTES 8    /* of a controller: all but its sequence number */
 #define WM_MAX_GROWTH 10240    /* bytes that the runtime lets one instruction add to an account */
 #define WM_MAX_LOG_KIB 64
 #define WM_KEEP_CHARACTER 255
+/* A player who lets this many frames begin without an input has left: ten seconds of play. In frames, because a crank or
+ * a cluster that stands still must not make anybody lose. Clients repeat a held input every WM_FORFEIT_FRAMES / 5. */
+#define WM_FORFEIT_FRAMES 600
+/* A crank that begins no frame for so long has left. */
+#define WM_ABANDON_SECONDS 60
 
 /* The frame record, as far as the program reads it; awm_kit/schema.py defines it. */
 struct wm_player {
@@ -54,7 +60,8 @@ struct wm_controller {
 
 enum wm_content_state { WM_WRITING = 1, WM_FROZEN = 2 };
 
-/* Header of a ModelManifest or a WeightShard; the content follows, byte for byte the cartridge's. */
+/* Header of a ModelManifest or a WeightShard, whose content is byte for byte the cartridge's, or of a Replay, whose content
+ * is frame 0 and the input log's entries. */
 struct wm_content {
     uint32_t magic;
     uint8_t version;
@@ -63,7 +70,7 @@ struct wm_content {
     uint64_t content_len;
     struct sol_key authority;
     struct sol_key sha256; /* of the content, set when frozen */
-    struct sol_key link;   /* shard: its manifest account; manifest: the parent world's, or zeros */
+    struct sol_key link;   /* shard: its manifest account; manifest: the parent world's, or zeros; replay: its result */
     uint8_t reserved[16];
 };
 
@@ -107,17 +114,20 @@ struct wm_hidden {
     struct wm_controller inputs[2]; /* latched when the frame began */
     struct sol_key wallets[2];
     struct sol_key state_hash; /* of frame record and state, set at the end; zeros if it came in mid-frame */
-    struct sol_key log_hash;   /* of the log's entries, set at the end */
+    struct sol_key log_hash;   /* of frame 0 and the log's entries, set at the end */
     uint8_t reason;
     uint8_t bump;
-    uint8_t reserved[14];
+    uint16_t silent[2]; /* frames in a row that began without a new input of that player */
+    uint8_t reserved[2];
+    uint32_t licence;   /* frames up to this number may be run by anybody (WM_RUN_NEXT) */
+    uint32_t last_time; /* unix seconds when the last frame began, at first the match */
     struct sol_key session;
     struct sol_key world_hash; /* the manifest's SHA-256 when the match began */
 };
 
 enum wm_log_flags { WM_LOG_CUT = 1 }; /* the entries stayed in the rollup; WM_RESTORE_LOG brings them */
 
-/* PDA ["log", session]: header, then entries (see input_log.c). */
+/* PDA ["log", session]: header, then entries (see input_log.c). From `start` on it is the replay. */
 struct wm_log {
     uint32_t magic;
     uint8_t version;
@@ -129,6 +139,7 @@ struct wm_log {
     uint8_t controllers[2][WM_PHYSICAL_BYTES]; /* last logged */
     uint32_t frames[2];                          /* of each player's last entry */
     uint8_t reserved[24];
+    struct wm_frame start; /* frame 0, set when frame 1 begins */
 };
 
 enum wm_reason {
@@ -137,6 +148,8 @@ enum wm_reason {
     WM_REASON_QUIT = 3, /* + player */
     WM_REASON_LOG_FULL = 5,
     WM_REASON_STOPPED = 6,
+    WM_REASON_VANISHED = 7, /* + player */
+    WM_REASON_ABANDONED = 9,
 };
 
 /* PDA ["result", session]: permanent. */
@@ -172,7 +185,7 @@ _Static_assert(sizeof(struct wm_content) == 128, "content header size");
 _Static_assert(sizeof(struct wm_session) == 256, "session size");
 _Static_assert(sizeof(struct wm_input) == 32, "input buffer size");
 _Static_assert(sizeof(struct wm_hidden) == 256, "hidden header size");
-_Static_assert(sizeof(struct wm_log) == 64, "log header size");
+_Static_assert(sizeof(struct wm_log) == 144 && offsetof(struct wm_log, start) == 64, "log header size");
 _Static_assert(sizeof(struct wm_result) == 256, "result size");
 
 /*
@@ -183,14 +196,18 @@ enum wm_instruction {
     WM_INIT_MANIFEST = 0,
     /* content_len u64, index u16 | shard w, manifest, authority s */
     WM_INIT_SHARD = 1,
-    /* offset u32, bytes | manifest or shard w, authority s */
+    /* offset u32, bytes | manifest, shard or replay w, authority s */
     WM_WRITE = 2,
     /* sha256 | shard w, manifest, authority s */
     WM_FINALISE_SHARD = 3,
     /* sha256 | manifest w, authority s, every shard in order */
     WM_FINALISE_MANIFEST = 4,
-    /* | manifest or shard w, authority s, recipient w */
+    /* | manifest, shard or replay w, authority s, recipient w */
     WM_RETIRE = 5,
+    /* content_len u64 | replay w, result, authority s */
+    WM_INIT_REPLAY = 6,
+    /* | replay w, result, authority s */
+    WM_FINALISE_REPLAY = 7,
     /* session_id u64, seed u32, time_limit u32, stage u8, log_kib u8, crank key, session key, frame[80]
      * | host ws, session w, input w, hidden w, log w, manifest, system program */
     WM_CREATE_SESSION = 10,
@@ -212,6 +229,16 @@ enum wm_instruction {
     WM_RECORD_RESULT = 18,
     /* | host ws, session w, input w, hidden w, log w, result */
     WM_CLOSE_SESSION = 19,
+    /* player u8 | crank, session key or wallet of the other s, session w, hidden w, log */
+    WM_CLAIM_FORFEIT = 20,
+    /* | session key or wallet of a player s, session w, hidden w, log */
+    WM_CLAIM_ABANDONED = 21,
+    /* player u8, session key | wallet s, session w, hidden */
+    WM_RENEW_KEY = 22,
+    /* frame u32 | crank s, session, hidden w */
+    WM_LICENSE = 23,
+    /* | crank, session w, input, hidden w, log w, manifest, at least the segment's shards */
+    WM_RUN_NEXT = 24,
     /* validator key | host ws, session w, input w, hidden w, log w, this program, system program, delegation program,
      * and of each of the four: buffer w, delegation record w, delegation metadata w */
     WM_DELEGATE = 30,
@@ -256,6 +283,9 @@ enum wm_error {
     WM_SHARD_HASH = 6035,
     WM_SHARD_MISSING = 6036,
     WM_SAME_RECIPIENT = 6037,
+    WM_NOT_REPLAY = 6038,
+    WM_NOT_RESULT = 6039,
+    WM_REPLAY_OF_OTHER_MATCH = 6040,
     WM_NOT_SESSION = 6050,
     WM_NOT_INPUT_BUFFER = 6051,
     WM_NOT_HIDDEN_STATE = 6052,
@@ -292,6 +322,12 @@ enum wm_error {
     WM_MATCH_DECIDED = 6106,
     WM_LOG_FULL = 6107,
     WM_MAY_NOT_END = 6108,
+    WM_NOT_SILENT = 6109,
+    WM_BOTH_SILENT = 6110,
+    WM_MAY_NOT_CLAIM = 6111,
+    WM_CRANK_ACTIVE = 6112,
+    WM_WRONG_WALLET = 6113,
+    WM_NO_LICENCE = 6114,
     WM_WRONG_DELEGATION_PROGRAM = 6120,
     WM_WRONG_MAGIC_PROGRAM = 6121,
     WM_NOT_THIS_PROGRAM = 6122,
@@ -320,6 +356,8 @@ uint64_t wm_write(const struct wm_call *call);
 uint64_t wm_finalise_shard(const struct wm_call *call);
 uint64_t wm_finalise_manifest(const struct wm_call *call);
 uint64_t wm_retire(const struct wm_call *call);
+uint64_t wm_init_replay(const struct wm_call *call);
+uint64_t wm_finalise_replay(const struct wm_call *call);
 uint64_t wm_create_session(const struct wm_call *call);
 uint64_t wm_grow(const struct wm_call *call);
 uint64_t wm_join(const struct wm_call *call);
@@ -330,6 +368,11 @@ uint64_t wm_pick_character(const struct wm_call *call);
 uint64_t wm_end_session(const struct wm_call *call);
 uint64_t wm_record_result(const struct wm_call *call);
 uint64_t wm_close_session(const struct wm_call *call);
+uint64_t wm_claim_forfeit(const struct wm_call *call);
+uint64_t wm_claim_abandoned(const struct wm_call *call);
+uint64_t wm_renew_key(const struct wm_call *call);
+uint64_t wm_license(const struct wm_call *call);
+uint64_t wm_run_next(const struct wm_call *call);
 uint64_t wm_delegate(const struct wm_call *call);
 uint64_t wm_commit(const struct wm_call *call);
 uint64_t wm_undelegate(const struct wm_call *call);

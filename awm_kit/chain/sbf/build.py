@@ -26,7 +26,7 @@ SYSCALL_OUTPUT = CHAIN / "world_model_syscall.so"
 SOURCES = (
     *(PROGRAM / name for name in (
         "entrypoint.c", "checks.c", "content.c", "create.c", "lobby.c", "inference.c", "input_log.c",
-        "result.c", "system.c", "world.c", "delegation.c",
+        "result.c", "forfeit.c", "replay.c", "system.c", "world.c", "delegation.c",
     )),
     *(KERNEL / name for name in (
         "awm_model.c", "awm_codec.c", "awm_step.c", "awm_matvec_swar.c", "awm_scan_swar.c", "awm_dispatch.c",
