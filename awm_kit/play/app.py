@@ -10,10 +10,12 @@ import html
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
+from solders.keypair import Keypair
 
 from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.session import ChainSession
@@ -24,10 +26,11 @@ from awm_kit.errors import AwmError
 from awm_kit.play import nodelay
 from awm_kit.play.controllers import Controller, KeyboardMap, ScriptedController
 from awm_kit.play.engine import Engine, name_of
-from awm_kit.play.engines import ENGINES, make_engine, open_cartridge, start_frame
+from awm_kit.play.engines import ENGINES, make_engine, open_cartridge, place_of, release, start_frame
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.match import Match
 from awm_kit.play.pad import Pad
+from awm_kit.play.places import Place
 from awm_kit.play.view import MatchView
 from awm_kit.quant.cartridge import Cartridge
 
@@ -62,6 +65,8 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
     pad : Pad
     loop : FrameLoop
     """
+
+    match: Match
 
     def __init__(
         self,
@@ -118,7 +123,10 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             except (AwmError, ValueError) as error:
                 self._show_error(error)
                 return
-            self.match = Match(engine, self._seats())
+            match = Match(engine, self._seats())
+            if hasattr(self, "match"):
+                release(self.match.engine)
+            self.match = match
             self.view.scene.names = self._names()
             self._run.description = "Start"
             self._begin()
@@ -232,9 +240,10 @@ def play(
     characters: tuple[int, int] = (FOX, MARTH),
     stage: int | None = None,
     seed: int = 0,
-    ledger: Ledger | None = None,
+    ledger: Place | Ledger | str | None = None,
     time_limit: int | None = None,
     keyboard: KeyboardMap | None = None,
+    wallet: Keypair | None = None,
 ) -> PlayApp:
     """Play a world in the notebook.
 
@@ -254,12 +263,16 @@ def play(
         Melee stage id; by default the world's own.
     seed : int
         Start positions and the opponent's moods; the same seed and keys give the same match.
-    ledger : Ledger, optional
-        Where the ``chain`` engine plays; an embedded one by default.
+    ledger : Place, Ledger or str, optional
+        Where ``chain`` and ``rollup`` play: a ledger, ``"embedded"``, ``"localnet"``, the URL of a cluster,
+        or the URLs of a cluster and a rollup with a comma between. By default ``chain`` plays on an
+        embedded ledger and ``rollup`` on the local network.
     time_limit : int, optional
         Frames, 0 for none; by default the world's own.
     keyboard : KeyboardMap, optional
         Other keys than the built-in ones.
+    wallet : Keypair, optional
+        Pays on a ledger that gives no airdrop.
 
     Returns
     -------
@@ -279,7 +292,6 @@ def play(
     if chosen not in (*STYLE_NAMES, FRIEND):
         raise ValueError(f"expected an opponent of {list(STYLE_NAMES)} or None (got {opponent!r})")
     cartridge = open_cartridge(world)
-    place = world if isinstance(world, World) else cartridge
 
     def start(number: int) -> np.ndarray:
         frame = start_frame(cartridge, number)
@@ -290,7 +302,11 @@ def play(
             frame["time_limit"] = time_limit
         return frame
 
+    @cache
+    def place(name: str) -> Place | None:
+        return place_of(name, ledger)
+
     def new_engine(name: str, frame: np.ndarray) -> Engine:
-        return make_engine(name, place, frame, ledger)
+        return make_engine(name, cartridge, frame, place(name), wallet)
 
     return PlayApp(cartridge, new_engine, engine, chosen, start, seed, keyboard)

@@ -8,12 +8,14 @@ import numpy as np
 from solders.keypair import Keypair
 
 from awm_kit.chain.deploy import deploy
-from awm_kit.chain.embedded import EmbeddedLedger
-from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
+from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.worlds import World
+from awm_kit.chain.worlds import World, list_worlds, open_world
 from awm_kit.data.scuffle import Params, initial_frame
 from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
+from awm_kit.play.places import LOCALNET, Place, open_place
+from awm_kit.play.table import host_match, take_both_seats
 from awm_kit.play.web.engine import WasmEngine
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.worlds import load_world
@@ -21,12 +23,12 @@ from awm_kit.worlds import load_world
 #: What `make_engine` knows, with a line for menus.
 ENGINES = {
     "native": "native C kernel",
-    "chain": "Solana program (embedded)",
+    "chain": "Solana program",
+    "rollup": "Solana program on a rollup",
     "teacher": "teacher game (scuffle)",
     "wasm": "WebAssembly (wasmtime)",
     "reference": "NumPy reference (slow)",
 }
-_FUNDS = 100 * LAMPORTS_PER_SOL
 
 
 def open_cartridge(world: World | Cartridge | str | None) -> Cartridge:
@@ -62,7 +64,8 @@ def make_engine(
     name: str,
     world: World | Cartridge,
     start_frame: np.ndarray,
-    ledger: Ledger | None = None,
+    ledger: Place | Ledger | str | None = None,
+    wallet: Keypair | None = None,
 ) -> Engine:
     """A fresh match of a world on the engine called ``name``.
 
@@ -71,15 +74,22 @@ def make_engine(
     name : str
         One of `ENGINES`.
     world : World or Cartridge
-        For ``chain``, a deployed world is used where it is; a cartridge is deployed first.
+        For ``chain`` and ``rollup``: where it is not on the ledger yet it is deployed first.
     start_frame : ndarray, `FRAME` scalar
-    ledger : Ledger, optional
-        Where ``chain`` plays; an embedded one, gone with this process, by default.
+    ledger : Place, Ledger or str, optional
+        Where ``chain`` and ``rollup`` play, as `awm_kit.play.places.open_place` takes it. By default
+        ``chain`` has a ledger of its own, gone with this process, and ``rollup`` the local network.
+    wallet : Keypair, optional
+        Pays there; by default a new one, filled by airdrop.
 
     Raises
     ------
     ValueError
-        If there is no such engine, or a deployed world comes without its ledger.
+        If there is no such engine, or no rollup at ``ledger``.
+    InsufficientFundsError
+        The wallet is too poor, and the ledger gives no airdrop.
+    ValidatorError
+        The local network does not run.
     """
     cartridge = world.cartridge if isinstance(world, World) else world
     if name == "native":
@@ -90,18 +100,45 @@ def make_engine(
         return ReferenceEngine(cartridge, start_frame)
     if name == "teacher":
         return TeacherEngine(teacher_params(cartridge), start_frame)
+    place = place_of(name, ledger)
+    if place is None:
+        raise ValueError(f"expected an engine of {list(ENGINES)} (got {name!r})")
+    return _on_chain(place, cartridge, start_frame, wallet)
+
+
+def place_of(name: str, ledger: Place | Ledger | str | None = None) -> Place | None:
+    """Where the engine called ``name`` plays; None if it computes in this process. As in `make_engine`."""
     if name == "chain":
-        return _on_chain(world, start_frame, ledger)
-    raise ValueError(f"expected an engine of {list(ENGINES)} (got {name!r})")
+        return Place(open_place(ledger).ledger)
+    if name != "rollup":
+        return None
+    place = open_place(ledger or LOCALNET)
+    if place.rollup is None:
+        raise ValueError(f"expected a place with a rollup, e.g. {LOCALNET!r} (got {place.name!r})")
+    return place
 
 
-def _on_chain(world: World | Cartridge, start_frame: np.ndarray, ledger: Ledger | None) -> ChainSession:
-    if isinstance(world, World):
-        if ledger is None:
-            raise ValueError(f"expected the ledger that {world} is deployed on (got none)")
-        return ChainSession.local(ledger, world, start_frame=start_frame)
-    chain = ledger or EmbeddedLedger()
-    payer = Keypair()
-    chain.airdrop(payer.pubkey(), _FUNDS)
-    deployed = deploy(chain, world, payer, progress=False)
-    return ChainSession.local(chain, deployed, start_frame=start_frame)
+def release(engine: Engine) -> None:
+    """Close what connections an engine has; it cannot step afterwards."""
+    if isinstance(engine, RollupSession):
+        engine.disconnect()
+
+
+def deployed(place: Place, cartridge: Cartridge, wallet: Keypair) -> World:
+    """A cartridge's world on the place's ledger, deployed at the wallet's cost if nobody has done so."""
+    ledger = place.ledger
+    for info in list_worlds(ledger):
+        if info.world_hash == cartridge.world_hash:
+            return open_world(ledger, info.key)
+    return deploy(ledger, cartridge, wallet, progress=False)
+
+
+def _on_chain(
+    place: Place, cartridge: Cartridge, start_frame: np.ndarray, wallet: Keypair | None
+) -> ChainSession:
+    if wallet is None:
+        wallet = Keypair()
+        place.fund(wallet)
+    session = host_match(place, deployed(place, cartridge, wallet), wallet, start_frame)
+    take_both_seats(session)
+    return session
