@@ -128,7 +128,7 @@ def test_a_match_from_l1_to_rollup_and_back(stack: Stack) -> None:
 
     on_l1 = stack.l1.accounts([lent.keys.session, lent.keys.input, lent.keys.hidden, lent.keys.log])
     assert frame_of(on_l1[0].data).tobytes() == frame.tobytes()
-    assert [len(account.data) for account in on_l1] == [256, 32, 256, 64]
+    assert [len(account.data) for account in on_l1] == [256, 32, 256, LOG_HEADER.itemsize]
     restore_entries(stack.l1, lent.keys, stack.guest, stack.world.key, entries)
     assert entries_of(stack.l1.account(lent.keys.log).data) == entries
     order = ix.record_result(lent.keys, stack.host.pubkey(), stack.world.key)

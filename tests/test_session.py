@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,12 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from awm_kit.chain import inputlog
-from awm_kit.chain.accounts import EndReason, Phase, Winner
+from awm_kit.chain.accounts import ABANDON_SECONDS, FORFEIT_FRAMES, EndReason, Phase, Winner
 from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt
 from awm_kit.chain.results import list_results, read_result
-from awm_kit.chain.session import ChainSession, create_session, join_session
+from awm_kit.chain.session import HEARTBEAT_FRAMES, ChainSession, create_session, join_session, resume_session
 from awm_kit.chain.verify import (
     NO_HASH,
     MatchRecord,
@@ -288,6 +289,87 @@ def test_unchanged_inputs_are_not_sent_again(chain: tuple[Fragile, World]) -> No
     record = record_from_session(ledger, session)
     assert len(inputlog.encode(record.inputs)) == len(inputlog.encode(pair[None]))
     assert [int(n) for n in session._held["sequence"]] == [1, 1]
+
+
+def test_a_held_controller_is_repeated_now_and_then(chain: tuple[Fragile, World]) -> None:
+    session = ChainSession.local(*chain)
+    for _ in range(2 * HEARTBEAT_FRAMES + 2):
+        session.step(neutral_inputs()[0])
+    assert session.silence(0) == session.silence(1) == 1
+    assert [int(n) for n in session._held["sequence"]] == [2, 2]
+    with pytest.raises(ProgramError, match="NotSilent"):
+        session.claim_forfeit(1)
+    session.end()
+    assert inputlog.encode(record_from_session(chain[0], session).inputs) == b""
+
+
+def test_a_guest_that_leaves_without_a_word_loses(chain: tuple[Fragile, World]) -> None:
+    """The guest's process is gone; the host plays on alone, and after a while claims the match."""
+    ledger, world = chain
+    host = create_session(ledger, world, wallet(ledger), initial_frame(1))
+    join_session(ledger, host.keys.session, wallet(ledger)).ready()
+    host.ready()
+    for _ in range(FORFEIT_FRAMES):
+        host.step(neutral_inputs()[0])
+    assert host.silence(0) < HEARTBEAT_FRAMES < host.silence(1) == FORFEIT_FRAMES
+    assert host.claim_forfeit(1) == Winner.PLAYER_0 == winner_for(EndReason.PLAYER_1_VANISHED, Winner.DRAW)
+    record = record_from_session(ledger, host)
+    assert record.reason == EndReason.PLAYER_1_VANISHED
+    assert verify(record, world.cartridge).ok
+    check_result(record, host.record_result())
+
+
+def test_a_host_that_leaves_with_the_crank_ends_in_a_draw(
+    chain: tuple[Fragile, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, world = chain
+    host = create_session(ledger, world, wallet(ledger), initial_frame(1))
+    guest = join_session(ledger, host.keys.session, wallet(ledger))
+    guest.ready()
+    host.ready()
+    host.step(neutral_inputs()[0])
+    with pytest.raises(ProgramError, match="CrankActive"):
+        guest.claim_abandoned()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + ABANDON_SECONDS)
+    ledger.next_slot()
+    assert guest.claim_abandoned() == Winner.DRAW == winner_for(EndReason.ABANDONED, Winner.PLAYER_0)
+    record = record_from_session(ledger, guest)
+    assert record.reason == EndReason.ABANDONED
+    assert verify(record, world.cartridge).ok
+    with pytest.raises(ValueError, match="only a player"):
+        ChainSession(ledger, host.keys, host.payer, {}).claim_abandoned()
+    with pytest.raises(ValueError, match="only player 1 or the crank"):
+        ChainSession(ledger, host.keys, host.payer, {}).claim_forfeit(0)
+
+
+def test_a_client_that_lost_its_key_takes_its_seat_again(chain: tuple[Fragile, World]) -> None:
+    ledger, world = chain
+    host_wallet, guest_wallet = wallet(ledger), wallet(ledger)
+    host = create_session(ledger, world, host_wallet, initial_frame(1))
+    lost = join_session(ledger, host.keys.session, guest_wallet)
+    lost.ready()
+    host.ready()
+    inputs = controllers(6)
+    for pair in inputs[:3]:
+        lost.submit(pair)
+        host.step(pair)
+    again = resume_session(ledger, host.keys.session, guest_wallet)
+    assert list(again.players) == [1] and again.crank is None
+    with pytest.raises(ProgramError, match="WrongSessionKey"):
+        lost.submit(inputs[3])
+    for pair in inputs[3:]:
+        again.submit(pair)
+        host.step(pair)
+    crank = resume_session(ledger, host.keys.session, host_wallet, crank=host_wallet)
+    crank.step(inputs[5])
+    crank.end()
+    record = record_from_session(ledger, crank)
+    expected = inputlog.encode(np.concatenate([inputs, inputs[5:]]))
+    assert inputlog.encode(record.inputs) == expected
+    assert verify(record, world.cartridge).ok
+    with pytest.raises(LedgerError, match="does not play"):
+        resume_session(ledger, host.keys.session, wallet(ledger))
 
 
 def test_two_processes_share_a_match(chain: tuple[Fragile, World]) -> None:

@@ -162,7 +162,7 @@ def key_of(record: np.void, field: str) -> Pubkey:
 
 
 def content_of(data: bytes) -> bytes:
-    """What a manifest, shard or replay account holds after its header; raises `LedgerError` as `parse` does."""
+    """What a manifest, shard or replay holds after its header; raises `LedgerError` as `parse` does."""
     length = int(parse(data, CONTENT_HEADER)["content_len"])
     if len(data) != CONTENT_OFFSET + length:
         raise LedgerError(f"expected {CONTENT_OFFSET + length} bytes of account data (got {len(data)})")

@@ -264,7 +264,7 @@ class ChainSession:
         return chain.hex()
 
     def silence(self, player: int) -> int:
-        """Frames that have begun in a row without a new input of a player, read from the ledger; at most 600."""
+        """Frames in a row, at most 600, that have begun without a new input of a player; from the ledger."""
         return int(parse(self._read(self.keys.hidden)[0], HIDDEN_HEADER)["silent"][player])
 
     def claim_forfeit(self, absent: int) -> Winner:

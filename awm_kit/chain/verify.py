@@ -282,6 +282,7 @@ def record_from_session(ledger: Ledger, session: ChainSession | Pubkey) -> Match
     ledger : Ledger
     session : ChainSession or Pubkey
         The match, or its SessionState account.
+
     Raises
     ------
     LedgerError
