@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from awm_kit.chain import instructions as ix
-from awm_kit.chain.accounts import SessionKeys, frame_of, session_keys
+from awm_kit.chain.accounts import SESSION_STATE, Phase, SessionKeys, frame_of, parse, session_keys
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, compose
 from awm_kit.chain.rollup import delegate_match, open_match
 from awm_kit.chain.rpc import RpcLedger
@@ -61,6 +61,7 @@ class FrameStream:
         place = urlsplit(url)
         self._changed, self._open = threading.Condition(), contextlib.ExitStack()
         self.frame: np.ndarray | None = None
+        self.phase: Phase | None = None
         self.frame_slot = self.slot = 0
         self.arrived = 0.0
         self.closed = False
@@ -75,15 +76,20 @@ class FrameStream:
         self._thread.start()
 
     def wait_frame(self, number: int, seconds: float) -> np.ndarray | None:
-        """The newest frame once its number is at least ``number``; None if that takes longer."""
+        """The newest frame once its number is at least ``number``; None if it does not come in time."""
         with self._changed:
-            self._changed.wait_for(lambda: self.closed or self._has(number), seconds)
+            self._changed.wait_for(lambda: self.over or self._has(number), seconds)
             return self.frame if self._has(number) else None
 
     def wait_slot(self, after: int, seconds: float) -> None:
         """Until the rollup is in a slot above ``after``."""
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self.slot > after, seconds)
+
+    @property
+    def over(self) -> bool:
+        """Whether no more frames come: the match has ended, or the connection."""
+        return self.closed or self.phase == Phase.ENDED
 
     def close(self) -> None:
         """End the subscription."""
@@ -118,7 +124,8 @@ class FrameStream:
             if method == "slotNotification":
                 self.slot = result["slot"]
             else:
-                self.frame = frame_of(base64.b64decode(result["value"]["data"][0]))
+                data = base64.b64decode(result["value"]["data"][0])
+                self.frame, self.phase = frame_of(data), Phase(int(parse(data, SESSION_STATE)["phase"]))
                 self.frame_slot, self.arrived = result["context"]["slot"], now
             self._changed.notify_all()
 
@@ -238,7 +245,7 @@ class RollupSession(ChainSession):
         attempt, frame = 0, None
         while frame is None:
             sent = time.monotonic()
-            if self.stream.closed or sent - begun > FRAME_SECONDS:
+            if self.stream.over or sent - begun > FRAME_SECONDS:
                 raise LedgerError(f"frame {number + 1} did not come from {self.ledger.name}")
             self.last_signatures = self._send_frame(crank, orders, signers, number, attempt)
             frame = self.stream.wait_frame(number + 1, max(PATIENCE_SECONDS, 3 * self._usual))
