@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from awm_kit.play.engines import ENGINES, make_engine, start_frame
     from awm_kit.play.film import Film, Take
     from awm_kit.play.gif import render_gif, render_still
+    from awm_kit.play.lobby import Lobby
     from awm_kit.play.match import Match
+    from awm_kit.play.places import Place, open_place
     from awm_kit.play.recordings import open_recording
     from awm_kit.play.replay_player import ReplayPlayer
+    from awm_kit.play.world_browser import WorldBrowser
     from awm_kit.play.rerun import rerun
     from awm_kit.play.video import render_mp4
 
@@ -34,9 +37,12 @@ _HOMES = {
     "engines": ("ENGINES", "make_engine", "start_frame"),
     "film": ("Film", "Take"),
     "gif": ("render_gif", "render_still"),
+    "lobby": ("Lobby",),
     "match": ("Match",),
+    "places": ("Place", "open_place"),
     "recordings": ("open_recording",),
     "replay_player": ("ReplayPlayer",),
+    "world_browser": ("WorldBrowser",),
     "rerun": ("rerun",),
     "video": ("render_mp4",),
 }
@@ -47,8 +53,10 @@ __all__ = [
     "Engine",
     "Film",
     "KeyboardMap",
+    "Lobby",
     "Match",
     "NativeEngine",
+    "Place",
     "PlayApp",
     "RandomController",
     "RecordedController",
@@ -57,7 +65,9 @@ __all__ = [
     "ScriptedController",
     "Take",
     "TeacherEngine",
+    "WorldBrowser",
     "make_engine",
+    "open_place",
     "open_recording",
     "play",
     "render_gif",

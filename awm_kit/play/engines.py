@@ -15,7 +15,7 @@ from awm_kit.chain.worlds import World, list_worlds, open_world
 from awm_kit.data.scuffle import Params, initial_frame
 from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
 from awm_kit.play.places import LOCALNET, Place, open_place
-from awm_kit.play.table import host_match, take_both_seats
+from awm_kit.play.table import host_match, seat_script
 from awm_kit.play.web.engine import WasmEngine
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.worlds import load_world
@@ -140,5 +140,6 @@ def _on_chain(
         wallet = Keypair()
         place.fund(wallet)
     session = host_match(place, deployed(place, cartridge, wallet), wallet, start_frame)
-    take_both_seats(session)
+    seat_script(session)
+    session.ready()
     return session

@@ -22,6 +22,8 @@ class Errands:
         Where to say what is going on.
     buttons : sequence of widgets
         Disabled meanwhile.
+    after : callable, optional
+        Called after every errand, e.g. to disable buttons that make no sense any more.
 
     Attributes
     ----------
@@ -29,18 +31,26 @@ class Errands:
         Of the last errand.
     """
 
-    def __init__(self, line: widgets.HTML, buttons: Sequence[widgets.Widget] = ()) -> None:
-        self._line, self._buttons = line, list(buttons)
+    def __init__(
+        self,
+        line: widgets.HTML,
+        buttons: Sequence[widgets.Widget] = (),
+        after: Callable[[], object] | None = None,
+    ) -> None:
+        self._line, self._buttons, self._after = line, list(buttons), after
         self._busy = threading.Lock()
         self._thread: threading.Thread | None = None
         self.error: Exception | None = None
 
-    def run(self, what: str, work: Callable[[], object]) -> None:
-        """Begin ``work``, called ``what``; ignored while another errand is under way."""
-        if not self._busy.acquire(blocking=False):
+    def run(self, what: str, work: Callable[[], object], queue: bool = False) -> None:
+        """Begin ``work``, called ``what``, in a thread.
+
+        While another errand is under way it is ignored, as a second click should be; or it waits, with
+        ``queue``. A string that it returns is shown as HTML.
+        """
+        if not queue and self._busy.locked():
             return
-        self._line.value = f"<i>{html.escape(what)} …</i>"
-        self._thread = threading.Thread(target=self._do, args=(work,), name="awm-errand", daemon=True)
+        self._thread = threading.Thread(target=self._do, args=(what, work), name="awm-errand", daemon=True)
         self._thread.start()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -55,20 +65,22 @@ class Errands:
         self.error = error
         self._line.value = error_html(error)
 
-    def _do(self, work: Callable[[], object]) -> None:
-        was = [button.disabled for button in self._buttons]
-        try:
+    def _do(self, what: str, work: Callable[[], object]) -> None:
+        with self._busy:
             self.error = None
+            self._line.value = f"<i>{html.escape(what)} …</i>"
             for button in self._buttons:
                 button.disabled = True
-            said = work()
-            self._line.value = said if isinstance(said, str) else ""
-        except (AwmError, ValueError, OSError) as error:
-            self.show(error)
-        finally:
-            for button, before in zip(self._buttons, was, strict=True):
-                button.disabled = before
-            self._busy.release()
+            try:
+                said = work()
+                self._line.value = said if isinstance(said, str) else ""
+            except (AwmError, ValueError, OSError) as error:
+                self.show(error)
+            finally:
+                for button in self._buttons:
+                    button.disabled = False
+                if self._after is not None:
+                    self._after()
 
 
 def error_html(error: Exception) -> str:

@@ -28,6 +28,7 @@ from awm_kit.chain.accounts import (
     parse,
     session_keys,
 )
+from awm_kit.chain.delegation import DELEGATION_PROGRAM_ID
 from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, Ledger
 from awm_kit.chain.results import MatchResult, read_result
 from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match
@@ -157,10 +158,10 @@ def join_match(
     LedgerError
         There is no such match.
     """
+    read_table(place.arena, session)
     if place.rollup is None:
         return join_session(place.ledger, session, wallet, character)
     rollup, player = place.rollup, Keypair()
-    read_table(rollup, session)
     keys = keys_of_session(session, rollup.program_id)
     order = ix.join(keys, wallet.pubkey(), player.pubkey(), character, program_id=rollup.program_id)
     rollup.send([order], wallet, label="join")
@@ -176,22 +177,34 @@ def watch_match(place: Place, session: Pubkey) -> ChainSession:
     return RollupSession(place.rollup, keys, Keypair(), {})
 
 
-def take_both_seats(session: ChainSession) -> None:
-    """Play both sides of a match that one has just opened, and say that both are ready."""
+def seat_script(session: ChainSession) -> None:
+    """Take the other seat too, of a match that one has just opened, with a throw-away key."""
     player, guest = Keypair(), Keypair()
-    program = session.ledger.program_id
-    join = ix.join(session.keys, guest.pubkey(), player.pubkey(), program_id=program)
+    join = ix.join(session.keys, guest.pubkey(), player.pubkey(), program_id=session.ledger.program_id)
     session.ledger.send([join], session.payer, [guest], label="join")
     session.players[1] = player
-    session.ready()
 
 
-def next_match(session: ChainSession | Pubkey, place: Place) -> tuple[SessionKeys, int]:
-    """Where the same host's rematch is, or will be: keys and session ID follow from the match before."""
-    key = session.keys.session if isinstance(session, ChainSession) else session
-    table = read_table(place.arena, key)
-    number = (table.session_id + 1) % 2**64
-    return session_keys(table.wallets[0], number, place.arena.program_id), number
+def next_match(result: MatchResult, place: Place) -> tuple[SessionKeys, int]:
+    """Where the same host's rematch is, or will be: its keys and session ID follow from the match before."""
+    number = (result.session_id + 1) % 2**64
+    return session_keys(result.wallets[0], number, place.arena.program_id), number
+
+
+def is_open(place: Place, keys: SessionKeys) -> bool:
+    """Whether a match is there to be joined; a rollup is not asked for one that was not lent to it yet."""
+    account = place.ledger.account(keys.log)
+    if account is None:
+        return False
+    return place.rollup is None or account.owner == DELEGATION_PROGRAM_ID
+
+
+def withdraw_match(place: Place, session: ChainSession, wallet: Keypair) -> None:
+    """Close a match that has not begun, as its host; the rent comes back. Raises as `finish_match`."""
+    if place.rollup is not None and session.crank is not None:
+        settle_match(place.rollup, place.ledger, session.keys, session.crank)
+    close = ix.close_session(session.keys, wallet.pubkey(), program_id=place.ledger.program_id)
+    place.ledger.send([close], wallet, compute_units=MAX_COMPUTE_UNITS, label="close session")
 
 
 def finish_match(place: Place, session: ChainSession, wallet: Keypair) -> MatchResult:

@@ -1,0 +1,134 @@
+"""The match that a seat belongs to, on a canvas: what came is drawn, what is pressed goes out."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import ipywidgets as widgets
+import numpy as np
+
+from awm_kit.chain.accounts import Phase
+from awm_kit.errors import LedgerError
+from awm_kit.play.controllers import Controller, KeyboardMap
+from awm_kit.play.loop import FrameLoop
+from awm_kit.play.pad import Pad
+from awm_kit.play.seat import Seat, is_over
+from awm_kit.play.view import MatchView
+from awm_kit.schema import CONTROLLER, N_PLAYERS
+
+STATUS_SECONDS = 0.5
+#: How long a picture may stand before it is looked up whether the match still goes on.
+DOUBT_SECONDS = 0.5
+
+
+class Bout(widgets.VBox):  # type: ignore[misc]
+    """Canvas, controller and status of a running match.
+
+    Parameters
+    ----------
+    seat : Seat
+    names : sequence of str
+        What the players are called.
+    on_over : callable
+        Called once, in the loop's thread, when the match has ended.
+    on_error : callable
+        Called with what stopped the loop.
+    scripts : mapping of int to Controller
+        Who presses for players of this seat instead of the person.
+    keyboard : KeyboardMap, optional
+        Instead of the built-in keys.
+    """
+
+    def __init__(
+        self,
+        seat: Seat,
+        names: Sequence[str],
+        on_over: Callable[[], object],
+        on_error: Callable[[Exception], object],
+        scripts: Mapping[int, Controller] | None = None,
+        keyboard: KeyboardMap | None = None,
+    ) -> None:
+        self.seat, self._on_over = seat, on_over
+        self.view, self.pad = MatchView(names), Pad(keyboard or KeyboardMap.solo(seat.player or 0))
+        self._controllers = {player: self.pad.controller(player) for player in seat.session.players}
+        self._controllers.update(scripts or {})
+        self.loop = FrameLoop(self._tick, on_error=on_error)
+        self._shown = seat.session.frame
+        self._came = self._told = 0.0
+        self._status = widgets.HTML()
+        shown = [self.view.widget, *([self.pad] if seat.player is not None else []), self._status]
+        super().__init__(shown)
+        self.add_class("awm-play")
+        self.view.show(self._shown)
+
+    def __repr__(self) -> str:
+        return f"<Bout of {self.seat}, frame {self.frames}>"
+
+    @property
+    def frames(self) -> int:
+        """Number of the newest frame."""
+        return int(self._shown["frame"])
+
+    def start(self) -> None:
+        """Go on playing or watching."""
+        self._came = time.monotonic()
+        self.loop.start()
+
+    def stop(self) -> None:
+        """Stop; the host's stopping stops the match for everybody."""
+        self.loop.stop()
+
+    def _tick(self) -> None:
+        frame = self._next()
+        if frame is None or is_over(frame):
+            self.loop.stop()
+            self._on_over()
+        elif time.monotonic() - self._told > STATUS_SECONDS:
+            self._tell()
+
+    def _next(self) -> np.ndarray | None:
+        """The frame now shown; None if the match has ended without another one."""
+        inputs = np.zeros(N_PLAYERS, CONTROLLER)
+        for player, controller in self._controllers.items():
+            inputs[player] = controller(self._shown)
+        try:
+            frame = self.seat.step(inputs)
+        except LedgerError:
+            if self._ended():
+                return None
+            raise
+        if int(frame["frame"]) > self.frames:
+            self._came, self._shown = time.monotonic(), frame
+            self.view.scene.banner = ""
+            self._draw(frame)
+        elif time.monotonic() - self._came > DOUBT_SECONDS:
+            if self._ended():
+                return None
+            self._came = time.monotonic()
+            self.view.scene.banner = "WAITING FOR THE HOST"
+            self.view.show(frame)
+        return frame
+
+    def _draw(self, frame: np.ndarray) -> None:
+        # A spectator shows no pad, so no page answers its beats: then every picture is sent.
+        if self.seat.player is None or self.pad.picture_wanted() or is_over(frame):
+            self.view.show(frame)
+        else:
+            self.view.skip(frame)
+
+    def _ended(self) -> bool:
+        """Whether the match is over; also if it was closed meanwhile."""
+        try:
+            return self.seat.look().phase == Phase.ENDED
+        except LedgerError:
+            return self.seat.has_result()
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        stats, session = self.loop.stats(), self.seat.session
+        told = [session.name, f"frame {self.frames}", f"{stats.fps:.0f} fps"]
+        if session.crank is not None:
+            told.append("this kernel runs the frames")
+        self._status.value = " · ".join(html.escape(part) for part in told)

@@ -1,0 +1,376 @@
+"""The arcade's lobby in a notebook: open a match, invite somebody, join one, play it, see the result.
+
+What a button does, a method does too; methods raise, buttons show the error by its name.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import ipywidgets as widgets
+import numpy as np
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from awm_kit.chain.accounts import Phase
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
+from awm_kit.chain.results import MatchResult
+from awm_kit.chain.verify import VerifyReport, check_result, verify
+from awm_kit.chain.worlds import World, list_worlds, open_world
+from awm_kit.data.scuffle import FOX, MARTH
+from awm_kit.errors import LedgerError
+from awm_kit.play.bout import Bout
+from awm_kit.play.cards import CSS
+from awm_kit.play.controllers import KeyboardMap, ScriptedController
+from awm_kit.play.engines import deployed, start_frame
+from awm_kit.play.errand import Errands
+from awm_kit.play.lobby_invite import Invitation, InviteCard
+from awm_kit.play.lobby_pages import Desk, Room, Score
+from awm_kit.play.loop import FrameLoop
+from awm_kit.play.places import Place, open_place
+from awm_kit.play.result_card import result_html
+from awm_kit.play.seat import Seat
+from awm_kit.play.table import TableState, seat_script
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.worlds import load_world, shipped
+
+#: How often the room looks who has come, a second.
+LOOKS = 4
+_GUEST_FUNDS = LAMPORTS_PER_SOL // 10
+
+
+class Lobby(widgets.VBox):  # type: ignore[misc]
+    """Two people, one match, wherever they are.
+
+    Parameters
+    ----------
+    place : Place, Ledger or str, optional
+        As `awm_kit.play.places.open_place` takes it.
+    world : World, Cartridge or str, optional
+        What is played first in the menu: a world on the place's ledger, or one to be deployed there.
+    wallet : Keypair, optional
+        Pays for matches that are opened; by default a new one, filled by airdrop where the chain gives any.
+    keyboard : KeyboardMap, optional
+        Instead of the built-in keys.
+
+    Attributes
+    ----------
+    place : Place
+        Where the present match is; an invitation may lead to another one.
+    seat : Seat or None
+    table : TableState or None
+        As last seen.
+    bout : Bout or None
+        The match on the screen.
+    result : MatchResult or None
+        Of the match before.
+    errands : Errands
+        What the buttons do.
+    """
+
+    def __init__(
+        self,
+        place: Place | Ledger | str | None = None,
+        world: World | Cartridge | str | None = None,
+        wallet: Keypair | None = None,
+        keyboard: KeyboardMap | None = None,
+    ) -> None:
+        self.place, self._keyboard = open_place(place), keyboard
+        self.wallet, self._own_wallet = wallet or Keypair(), wallet is not None
+        self.seat: Seat | None = None
+        self.table: TableState | None = None
+        self.bout: Bout | None = None
+        self.result: MatchResult | None = None
+        self._scripts: dict[int, ScriptedController] = {}
+        self.invite = InviteCard()
+        self.desk, self.room, self.score = Desk(), Room(self.invite), Score()
+        self._line, self._title, self._stage = widgets.HTML(), widgets.HTML(), widgets.VBox()
+        self._quit = widgets.Button(description="Leave", icon="sign-out", layout=widgets.Layout(width="auto"))
+        self._claim = widgets.Button(
+            description="They left", icon="hourglass-end", layout=widgets.Layout(width="auto")
+        )
+        buttons = [*self.desk.buttons, *self.room.buttons, *self.score.buttons, self._quit, self._claim]
+        self.errands = Errands(self._line, buttons, self._show_room)
+        self._watcher = FrameLoop(self._look, fps=LOOKS, on_error=self._lost)
+        self._wire()
+        self._offer(world)
+        super().__init__([widgets.HTML(CSS), self._title, self._stage, self._line])
+        self.add_class("awm-lobby")
+        self._go(self.desk)
+
+    def __repr__(self) -> str:
+        return f"<Lobby at {self.place.name}, {self.seat or 'nobody is seated'}>"
+
+    def create(
+        self,
+        world: World | Cartridge | str | None = None,
+        character: int | None = None,
+        seed: int | None = None,
+    ) -> Pubkey:
+        """Open a match and show the invitation to it.
+
+        Parameters
+        ----------
+        world : World, Cartridge or str, optional
+            By default the menu's.
+        character : int, optional
+            Melee internal character id; by default the menu's.
+        seed : int, optional
+            Of the start positions; by default random.
+
+        Returns
+        -------
+        Pubkey
+            The match's ID.
+
+        Raises
+        ------
+        InsufficientFundsError
+            The wallet cannot pay the rent.
+        LedgerError, ProgramError
+            As `awm_kit.play.table.host_match`.
+        """
+        if not self._own_wallet:
+            self.place.fund(self.wallet)
+        chosen = self._world(self.desk.world.value if world is None else world)
+        mine = self.desk.character.value if character is None else character
+        frame = _first_frame(chosen.cartridge, mine, secrets.randbits(31) if seed is None else seed)
+        self._sit(Seat.host(self.place, chosen, self.wallet, frame))
+        return self._seated.key
+
+    def join(self, invitation: str | Pubkey, character: int | None = None) -> None:
+        """Sit down at somebody's match.
+
+        Parameters
+        ----------
+        invitation : str or Pubkey
+            The match's ID, or an invitation as text or link; the latter two name the place too.
+        character : int, optional
+            By default the menu's.
+
+        Raises
+        ------
+        ValueError
+            It is no invitation.
+        ProgramError
+            The match is full, or over.
+        LedgerError
+            There is no such match.
+        """
+        session = self._follow(invitation)
+        if self.place.rollup is None and not self._own_wallet:
+            self.place.fund(self.wallet, _GUEST_FUNDS)
+        mine = self.desk.character.value if character is None else character
+        self._sit(Seat.join(self.place, session, self.wallet, mine))
+
+    def watch(self, invitation: str | Pubkey) -> None:
+        """Look at somebody's match without a seat; raises as `join`."""
+        self._sit(Seat.watch(self.place, self._follow(invitation)))
+
+    def seat_script(self, style: str = "balanced") -> None:
+        """Let a scripted player take the other seat of the match that one has opened."""
+        seat_script(self._seated.session)
+        self._scripts[1] = ScriptedController(style, 1, int(self._seated.session.frame["seed"]))
+
+    def pick(self, character: int) -> None:
+        """Change one's character before the match begins."""
+        self._seated.pick(character)
+
+    def ready(self) -> None:
+        """Say that one is ready; the match begins when both are."""
+        self._seated.ready()
+
+    def leave(self) -> None:
+        """Give the match up: the other one wins, if it has begun. Back to the desk."""
+        seat, bout = self._seated, self.bout
+        if bout is not None and seat.player is not None:
+            bout.stop()
+            seat.leave()
+            self._settle()
+            return
+        if seat.player == 0:
+            seat.withdraw()
+        self._home()
+
+    def rematch(self) -> None:
+        """The same two again: the host opens the next match, the others wait for it and sit down."""
+        seat, result = self._seated, self.result
+        if result is None:
+            raise ValueError("expected a match that has ended (got none): create one or join one")
+        world = self._world(seat.session.world)
+        frame = _first_frame(world.cartridge, result.characters[0], result.seed + 1)
+        frame["players"]["character"][1] = result.characters[1]
+        self._sit(seat.rematch(frame, world, result))
+
+    def verify(self) -> VerifyReport:
+        """Re-simulate the match that ended, and compare with what the ledger keeps.
+
+        Raises
+        ------
+        VerificationError
+            They differ.
+        LedgerError
+            Its inputs were gone before this page could read them.
+        """
+        seat, result = self._seated, self.result
+        if result is None or seat.record is None:
+            raise LedgerError("the match's inputs were taken home before this page had read them")
+        report = verify(seat.record, self._world(seat.session.world).cartridge).check()
+        check_result(seat.record, result)
+        self._show_score(repr(report))
+        return report
+
+    def close(self) -> None:
+        """Stop looking and playing; shown widgets stay as they are."""
+        self._watcher.stop()
+        if self.bout is not None:
+            self.bout.stop()
+        if self.seat is not None:
+            self.seat.disconnect()
+
+    @property
+    def _seated(self) -> Seat:
+        if self.seat is None:
+            raise ValueError("expected to sit at a match (got none): create one or join one")
+        return self.seat
+
+    def _wire(self) -> None:
+        desk, room, score = self.desk, self.room, self.score
+        self._on(desk.create, "opening a match", self.create)
+        self._on(desk.join, "joining", lambda: self.join(desk.text.value))
+        self._on(desk.watch, "looking for the match", lambda: self.watch(desk.text.value))
+        self._on(room.ready, "saying so", self.ready)
+        self._on(room.script, "seating a script", lambda: self.seat_script(room.style.value))
+        self._on(room.leave, "leaving", self.leave)
+        self._on(self._quit, "leaving", self.leave)
+        self._on(self._claim, "looking whether they are there", self._end_for_absent)
+        self._on(score.verify, "re-simulating the match", lambda: self.verify() and None)
+        self._on(score.again, "waiting for the rematch", self.rematch)
+        self._on(score.done, "going back", self._home)
+        room.character.observe(lambda change: self._picked(change["new"]), "value")
+        self.invite.observe(lambda change: self._arrive(change["new"]), "arrived")
+
+    def _on(self, button: widgets.Button, what: str, work: Callable[[], object]) -> None:
+        button.on_click(lambda _: self.errands.run(what, lambda: work() and None))
+
+    def _picked(self, character: int) -> None:
+        seat, table = self.seat, self.table
+        if seat is None or seat.player is None or table is None:
+            return
+        if int(table.frame["players"][seat.player]["character"]) != character:
+            self.errands.run("changing your character", lambda: self.pick(character))
+
+    def _offer(self, world: World | Cartridge | str | None) -> None:
+        """Fill the menu: what was asked for, the ledger's worlds, and shipped ones that it lacks."""
+        found = list_worlds(self.place.ledger)
+        options: list[tuple[str, object]] = [(info.name, info.key) for info in found]
+        names = {info.name for info in found}
+        options += [(f"{name} (deployed first)", name) for name in shipped() if name not in names]
+        if world is not None and world not in [value for _, value in options]:
+            options.insert(0, (_name(world), world))
+        self.desk.world.options = options
+        self.desk.world.value = next((v for _, v in options if v == world), options[0][1])
+
+    def _world(self, world: World | Cartridge | Pubkey | str) -> World:
+        if isinstance(world, World):
+            return world
+        if isinstance(world, Pubkey):
+            return open_world(self.place.ledger, world)
+        cartridge = world if isinstance(world, Cartridge) else load_world(world)
+        return deployed(self.place, cartridge, self.wallet)
+
+    def _follow(self, invitation: str | Pubkey) -> Pubkey:
+        """The match that is meant; goes to its place if that is another one."""
+        if isinstance(invitation, Pubkey):
+            return invitation
+        found = Invitation.parse(invitation)
+        if found.place and found.place != self.place.name:
+            self.place = open_place(found.place)
+        return found.session
+
+    def _arrive(self, invitation: str) -> None:
+        """Somebody opened the page by a link: fill in what it says, they only have to join."""
+        if invitation and self.seat is None:
+            self.desk.text.value = invitation
+            self._line.value = "You were invited: pick a character and join."
+
+    def _sit(self, seat: Seat) -> None:
+        self.seat, self.bout, self.result, self.table = seat, None, None, None
+        self._scripts = {}
+        self.invite.show(Invitation.to(seat.key, self.place.name))
+        if seat.player is not None:
+            self.room.character.value = int(seat.look().frame["players"][seat.player]["character"])
+        self._go(self.room)
+        self._watcher.start()
+
+    def _look(self) -> None:
+        """See who has come, and whether it has begun."""
+        seat = self._seated
+        table = seat.look()
+        if table != self.table:
+            self.table = table
+            self._show_room()
+        if table.phase >= Phase.ACTIVE:
+            self._watcher.stop()
+            self._begin(seat)
+
+    def _show_room(self) -> None:
+        if self.seat is not None and self.table is not None:
+            self.room.show(self.table, self.seat.player, set(self.seat.session.players))
+
+    def _lost(self, error: Exception) -> None:
+        self.errands.show(error)
+
+    def _begin(self, seat: Seat) -> None:
+        names = ["P1", "P2"]
+        if seat.player is not None:
+            names[seat.player] = "YOU"
+        for player in self._scripts:
+            names[player] = self._scripts[player].style.upper()
+        self.bout = Bout(seat, names, self._over, self._lost, self._scripts, self._keyboard)
+        bar = [self._quit, self._claim] if seat.player is not None else [self.score.done]
+        self._go(self.bout, widgets.HBox(bar))
+        self.bout.start()
+
+    def _over(self) -> None:
+        self.errands.run("the match is over; bringing the result home", self._settle, queue=True)
+
+    def _end_for_absent(self) -> None:
+        self._seated.claim()
+        self._settle()
+
+    def _settle(self) -> None:
+        if self.bout is not None:
+            self.bout.stop()
+        self.result = self._seated.finish()
+        self._show_score()
+
+    def _show_score(self, verdict: str = "") -> None:
+        if self.result is not None and self.bout is not None:
+            names = self.bout.view.scene.names
+            self.score.card.value = result_html(self.result, names, self.place.ledger.name, verdict)
+            self._go(self.bout, self.score)
+
+    def _home(self) -> None:
+        self.close()
+        self.seat = self.bout = self.table = self.result = None
+        self.invite.show(None)
+        self._go(self.desk)
+
+    def _go(self, *pages: widgets.Widget) -> None:
+        self._title.value = f"<b>Arcade</b> · {self.place.name}"
+        self._stage.children = list(pages)
+
+
+def _first_frame(cartridge: Cartridge, character: int, seed: int) -> np.ndarray:
+    frame = start_frame(cartridge, seed % 2**32)
+    frame["players"]["character"] = character, MARTH if character == FOX else FOX
+    return frame
+
+
+def _name(world: World | Cartridge | str) -> str:
+    if isinstance(world, str):
+        return world
+    cartridge = world.cartridge if isinstance(world, World) else world
+    return str(cartridge.manifest.name)

@@ -1,0 +1,153 @@
+"""What the lobby shows, page by page: widgets and their texts; `lobby` says what they do."""
+
+from __future__ import annotations
+
+import html
+
+import ipywidgets as widgets
+from solders.pubkey import Pubkey
+
+from awm_kit.chain.accounts import Phase
+from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES
+from awm_kit.play.lobby_invite import InviteCard
+from awm_kit.play.palette import LIVERIES, Color
+from awm_kit.play.table import TableState
+
+#: What the characters are called that the built-in view draws.
+CHARACTERS = {"runner": FOX, "swordsman": MARTH}
+_NAMES = {character: name for name, character in CHARACTERS.items()}
+_AUTO = widgets.Layout(width="auto")
+_ROW = widgets.Layout(align_items="center", flex_flow="row wrap")
+
+
+class Desk(widgets.VBox):  # type: ignore[misc]
+    """Where one opens a match or asks for one."""
+
+    def __init__(self) -> None:
+        self.world = widgets.Dropdown(layout=widgets.Layout(width="260px"))
+        self.character = _characters(FOX)
+        self.create = _button("Create match", "plus", "success")
+        self.text = widgets.Text(
+            placeholder="match ID, invitation or link", layout=widgets.Layout(width="430px")
+        )
+        self.join = _button("Join", "sign-in", "success")
+        self.watch = _button("Watch", "eye")
+        super().__init__(
+            [
+                widgets.HTML("<b>Your character</b>"),
+                self.character,
+                widgets.HTML("<b>Open a match</b> and invite somebody"),
+                widgets.HBox([self.world, self.create], layout=_ROW),
+                widgets.HTML("<b>Join a match</b> that somebody opened"),
+                widgets.HBox([self.text, self.join, self.watch], layout=_ROW),
+            ]
+        )
+
+    @property
+    def buttons(self) -> list[widgets.Button]:
+        """Those that act."""
+        return [self.create, self.join, self.watch]
+
+
+class Room(widgets.VBox):  # type: ignore[misc]
+    """Where two wait for each other."""
+
+    def __init__(self, invite: InviteCard) -> None:
+        self.seats = widgets.HTML()
+        self.character = _characters(FOX)
+        self.ready = _button("Ready", "check", "success")
+        self.style = widgets.Dropdown(options=STYLE_NAMES, value="balanced", layout=_AUTO)
+        self.script = _button("Seat a script", "android")
+        self.leave = _button("Leave", "sign-out")
+        self._mine = widgets.HBox([self.character, self.ready], layout=_ROW)
+        self._scripts = widgets.HBox([self.style, self.script], layout=_ROW)
+        bar = widgets.HBox([self._mine, self._scripts, self.leave], layout=_ROW)
+        super().__init__([invite, self.seats, bar])
+
+    @property
+    def buttons(self) -> list[widgets.Button]:
+        """Those that act."""
+        return [self.ready, self.script, self.leave]
+
+    def show(self, table: TableState, player: int | None, mine: set[int]) -> None:
+        """Bring seats and buttons up to date.
+
+        Parameters
+        ----------
+        table : TableState
+        player : int or None
+            Whose page it is.
+        mine : set of int
+            Players whose keys this process holds.
+        """
+        self.seats.value = seats_html(table, player)
+        self._mine.layout.display = "none" if player is None else None
+        alone = player == 0 and table.phase == Phase.CREATED
+        self._scripts.layout.display = None if alone else "none"
+        self.ready.disabled = table.phase != Phase.JOINED or all(table.ready[p] for p in mine)
+        self.ready.tooltip = "wait until somebody has joined" if alone else ""
+
+
+class Score(widgets.VBox):  # type: ignore[misc]
+    """How it ended, and what may follow."""
+
+    def __init__(self) -> None:
+        self.card = widgets.HTML()
+        self.verify = _button("Verify", "check-circle")
+        self.again = _button("Rematch", "refresh", "success")
+        self.done = _button("Back to the lobby", "home")
+        super().__init__([self.card, widgets.HBox([self.again, self.verify, self.done], layout=_ROW)])
+
+    @property
+    def buttons(self) -> list[widgets.Button]:
+        """Those that act."""
+        return [self.verify, self.again, self.done]
+
+
+def seats_html(table: TableState, player: int | None) -> str:
+    """Who sits where, with which character, and who is ready."""
+    rows = []
+    for index, wallet in enumerate(table.wallets):
+        there = index == 0 or table.phase > Phase.CREATED
+        color = "#{:02x}{:02x}{:02x}".format(*_color(index))
+        who = _short(wallet) + (" (you)" if index == player else "") if there else "nobody yet"
+        character = character_name(int(table.frame["players"][index]["character"])) if there else ""
+        state = ("ready" if table.ready[index] else "choosing") if there else "invited"
+        cells = (f"P{index + 1}", who, character, state)
+        dot = f"<span style='color:{color}'>●</span> "
+        row = "".join(f"<td>{dot if cell == cells[0] else ''}{html.escape(cell)}</td>" for cell in cells)
+        rows.append(f"<tr>{row}</tr>")
+    head = "<tr><th>seat</th><th>wallet</th><th>character</th><th></th></tr>"
+    return f"<div class='awm-facts'><table>{head}{''.join(rows)}</table>{phase_text(table)}</div>"
+
+
+def phase_text(table: TableState) -> str:
+    """What the match waits for."""
+    if table.phase == Phase.CREATED:
+        return "Waiting for somebody to join."
+    if table.phase == Phase.JOINED:
+        waiting = [f"P{player + 1}" for player in (0, 1) if not table.ready[player]]
+        return f"Waiting for {' and '.join(waiting)} to be ready."
+    return "The match runs." if table.phase == Phase.ACTIVE else "The match is over."
+
+
+def character_name(character: int) -> str:
+    """What a Melee internal character id is called here."""
+    return _NAMES.get(character, f"character {character}")
+
+
+def _short(key: Pubkey) -> str:
+    text = str(key)
+    return f"{text[:4]}…{text[-4:]}"
+
+
+def _color(player: int) -> Color:
+    return LIVERIES[player].main
+
+
+def _characters(value: int) -> widgets.Dropdown:
+    return widgets.Dropdown(options=list(CHARACTERS.items()), value=value, layout=_AUTO)
+
+
+def _button(text: str, icon: str, style: str = "") -> widgets.Button:
+    return widgets.Button(description=text, icon=icon, button_style=style, layout=_AUTO)

@@ -1,0 +1,98 @@
+"""How a match ended, as a card: who won, with what, and the hashes by which anybody can check it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from awm_kit.chain.accounts import EndReason, Winner
+from awm_kit.chain.results import MatchResult
+from awm_kit.chain.verify import MatchRecord
+from awm_kit.play.cards import code, facts
+from awm_kit.play.loop import FPS
+
+_REASONS = {
+    EndReason.DECIDED: "the last stock is gone",
+    EndReason.TIMEOUT: "time is up",
+    EndReason.LOG_FULL: "the input log is full",
+    EndReason.STOPPED: "the match was stopped",
+}
+
+
+def result_html(
+    result: MatchResult, names: Sequence[str] = ("P1", "P2"), ledger: str = "", verdict: str = ""
+) -> str:
+    """A recorded result as a card.
+
+    Parameters
+    ----------
+    result : MatchResult
+    names : sequence of str
+        What the players are called.
+    ledger : str
+        URL of the ledger that keeps it, for a link to it.
+    verdict : str
+        What re-simulating the match gave.
+    """
+    rows = [
+        *_ending(result.frames, result.reason),
+        ("chain hash", result.chain_hash),
+        ("state hash", result.state_hash),
+        ("inputs", f"{result.log_bytes:,} bytes, SHA-256 {result.log_hash}"),
+        ("recorded as", str(result.key)),
+    ]
+    head = _head(result.winner, names)
+    table = _score(names, result.stocks, result.percents)
+    return (
+        f"<div class='awm-facts'>{head}{table}{facts(rows)}{_links(result, ledger)}{_verdict(verdict)}</div>"
+    )
+
+
+def record_html(
+    record: MatchRecord, names: Sequence[str], stocks: tuple[int, int], percents: tuple[float, float]
+) -> str:
+    """A match that no ledger keeps, as a card; what is given is that of its last frame."""
+    rows = [
+        *_ending(record.frames, record.reason),
+        ("chain hash", record.chain_hash),
+        ("state hash", record.state_hash),
+    ]
+    head, table = _head(record.winner, names), _score(names, stocks, percents)
+    return f"<div class='awm-facts'>{head}{table}{facts(rows)}</div>"
+
+
+def _head(winner: Winner, names: Sequence[str]) -> str:
+    text = f"{names[winner]} wins" if winner in (Winner.PLAYER_0, Winner.PLAYER_1) else "A draw"
+    return f"<p class='awm-big'>{html.escape(text)}</p>"
+
+
+def _ending(frames: int, reason: EndReason) -> list[tuple[str, str]]:
+    seconds = frames / FPS
+    why = _REASONS.get(reason, reason.name.lower().replace("_", " "))
+    return [
+        ("ended because", why),
+        ("played", f"{frames:,} frames, {seconds // 60:.0f}:{seconds % 60:04.1f}"),
+    ]
+
+
+def _score(names: Sequence[str], stocks: tuple[int, int], percents: tuple[float, float]) -> str:
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{stock}</td><td>{percent:.1f} %</td></tr>"
+        for name, stock, percent in zip(names, stocks, percents, strict=True)
+    )
+    return f"<table><tr><th>player</th><th>stocks</th><th>damage</th></tr>{rows}</table>"
+
+
+def _links(result: MatchResult, ledger: str) -> str:
+    if not ledger.startswith("http"):
+        return ""
+    address = (
+        f"https://explorer.solana.com/address/{result.key}?cluster=custom&customUrl={quote(ledger, safe='')}"
+    )
+    link = f"<a href='{html.escape(address)}' target='_blank' rel='noreferrer'>the account in an explorer</a>"
+    return f"{link} · {code(f'awm verify {result.key} --url {ledger}')}"
+
+
+def _verdict(text: str) -> str:
+    return f"<p><b>{html.escape(text)}</b></p>" if text else ""

@@ -1,0 +1,240 @@
+"""Two lobbies, one ledger: create, invite, join, play, watch, leave, see the result, play again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from onchain import tiny_cartridge
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from awm_kit.chain.accounts import EndReason, Phase, Winner
+from awm_kit.chain.deploy import deploy
+from awm_kit.chain.embedded import EmbeddedLedger
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL
+from awm_kit.chain.results import list_results
+from awm_kit.chain.worlds import World
+from awm_kit.data.scuffle import FOX, MARTH
+from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
+from awm_kit.play.lobby import Lobby
+from awm_kit.play.lobby_invite import Invitation, InviteCard, qr_svg
+from awm_kit.play.places import Place
+from awm_kit.play.table import read_table
+
+PLACE = "http://chain.example:8899,http://rollup.example:7799"
+
+
+@pytest.fixture(scope="module")
+def shelf() -> tuple[Place, World]:
+    """A ledger with a world in which nobody ever wins."""
+    ledger, owner = EmbeddedLedger(), Keypair()
+    ledger.airdrop(owner.pubkey(), 10 * LAMPORTS_PER_SOL)
+    return Place(ledger), deploy(ledger, tiny_cartridge(), owner, progress=False)
+
+
+@pytest.fixture
+def lobbies(shelf: tuple[Place, World]) -> Iterator[list[Lobby]]:
+    """Three people's pages."""
+    made = [Lobby(shelf[0], shelf[1]) for _ in range(3)]
+    yield made
+    for lobby in made:
+        lobby.close()
+
+
+def wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def begin(host: Lobby, guest: Lobby, frames: int = 3) -> None:
+    guest.join(str(host.create(seed=3)))
+    host.ready()
+    guest.ready()
+    for lobby in (host, guest):
+        wait(lambda lobby=lobby: lobby.bout is not None and lobby.bout.frames >= frames)
+
+
+def test_a_match_of_two(lobbies: list[Lobby], shelf: tuple[Place, World]) -> None:
+    host, guest, watcher = lobbies
+    key = host.create(character=FOX)
+    assert host.invite.identity == str(key) and host._stage.children == (host.room,)
+    wait(lambda: "Waiting for somebody" in host.room.seats.value)
+    assert host.room.ready.disabled
+    guest.join(host.invite.link, character=FOX)
+    watcher.watch(key)
+    wait(lambda: "choosing" in host.room.seats.value and not host.room.ready.disabled)
+    guest.room.character.value = MARTH
+    guest.errands.wait(20)
+    wait(lambda: "swordsman" in host.room.seats.value)
+    host.room.ready.click()
+    host.errands.wait(20)
+    wait(lambda: "Waiting for P2" in guest.room.seats.value)
+    guest.ready()
+    for lobby in lobbies:
+        wait(lambda lobby=lobby: lobby.bout is not None and lobby.bout.frames >= 10)
+    assert guest.bout is not None and host.bout is not None
+    guest.bout.pad.state.receive(np.array((1, 1, 1, 0, 2, 0, 0, 0, 0, 0, 0), _message()).tobytes())
+    wait(lambda: int(host.seat.session._read(host.seat.session.keys.input)[0][12]) == 80)
+    guest._quit.click()
+    for lobby in lobbies:
+        wait(lambda lobby=lobby: lobby.result is not None)
+        lobby.errands.wait(20)
+    results = [lobby.result for lobby in lobbies]
+    assert results[0] == results[1] == results[2] in list_results(shelf[0].ledger, shelf[1].key)
+    assert results[0].winner == Winner.PLAYER_0 and results[0].reason == EndReason.PLAYER_1_QUIT
+    assert results[0].characters == (FOX, MARTH)
+    assert host.verify().ok and guest.verify().ok and watcher.verify().ok
+    assert "YOU wins" in host.score.card.value and "P1 wins" in guest.score.card.value
+    assert results[0].chain_hash in guest.score.card.value and "re-simulated" in guest.score.card.value
+    assert shelf[0].ledger.account(key) is None, "the accounts are closed, the rent is back"
+
+
+def _message() -> np.dtype:
+    from awm_kit.play.pad import MESSAGE
+
+    return MESSAGE
+
+
+def test_the_same_two_again(lobbies: list[Lobby]) -> None:
+    host, guest, _ = lobbies
+    begin(host, guest)
+    first = host.seat.key
+    host._quit.click()
+    for lobby in (host, guest):
+        wait(lambda lobby=lobby: lobby.result is not None)
+        lobby.errands.wait(20)
+    guest.score.again.click()
+    host.score.again.click()
+    for lobby in (host, guest):
+        lobby.errands.wait(30)
+        assert lobby.errands.error is None
+    assert host.seat.key == guest.seat.key != first
+    assert (host.seat.player, guest.seat.player) == (0, 1)
+    wait(lambda: host.table is not None and host.table.phase == Phase.JOINED)
+    host.ready()
+    guest.ready()
+    wait(lambda: guest.bout is not None and guest.bout.frames >= 3)
+
+
+def test_a_script_takes_the_other_seat(lobbies: list[Lobby]) -> None:
+    host = lobbies[0]
+    host.create(seed=4)
+    host.room.script.click()
+    host.errands.wait(20)
+    wait(lambda: not host.room.ready.disabled)
+    host.ready()
+    wait(lambda: host.bout is not None and host.bout.frames >= 20)
+    assert list(host.bout.view.scene.names) == ["YOU", "BALANCED"]
+    host.leave()
+    assert host.result.winner == Winner.PLAYER_1 and host.verify().ok
+
+
+def test_refusals_are_named(lobbies: list[Lobby]) -> None:
+    host, guest, third = lobbies
+    key = host.create()
+    guest.join(key)
+    with pytest.raises(ProgramError, match="NotOpen"):
+        third.join(key)
+    third.desk.text.value = str(key)
+    third.desk.join.click()
+    third.errands.wait(20)
+    assert "ProgramError" in third._line.value and "NotOpen" in third._line.value
+    assert third.seat is None and not third.desk.join.disabled
+    with pytest.raises(LedgerError, match="there is no match"):
+        third.join(Pubkey.new_unique())
+    for text in ("", "hello", "http://a.example/b#awm=0OIl"):
+        with pytest.raises(ValueError, match="invitation"):
+            third.join(text)
+    with pytest.raises(ValueError, match="got none"):
+        third.ready()
+    with pytest.raises(ValueError, match="spectator"):
+        third.watch(key)
+        third.pick(FOX)
+    poor = Lobby(host.place, wallet=Keypair())
+    with pytest.raises(InsufficientFundsError):
+        poor.create()
+
+
+def test_the_host_may_close_before_anybody_has_come(lobbies: list[Lobby]) -> None:
+    host, guest, _ = lobbies
+    key = host.create()
+    before = host.place.ledger.balance(host.wallet.pubkey())
+    host.room.leave.click()
+    host.errands.wait(20)
+    assert host.errands.error is None and host.seat is None and host._stage.children == (host.desk,)
+    assert host.place.ledger.balance(host.wallet.pubkey()) > before
+    with pytest.raises(LedgerError, match="is it over"):
+        guest.join(key)
+
+
+def test_an_open_page_says_that_the_match_was_closed(lobbies: list[Lobby]) -> None:
+    host, guest, _ = lobbies
+    key = host.create()
+    guest.watch(key)
+    wait(lambda: guest.table is not None)
+    host.leave()
+    wait(lambda: "there is no match" in guest._line.value)
+
+
+def test_a_falsified_record_does_not_verify(lobbies: list[Lobby]) -> None:
+    host, guest, _ = lobbies
+    begin(host, guest, 12)
+    host.leave()
+    host.seat.record.inputs["stick_x"][5, 0] ^= 1
+    with pytest.raises(VerificationError):
+        host.verify()
+
+
+def test_a_player_who_is_there_cannot_be_declared_absent(lobbies: list[Lobby]) -> None:
+    host, guest, _ = lobbies
+    begin(host, guest)
+    host._claim.click()
+    host.errands.wait(20)
+    assert "NotSilent" in host._line.value
+    assert read_table(host.place.ledger, host.seat.key).phase == Phase.ACTIVE
+    wait(lambda: guest.bout.frames > 20)
+
+
+class TestInvitations:
+    def test_text_and_link_say_the_same(self) -> None:
+        key = Pubkey.new_unique()
+        for place in ("", PLACE, "https://api.example.org/v0?key=a&b=c"):
+            given = Invitation.to(key, place or "embedded")
+            page = "http://lab.example:8888/lab/tree/03_play.ipynb"
+            assert given.link(page).startswith(f"{page}#awm={key}")
+            for text in (given.text, given.link(), given.link(page), f"  {given.text}\n"):
+                assert Invitation.parse(text) == given
+        assert Invitation.parse(str(key)) == Invitation(key)
+
+    def test_who_can_use_it(self) -> None:
+        key = Pubkey.new_unique()
+        assert Invitation(key).stays_here
+        assert Invitation(key, "http://127.0.0.1:8899,http://127.0.0.1:7799").stays_here
+        assert not Invitation(key, PLACE).stays_here
+
+    def test_the_card_draws_what_it_says(self) -> None:
+        card, key = InviteCard(), Pubkey.new_unique()
+        card.show(Invitation(key, PLACE))
+        assert card.link == f"awm:{key}@{PLACE}"
+        before = card.qr
+        card.page = "http://lab.example:8888/lab"
+        assert card.link == f"http://lab.example:8888/lab#awm={key}@{PLACE}" and card.qr != before
+        card.show(None)
+        assert card.link == card.qr == ""
+
+    def test_a_qr_code_is_square_and_has_its_finders(self) -> None:
+        root = ElementTree.fromstring(qr_svg("awm:" + "x" * 60))
+        *_, width, height = root.attrib["viewBox"].split()
+        path = root.find("{http://www.w3.org/2000/svg}path").attrib["d"]
+        dark = {tuple(map(int, part.split("h")[0].split(","))) for part in path.split("M")[1:]}
+        size = int(width)
+        assert width == height and (size - 8 - 17) % 4 == 0
+        for x, y in ((4, 4), (size - 11, 4), (4, size - 11)):
+            assert {(x + i, y) for i in range(7)} <= dark, "the top edge of a finder"
+            assert (x + 1, y + 1) not in dark and (x + 3, y + 3) in dark
