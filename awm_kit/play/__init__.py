@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from awm_kit.play.places import Place, open_place
     from awm_kit.play.recordings import open_recording
     from awm_kit.play.replay_player import ReplayPlayer
-    from awm_kit.play.world_browser import WorldBrowser
     from awm_kit.play.rerun import rerun
     from awm_kit.play.video import render_mp4
+    from awm_kit.play.world_browser import WorldBrowser
 
 _HOMES = {
     "app": ("PlayApp", "play"),
