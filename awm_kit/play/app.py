@@ -31,7 +31,7 @@ from awm_kit.play.loop import FrameLoop
 from awm_kit.play.match import Match
 from awm_kit.play.pad import Pad
 from awm_kit.play.places import Place
-from awm_kit.play.view import MatchView
+from awm_kit.play.view import MatchView, View
 from awm_kit.quant.cartridge import Cartridge
 
 FRIEND = "a friend (same keyboard)"
@@ -61,7 +61,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
     ----------
     match : Match
         The match on the screen.
-    view : MatchView
+    view : View
     pad : Pad
     loop : FrameLoop
     """
@@ -182,7 +182,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         if self.match.over or time.monotonic() - self._told > STATUS_SECONDS:
             self._tell()
 
-    def _new_view(self) -> MatchView:
+    def _new_view(self) -> View:
         return MatchView()
 
     def _begin(self) -> None:
@@ -243,6 +243,7 @@ def play(
     ledger: Place | Ledger | str | None = None,
     time_limit: int | None = None,
     keyboard: KeyboardMap | None = None,
+    instant: bool = False,
     wallet: Keypair | None = None,
 ) -> PlayApp:
     """Play a world in the notebook.
@@ -271,6 +272,9 @@ def play(
         Frames, 0 for none; by default the world's own.
     keyboard : KeyboardMap, optional
         Other keys than the built-in ones.
+    instant : bool
+        The page computes and draws the match itself, a picture after each key, ahead of the engine,
+        which still decides: what differs is taken back. Not with the ``teacher`` engine.
     wallet : Keypair, optional
         Pays on a ledger that gives no airdrop.
 
@@ -309,4 +313,10 @@ def play(
     def new_engine(name: str, frame: np.ndarray) -> Engine:
         return make_engine(name, cartridge, frame, place(name), wallet)
 
+    if instant:
+        from awm_kit.play.instant_app import InstantApp
+
+        if engine == "teacher":
+            raise ValueError("expected an engine that plays a world (got 'teacher')")
+        return InstantApp(cartridge, new_engine, engine, chosen, start, seed, keyboard)
     return PlayApp(cartridge, new_engine, engine, chosen, start, seed, keyboard)

@@ -57,6 +57,11 @@ class Match:
         return len(self._frames) - 1
 
     @property
+    def last_inputs(self) -> np.ndarray:
+        """Both controllers that led to the current frame, shape (2,) of `CONTROLLER`."""
+        return self._inputs[-1]
+
+    @property
     def over(self) -> bool:
         """Whether the match is decided."""
         return int(self.frame["status"]) != STATUS_PLAYING

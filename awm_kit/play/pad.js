@@ -1,4 +1,4 @@
-// The page's half of pad.py: keys and gamepads in, 16-byte messages out, nothing else.
+// The page's half of pad.py: keys and gamepads in, 16-byte messages out, and an event for whoever draws here.
 //
 // Message, little endian: client u32, sequence u16, player u8, zero u8, actions u16,
 // stick x y i8, C-stick x y i8, triggers l r u8. Sent when something changes, and a few times a
@@ -66,7 +66,8 @@ function render({ model, el }) {
     axes.forEach((value, i) => bytes.setInt8(10 + i, value));
     triggers.forEach((value, i) => bytes.setUint8(14 + i, value));
     model.send({ pad: 1 }, undefined, [bytes]);
-    box.dispatchEvent(new CustomEvent("awm-pad-sent", { bubbles: true, detail: { sequence, player, actions } }));
+    const detail = { sequence, player, actions, axes, triggers };
+    box.dispatchEvent(new CustomEvent("awm-pad-sent", { bubbles: true, detail }));
   }
 
   function update() {

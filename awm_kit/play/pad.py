@@ -145,7 +145,7 @@ class Pad(anywidget.AnyWidget):
         self._on_click: list[Callable[[], object]] = []
         self.remap(keyboard or KeyboardMap.solo())
         self.on_msg(self._receive)
-        _take_messages_on_the_senders_thread(self)
+        take_messages_on_the_senders_thread(self)
 
     def __repr__(self) -> str:
         return f"<Pad {', '.join(self.legend)}>"
@@ -185,7 +185,7 @@ class Pad(anywidget.AnyWidget):
             self.state.receive(bytes(buffers[0]))
 
 
-def _take_messages_on_the_senders_thread(widget: anywidget.AnyWidget) -> None:
+def take_messages_on_the_senders_thread(widget: anywidget.AnyWidget) -> None:
     """Have ipykernel hand over messages even while a cell runs.
 
     ipykernel 7.4 sends a comm's messages to the shell that last published on it. Frames are

@@ -32,7 +32,7 @@ class Scene:
     """
 
     def __init__(self, names: Sequence[str] = ("P1", "P2"), width: int = WIDTH, height: int = HEIGHT) -> None:
-        self.names = tuple(names)
+        self.names: Sequence[str] = tuple(names)
         self.camera = Camera(width, height)
         self.effects = Effects()
         self.note = ""

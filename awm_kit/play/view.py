@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any, Protocol
 
 import numpy as np
 from ipycanvas import Canvas, MultiCanvas, hold_canvas
@@ -17,6 +18,36 @@ from awm_kit.play.scene import HEIGHT, WIDTH, Scene
 # `hold_canvas` collects the calls of the whole process, so two views must not draw at once.
 _DRAWING = threading.Lock()
 FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
+
+
+class Captions(Protocol):
+    """What a view writes over the game."""
+
+    names: Sequence[str]
+    banner: str
+    note: str
+
+
+class View(Protocol):
+    """Something that shows frames in a notebook."""
+
+    @property
+    def scene(self) -> Captions:
+        """What is written over the game."""
+        ...
+
+    @property
+    def widget(self) -> Any:
+        """What to display."""
+        ...
+
+    def show(self, frame: np.ndarray, ghost: np.ndarray | None = None) -> None:
+        """Draw a frame, a `FRAME` scalar."""
+        ...
+
+    def skip(self, frame: np.ndarray) -> None:
+        """Let a frame pass undrawn."""
+        ...
 
 
 class CanvasPainter:

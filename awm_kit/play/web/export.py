@@ -13,13 +13,14 @@ from typing import Any
 from awm_kit.data.scuffle import FOX, MARTH, initial_frame
 from awm_kit.play.engines import teacher_params
 from awm_kit.play.web.build import OUTPUT, WEB
+from awm_kit.play.web.bundle import bundle
 from awm_kit.play.web.tables import page_tables
 from awm_kit.quant.cartridge import Cartridge
 
 #: The page's scripts: each imports only from those before it.
 SCRIPTS = (
-    "kernel", "sha256", "records", "pads", "bot", "paint", "skeleton", "fighter", "stage", "hud", "scene",
-    "page",
+    "kernel", "sha256", "records", "clock", "pads", "bot", "paint", "skeleton", "fighter", "stage", "hud",
+    "scene", "page",
 )  # fmt: skip
 #: Who can meet whom, as the menu says it.
 MATCHUPS = {
@@ -29,8 +30,6 @@ MATCHUPS = {
     "two swordsmen": (MARTH, MARTH),
 }
 _ROUNDS = 8
-_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";$', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?:function|class|const) (\w+)", re.MULTILINE)
 
 
 def page(cartridge: Cartridge, seed: int = 0) -> str:
@@ -78,23 +77,8 @@ def export(cartridge: Cartridge, path: str | os.PathLike[str], seed: int = 0) ->
 
 
 def script() -> str:
-    """All scripts as one, because a page opened from a file may not import others; each keeps its own scope.
-
-    Raises
-    ------
-    ValueError
-        If a script imports from one that does not stand before it in `SCRIPTS`.
-    """
-    blocks = []
-    for index, name in enumerate(SCRIPTS):
-        text = (WEB / f"{name}.js").read_text(encoding="utf-8")
-        if late := {source for _, source in _IMPORT.findall(text)} - set(SCRIPTS[:index]):
-            raise ValueError(f"{name}.js imports {sorted(late)}, expected only {SCRIPTS[:index]}")
-        exported = ", ".join(re.findall(_EXPORT, text))
-        body = re.sub(_EXPORT, lambda match: match[0].removeprefix("export "), text)
-        body = _IMPORT.sub(r"const {\1} = \2_js;", body)
-        blocks.append(f"const {name}_js = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();")
-    return "\n\n".join(blocks)
+    """All scripts as one, see `bundle`."""
+    return bundle(SCRIPTS)
 
 
 def _data(cartridge: Cartridge, seed: int) -> dict[str, Any]:

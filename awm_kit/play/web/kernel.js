@@ -44,6 +44,11 @@ export class World {
     return this.bytes(this.atState, this.stateBytes).slice();
   }
 
+  /** Go back to, or begin with, a hidden state. */
+  set state(bytes) {
+    this.bytes(this.atState, this.stateBytes).set(bytes);
+  }
+
   bytes(at, size) {
     return new Uint8Array(this.kernel.memory.buffer, at, size); // anew each time: growing detaches the buffer
   }

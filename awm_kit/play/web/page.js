@@ -1,15 +1,13 @@
 // The page: opens the world that it carries, runs it 60 times a second, and listens.
 
 import { Bot } from "./bot.js";
+import { Clock } from "./clock.js";
 import { World } from "./kernel.js";
 import { Pads } from "./pads.js";
 import { fromBase64, readFrame, writeInputs } from "./records.js";
 import { HEIGHT, Scene, WIDTH } from "./scene.js";
 import { sha256 } from "./sha256.js";
 
-const STEP_MS = 1000 / 60;
-const EARLY_MS = 2; // a screen's 60 Hz is not exactly ours: a picture this early still gets its frame
-const MAX_STEPS = 4; // after a pause of the browser the match goes on where it was, not faster
 const COUNTDOWN = 90;
 
 const element = (id) => document.getElementById(id);
@@ -38,7 +36,7 @@ class Game {
     const options = { level: Number(rival === "bot"), seed: this.frame.seed, edge, buttons: tables.buttons };
     this.bot = rival === "friend" ? null : new Bot(1, options);
     this.countdown = COUNTDOWN;
-    this.debt = 0;
+    this.clock = new Clock();
     element("legend").replaceChildren(...legend(this.pads.keys));
   }
 
@@ -67,11 +65,7 @@ class Game {
   }
 
   show(now) {
-    if (this.last !== undefined && this.running) {
-      this.debt = Math.min(this.debt + now - this.last, MAX_STEPS * STEP_MS);
-      for (; this.debt >= STEP_MS - EARLY_MS; this.debt -= STEP_MS) this.tick();
-    }
-    this.last = now;
+    for (let due = this.clock.due(now, this.running); due > 0; due--) this.tick();
     this.fit();
     this.scene.draw(this.names, this.banner(), this.rate(now));
     requestAnimationFrame((time) => this.show(time));

@@ -33,14 +33,21 @@ export class Scene {
     this.previous = null;
   }
 
-  /** Take in the frame that follows the one before: moves the camera and the effects. */
-  advance(frame) {
+  /** Forget the last `count` frames, which turned out otherwise; the camera stays where it is. */
+  rewind(count, frame) {
+    this.particles = this.particles.filter((p) => p.born <= frame.frame);
+    this.history.splice(Math.max(this.history.length - count, 0));
+    this.previous = frame;
+  }
+
+  /** Take in the frame that follows the one before: moves the effects, and unless `still` the camera. */
+  advance(frame, still = false) {
     if (this.previous) frame.players.forEach((now, i) => this.compare(this.previous.players[i], now, frame.frame, i));
     this.particles = this.particles.filter((p) => frame.frame - p.born < LIFE[p.kind]);
     this.shake *= 0.8;
     this.history.push(frame.players.map((player, i) => figureOf(player, i, this.tables)));
     if (this.history.length > 7) this.history.shift();
-    this.follow(!this.previous);
+    if (!still) this.follow(!this.previous);
     this.previous = frame;
   }
 

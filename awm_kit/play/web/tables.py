@@ -7,7 +7,7 @@ from typing import Any
 
 from awm_kit.action_states import family_of, name_of
 from awm_kit.data.scuffle.stage import STAGES, Floor
-from awm_kit.play.controllers import BUTTONS, GAMEPAD, KeyboardMap
+from awm_kit.play.controllers import ACTIONS, BUTTONS, GAMEPAD, KeyboardMap
 from awm_kit.play.draw_fighter import BLADE, HAIR, RUNNER, SWORDSMAN, SWORDSMEN
 from awm_kit.play.palette import LIVERIES, heat
 from awm_kit.play.poses import clip, clip_name, clip_names
@@ -40,6 +40,7 @@ def page_tables() -> dict[str, Any]:
         "heat": [heat(150 * k / 4) for k in range(5)],
         "keys": {"solo": _keys(KeyboardMap.solo()), "shared": _keys(KeyboardMap.shared())},
         "gamepad": GAMEPAD,
+        "actions": ACTIONS,
         "buttons": BUTTONS,
     }
 
