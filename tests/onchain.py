@@ -21,6 +21,7 @@ from solders.transaction_status import InstructionErrorCustom
 
 from awm_kit.chain import accounts as A
 from awm_kit.chain import instructions as I
+from awm_kit.chain.frame_plan import frame_plan
 from awm_kit.chain.sbf.build import OUTPUT
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.integer_model import IntegerModel
@@ -179,7 +180,7 @@ class Match:
         self.chain = self.world.chain
         self.players = [keypair(f"session key {p} of {self.session_id}") for p in range(2)]
         self.keys = A.session_keys(self.host.pubkey(), self.session_id)
-        self.segments = A.segment_shards(self.world.cartridge.manifest)
+        self.segments = frame_plan(self.world.cartridge.manifest, self.world.shards)
         rng = np.random.default_rng(3)
         self.first_frame = random_frame(rng)
         self.first_frame["seed"], self.first_frame["stage"] = 12, 32
@@ -233,13 +234,15 @@ class Match:
 
     def segment_instruction(self, segment: int, **changes: object) -> Instruction:
         """The instruction for a segment of the present frame, with some arguments changed."""
+        piece = self.segments[segment]
         given = {
             "keys": self.keys,
             "authority": self.crank.pubkey(),
             "manifest": self.world.manifest,
-            "shards": [self.world.shards[i] for i in self.segments[segment]],
+            "shards": piece.shards,
             "frame": int(self.frame()["frame"]),
-            "segment": segment,
+            "begin": piece.begin,
+            "end": piece.end,
             **changes,
         }
         return I.run_inference(**given)
@@ -286,6 +289,13 @@ def tiny_model(seed: int = 0, endless: bool = True) -> IntegerModel:
 def tiny_cartridge(seed: int = 0, endless: bool = True) -> Cartridge:
     """Some 50 KB in two shards, a frame in several transactions."""
     return pack(tiny_model(seed, endless), shard_limit=27_000, cu_limit=100_000)
+
+
+@cache
+def small_cartridge() -> Cartridge:
+    """A frame is one short transaction; nobody ever wins."""
+    shape = Shape(d_model=16, nheads=1, headdim=8, d_state=4, n_layers=1, n_views=1)
+    return pack(replace(random_model(5, shape, n_classes=4), schema=replace(FIGHTER, end_field="")))
 
 
 def controllers(n: int, seed: int = 0) -> np.ndarray:

@@ -268,6 +268,16 @@ def segment_skipped(s):
 
 
 @refuses("WrongSegment")
+def nothing_to_run(s):
+    return run(s.active, begin=0, end=0)
+
+
+@refuses("WrongSegment")
+def begun_in_the_middle(s):
+    return run(s.active, begin=1, end=2)
+
+
+@refuses("WrongSegment")
 def segment_out_of_range(s):
     call = run(s.active)
     return changed(call, data=bytes(call[0].data)[:-2] + b"\xff\xff")

@@ -265,13 +265,9 @@ def content_keys(
     return Pubkey.create_with_seed(authority, manifest_seed(world_hash), program_id), shards
 
 
-def segment_shards(manifest: Manifest) -> list[list[int]]:
-    """Which shards each segment of a frame reads, in ascending order."""
-    found, start = [], 0
-    for end in manifest.segments.tolist():
-        found.append(sorted({int(i) for op in manifest.ops[start:end] for i in _shards_of(manifest, op)}))
-        start = end
-    return found
+def shards_of_ops(manifest: Manifest, begin: int, end: int) -> list[int]:
+    """Which shards ops ``[begin, end)`` of a frame read, in ascending order."""
+    return sorted({int(i) for op in manifest.ops[begin:end] for i in _shards_of(manifest, op)})
 
 
 def _shards_of(manifest: Manifest, op: np.void) -> list[int]:

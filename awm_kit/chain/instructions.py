@@ -260,21 +260,22 @@ def run_inference(
     manifest: Pubkey,
     shards: Sequence[Pubkey],
     frame: int,
-    segment: int,
+    begin: int,
+    end: int,
     *,
     program_id: Pubkey = PROGRAM_ID,
 ) -> Instruction:
-    """Run one segment of the frame after ``frame``.
+    """Run ops ``[begin, end)`` of the frame after ``frame``; `frame_plan.frame_plan` says how to cut.
 
     Parameters
     ----------
     shards : sequence of Pubkey
-        Those that the segment reads, in ascending order (see `accounts.segment_shards`).
+        Those that the ops read, in ascending order.
     frame : int
         The session's present frame number.
     """
     accounts = [_reads(authority, signer=True), *_frame_accounts(keys, manifest, shards)]
-    return Instruction(program_id, struct.pack("<BIH", 15, frame, segment), accounts)
+    return Instruction(program_id, struct.pack("<BIHH", 15, frame, begin, end), accounts)
 
 
 def pick_character(

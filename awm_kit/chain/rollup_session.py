@@ -25,6 +25,7 @@ from websockets.sync.client import connect
 
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import SESSION_STATE, Phase, SessionKeys, frame_of, parse, session_keys
+from awm_kit.chain.frame_plan import left_of
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, compose
 from awm_kit.chain.rollup import delegate_match, open_match
 from awm_kit.chain.rpc import RpcLedger
@@ -252,17 +253,17 @@ class RollupSession(ChainSession):
             attempt += 1
         self.retries += attempt - 1
         self._usual += 0.1 * (time.monotonic() - sent - self._usual)
-        self.frame, self._segment, self._last_slot = frame, 0, self.stream.frame_slot
+        self.frame, self._next_op, self._last_slot = frame, 0, self.stream.frame_slot
         self.transactions += len(self.last_signatures)
 
     def _send_frame(
         self, crank: Keypair, orders: list[Instruction], signers: list[Keypair], number: int, attempt: int
     ) -> list[str]:
-        """Send all segments. A second attempt is harmless: what has landed fails by its number."""
+        """Send what is left of the frame. A second attempt is harmless: what has landed fails by its number."""
         signatures = []
-        for segment in range(self._segment, len(self._segments)):
+        for piece in left_of(self._plan, self._next_op):
             run = ix.run_inference(
-                self.keys, crank.pubkey(), self.world, self._segments[segment], number, segment,
+                self.keys, crank.pubkey(), self.world, piece.shards, number, piece.begin, piece.end,
                 program_id=self.ledger.program_id,
             )  # fmt: skip
             # Another limit makes it another transaction; the same one would be taken for a copy.

@@ -32,9 +32,10 @@ from awm_kit.chain.accounts import (
     session_keys,
     state_of,
 )
+from awm_kit.chain.frame_plan import left_of
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, Ledger, Receipt
 from awm_kit.chain.results import MatchResult, read_result
-from awm_kit.chain.session_setup import grow_accounts, segments_of
+from awm_kit.chain.session_setup import grow_accounts, plan_of
 from awm_kit.chain.worlds import World
 from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import initial_frame
@@ -88,9 +89,9 @@ class ChainSession:
         session, inputs, hidden = self._read(keys.session, keys.input, keys.hidden)
         self.world = key_of(parse(session, SESSION_STATE), "world")
         self.frame = self.start_frame = frame_of(session)
-        self._segments = segments_of(ledger, self.world)
+        self._plan = plan_of(ledger, self.world)
         header = parse(hidden, HIDDEN_HEADER)
-        self._last_slot, self._segment = int(header["last_slot"]), int(header["segment"])
+        self._last_slot, self._next_op = int(header["last_slot"]), int(header["next_op"])
         self._held = np.array(parse(inputs, INPUT_BUFFER)["controllers"], CONTROLLER)
         self._spoke = dict.fromkeys(players, int(self.frame["frame"]))
         self.compute_units = self.transactions = self.frames = 0
@@ -348,20 +349,20 @@ class ChainSession:
 
     def _run_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> None:
         number, key = int(self.frame["frame"]), crank.pubkey()
-        if self._segment == 0:
+        if self._next_op == 0:
             self.ledger.next_slot(self._last_slot)
-        for segment in range(self._segment, len(self._segments)):
+        for piece in left_of(self._plan, self._next_op):
             run = ix.run_inference(
-                self.keys, key, self.world, self._segments[segment], number, segment,
+                self.keys, key, self.world, piece.shards, number, piece.begin, piece.end,
                 program_id=self._program,
             )  # fmt: skip
             receipt = self._send([*orders, run], [crank, *signers], "frame", MAX_COMPUTE_UNITS)
-            if segment == 0:
+            if piece.begin == 0:
                 self._last_slot = receipt.slot
-            self._segment = segment + 1
+            self._next_op = piece.end
             self._count(receipt)
             orders, signers = [], []
-        self._segment = 0
+        self._next_op = 0
         self._refresh()
 
     def _refresh(self) -> None:
@@ -376,7 +377,7 @@ class ChainSession:
         except LedgerError:
             return  # the ledger itself is gone: the first failure is the one to report
         header = parse(hidden, HIDDEN_HEADER)
-        self.frame, self._segment = frame_of(session), int(header["segment"])
+        self.frame, self._next_op = frame_of(session), int(header["next_op"])
         self._held = np.array(parse(inputs, INPUT_BUFFER)["controllers"], CONTROLLER)
 
     def _end(self, signer: Keypair) -> Winner:

@@ -19,8 +19,8 @@ from awm_kit.chain.accounts import (
     content_of,
     key_of,
     parse,
-    segment_shards,
 )
+from awm_kit.chain.frame_plan import Piece, frame_plan, has_syscall
 from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, Ledger
 from awm_kit.errors import LedgerError
 from awm_kit.quant.manifest import Manifest
@@ -50,8 +50,18 @@ def grow_accounts(
         ledger.send(part, host, compute_units=MAX_COMPUTE_UNITS, label="grow")
 
 
+def plan_of(ledger: Ledger, world: Pubkey) -> list[Piece]:
+    """The transactions of a frame with the program on this ledger; `LedgerError` if the world is gone."""
+    manifest, shards = _manifest_of(ledger, world)
+    return frame_plan(manifest, shards, syscall=has_syscall(ledger))
+
+
 def segments_of(ledger: Ledger, world: Pubkey) -> list[list[Pubkey]]:
-    """The shard accounts that each segment of a frame reads; `LedgerError` if the world is gone."""
+    """The shard accounts that each of the manifest's own segments reads; `LedgerError` if the world is gone."""
+    return [list(piece.shards) for piece in frame_plan(*_manifest_of(ledger, world))]
+
+
+def _manifest_of(ledger: Ledger, world: Pubkey) -> tuple[Manifest, list[Pubkey]]:
     account = ledger.account(world)
     if account is None:
         raise LedgerError(f"the match's world {world} is no longer on {ledger.name}")
@@ -61,4 +71,4 @@ def segments_of(ledger: Ledger, world: Pubkey) -> list[list[Pubkey]]:
     manifest = Manifest.parse(content_of(account.data))
     world_hash = header["sha256"].tobytes().hex()
     _, shards = content_keys(key_of(header, "authority"), world_hash, manifest.n_shards, ledger.program_id)
-    return [[shards[i] for i in part] for part in segment_shards(manifest)]
+    return manifest, shards

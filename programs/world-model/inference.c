@@ -1,4 +1,4 @@
-/* The frame loop: controllers in, one segment of a frame at a time out. */
+/* The frame loop: controllers in, one piece of a frame at a time out. */
 #include "awm_format.h"
 #include "chain.h"
 #include "checks.h"
@@ -25,7 +25,7 @@ uint64_t wm_submit_input(const struct wm_call *call)
     return 0;
 }
 
-/* Accounts of WM_RUN_INFERENCE and WM_RUN_NEXT; the segment's shards follow. */
+/* Accounts of WM_RUN_INFERENCE and WM_RUN_NEXT; the shards that its ops read follow. */
 enum { CRANK, SESSION, INPUT, HIDDEN, LOG, MANIFEST, FIRST_SHARD };
 
 static uint64_t check_run(const struct wm_call *call)
@@ -92,28 +92,30 @@ static uint64_t latch(const struct wm_call *call)
     return 0;
 }
 
-/* The last segment has written the new frame. */
+/* The last op has written the new frame. */
 static void publish(struct wm_session *session, struct wm_hidden *hidden)
 {
-    hidden->segment = 0;
+    hidden->next_op = 0;
     wm_chain_extend(session, hidden->inputs);
     if (session->frame.status != 0)
         session->winner = wm_leader(&session->frame);
 }
 
-/* Run the next segment, whoever asked. */
-static uint64_t run(const struct wm_call *call)
+static const uint8_t *manifest_of(const struct wm_call *call)
 {
-    WM_TRY(check_world(call));
+    return call->accounts[MANIFEST].data + sizeof(struct wm_content);
+}
+
+/* Run the tape from the cursor up to `end`. Where it is cut changes no byte of the result. */
+static uint64_t run(const struct wm_call *call, uint32_t end)
+{
     const struct sol_account *a = call->accounts;
     struct wm_session *session = (struct wm_session *)a[SESSION].data;
     struct wm_hidden *hidden = (struct wm_hidden *)a[HIDDEN].data;
-    const uint8_t *manifest = a[MANIFEST].data + sizeof(struct wm_content);
-    const uint16_t *ends = AWM_SECTION(uint16_t, manifest, segments);
-    uint32_t segment = hidden->segment;
-    uint32_t begin = segment == 0 ? 0 : ends[segment - 1], end = ends[segment];
+    uint32_t begin = hidden->next_op, n_ops = AWM_HEADER(manifest_of(call))->n_ops;
+    WM_REQUIRE(end > begin && end <= n_ops, WM_WRONG_SEGMENT);
     WM_TRY(wm_open_ops(call, &a[MANIFEST], FIRST_SHARD, begin, end));
-    if (segment == 0)
+    if (begin == 0)
         WM_TRY(latch(call));
 
     uint8_t *state = (uint8_t *)(hidden + 1);
@@ -121,24 +123,25 @@ static uint64_t run(const struct wm_call *call)
                              (const uint8_t *)hidden->inputs};
     int error = awm_run(&WM_HEAP->model, &match, begin, end);
     WM_REQUIRE(error == AWM_OK, (uint64_t)(WM_KERNEL + error));
-    if (segment + 1u == AWM_HEADER(manifest)->n_segments)
+    if (end == n_ops)
         publish(session, hidden);
     else
-        hidden->segment = (uint16_t)(segment + 1);
+        hidden->next_op = (uint16_t)end;
     return 0;
 }
 
 uint64_t wm_run_inference(const struct wm_call *call)
 {
-    WM_TRY(wm_check_call(call, FIRST_SHARD, 1 + 4 + 2));
+    WM_TRY(wm_check_call(call, FIRST_SHARD, 1 + 4 + 2 + 2));
     const struct sol_account *a = call->accounts;
     WM_TRY(wm_check_signer(&a[CRANK]));
     WM_TRY(check_run(call));
     WM_REQUIRE(*(const uint32_t *)(call->data + 1) == ((const struct wm_session *)a[SESSION].data)->frame.frame,
                WM_WRONG_FRAME);
-    WM_REQUIRE(*(const uint16_t *)(call->data + 5) == ((const struct wm_hidden *)a[HIDDEN].data)->segment,
+    WM_REQUIRE(*(const uint16_t *)(call->data + 5) == ((const struct wm_hidden *)a[HIDDEN].data)->next_op,
                WM_WRONG_SEGMENT);
-    return run(call);
+    WM_TRY(check_world(call));
+    return run(call, *(const uint16_t *)(call->data + 7));
 }
 
 /* The crank's word that anybody may run the frames up to this number; 0 takes it back. */
@@ -158,6 +161,16 @@ uint64_t wm_license(const struct wm_call *call)
     return 0;
 }
 
+/* Where the manifest's plan, which holds on every cluster, ends the transaction that begins at this op or before. */
+static uint32_t segment_end(const struct wm_call *call, uint32_t op)
+{
+    const uint16_t *end = AWM_SECTION(uint16_t, manifest_of(call), segments);
+
+    while (*end <= op) /* the last one is the number of ops */
+        end++;
+    return *end;
+}
+
 /*
  * For a rollup's task scheduler, which repeats one instruction that it cannot sign for anybody. What will be in order later,
  * a match that has not begun, a slot that has its frame, is no error: a task that fails is dropped.
@@ -175,7 +188,8 @@ uint64_t wm_run_next(const struct wm_call *call)
     WM_TRY(check_run(call));
     WM_REQUIRE(session->frame.frame < hidden->licence, WM_NO_LICENCE);
     sol_get_clock_sysvar(&clock);
-    if (hidden->segment == 0 && clock.slot <= hidden->last_slot)
+    if (hidden->next_op == 0 && clock.slot <= hidden->last_slot)
         return 0;
-    return run(call);
+    WM_TRY(check_world(call));
+    return run(call, segment_end(call, hidden->next_op));
 }

@@ -45,7 +45,7 @@ void wm_finish(struct wm_session *session, struct wm_hidden *hidden, const struc
     const struct sol_bytes replay = {&log->start, sizeof log->start + log->used};
 
     sol_sha256(&replay, 1, &hidden->log_hash);
-    if (hidden->segment == 0) /* in mid-frame the state is that of no frame: the hash stays zero */
+    if (hidden->next_op == 0) /* in mid-frame the state is that of no frame: the hash stays zero */
         wm_hash_state(session, hidden);
     hidden->state = WM_HIDDEN_ENDED;
     session->phase = WM_ENDED;

@@ -107,7 +107,7 @@ struct wm_hidden {
     uint32_t magic;
     uint8_t version;
     uint8_t state;
-    uint16_t segment; /* the next part of the frame to run */
+    uint16_t next_op; /* the cursor: where on the tape the frame goes on */
     uint32_t state_bytes;
     uint32_t scratch_bytes;
     uint64_t last_slot; /* in which the last frame began */
@@ -219,7 +219,7 @@ enum wm_instruction {
     WM_READY = 13,
     /* player u8, controller[12] | session key s, session, input w */
     WM_SUBMIT_INPUT = 14,
-    /* frame u32, segment u16 | crank s, session w, input, hidden w, log w, manifest, this segment's shards */
+    /* frame u32, begin u16, end u16 (ops) | crank s, session w, input, hidden w, log w, manifest, these ops' shards */
     WM_RUN_INFERENCE = 15,
     /* player u8, character u8 | session key s, session w */
     WM_PICK_CHARACTER = 16,
