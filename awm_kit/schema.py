@@ -48,6 +48,9 @@ class Update:
     ``mix`` (argmax over a codebook of constants, learned from data, plus one regressed step).
     The *base* of a ``mix`` is ``old + step + sum of the named velocities' new values``: what
     arithmetic can advance exactly is declared here and not learned.
+
+    A field that ``leads`` (at most one) is chosen before the others, and the heads of both players'
+    other fields see both choices: what changes together then changes in the same frame.
     """
 
     kind: Literal["hold", "class", "mix"]
@@ -58,6 +61,7 @@ class Update:
     codebook: int = 0
     tolerance: int = 0
     increase_only: bool = False
+    leads: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,19 @@ def _struct(spec: Any, size: int) -> np.dtype[Any]:
     return dtype
 
 
-def _position(name: str, offset: int, velocities: tuple[str, ...]) -> Field:
+def _tiles(reach: float, *centers: float) -> tuple[Scale, ...]:
+    """Features of one fine resolution that cover a wide range side by side."""
+    return tuple(Scale(reach, center=center) for center in centers)
+
+
+# Melee's legal stages: a quarter of a unit up to the blast zones, a sixteenth near edges and platforms.
+_FLOOR_ENDS = _tiles(8, -92, -76, -60, -20, 20, 60, 76, 92)
+_X_TILES = _tiles(32, -240, -192, -128, -64, 64, 128, 192, 240) + _FLOOR_ENDS
+_Y_TILES = _tiles(32, -128, -64, 64, 128, 192, 240) + _tiles(8, 24, 40, 52)
+_PERCENT_TILES = _tiles(32, 32, 96, 160)
+
+
+def _position(name: str, offset: int, velocities: tuple[str, ...], tiles: tuple[Scale, ...]) -> Field:
     return Field(
         name,
         "<i4",
@@ -200,6 +216,7 @@ def _position(name: str, offset: int, velocities: tuple[str, ...]) -> Field:
         scales=(
             Scale(256), Scale(96), Scale(32), Scale(8),
             Scale(128, relative=True), Scale(32, relative=True), Scale(8, relative=True),
+            *tiles,
         ),
         update=Update("mix", velocities=velocities, free=True, free_scale=1.0, codebook=32, tolerance=4),
     )  # fmt: skip
@@ -231,8 +248,8 @@ FIGHTER = Schema(
         Field("seed", "<u4", 12, hi=2**32 - 1, doc="start position and facing; no influence on a step"),
     ),
     player_fields=(
-        _position("x", 0, ("speed_air_x", "speed_attack_x")),
-        _position("y", 4, ("speed_y", "speed_attack_y")),
+        _position("x", 0, ("speed_air_x", "speed_attack_x"), _X_TILES),
+        _position("y", 4, ("speed_y", "speed_attack_y"), _Y_TILES),
         _speed("speed_air_x", 8, "self-induced; on the ground too"),
         _speed("speed_ground_x", 10, "self-induced along the ground; 0 in the air"),
         _speed("speed_y", 12, "self-induced"),
@@ -240,7 +257,7 @@ FIGHTER = Schema(
         _speed("speed_attack_y", 16, "knockback"),
         Field(
             "percent", "<u2", 18, 6, "percent", 0, 999,
-            scales=(Scale(500), Scale(100)),
+            scales=(Scale(500), Scale(100), *_PERCENT_TILES),
             update=Update("mix", free=True, free_scale=4.0, codebook=32, tolerance=1, increase_only=True),
         ),
         Field(
@@ -250,7 +267,7 @@ FIGHTER = Schema(
         ),
         Field(
             "action_state", "<u2", 22, hi=399, classes=400, embed=32,
-            update=Update("class"), doc="Melee action-state id",
+            update=Update("class", leads=True), doc="Melee action-state id",
         ),
         Field(
             "state_age", "<u2", 24, unit="frames", hi=4095,

@@ -274,7 +274,7 @@ def _shards_of(manifest: Manifest, op: np.void) -> list[int]:
     kind = OpKind(int(op["kind"]))
     if kind == OpKind.FEATURES:
         return [manifest.embed_shard]
-    if kind == OpKind.MATVEC:
+    if kind in (OpKind.MATVEC, OpKind.CHOOSE):
         return [int(op["shard"])]
     if kind in (OpKind.CONV, OpKind.SSM):
         return [int(manifest.layers[int(op["layer"])]["shard"])]

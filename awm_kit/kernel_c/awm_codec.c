@@ -73,8 +73,7 @@ void awm_encode(const awm_model *model, const awm_match *match, uint32_t view, i
 
 /* ---------------------------------------------------------------- decode */
 
-/* First index of the largest of n logits. */
-static uint32_t argmax(const int32_t *logits, uint32_t n) {
+uint32_t awm_argmax(const int32_t *logits, uint32_t n) {
     const int32_t *p = logits, *best = logits, *end = logits + n;
     int64_t most = *p;
     while (++p != end) {
@@ -114,7 +113,7 @@ static void decode_head(const awm_model *model, const awm_match *match, const aw
     const int32_t *logits = awm_logits(model, match->scratch, view);
     const uint8_t *old = match->scratch + model->at_old + player_at(view, head->slot);
     uint8_t *player = match->frame + player_at(view, head->slot);
-    uint32_t class_ = argmax(logits + head->row0, head->n_classes);
+    uint32_t class_ = awm_argmax(logits + head->row0, head->n_classes);
     int64_t value = class_;
     if (head->kind == AWM_MIX) {
         value = mix(m, head, class_, old, player);

@@ -16,7 +16,7 @@
 #define AWM_STATIC_ASSERT(name, condition) typedef char awm_assert_##name[(condition) ? 1 : -1]
 
 enum {
-    AWM_VERSION = 1,
+    AWM_VERSION = 2, /* 1, which knows no CHOOSE, is read too */
     AWM_FORMAT_I8 = 0,
     AWM_WEIGHT_BIAS = 64,
     AWM_LUT_POINTS = 257,
@@ -38,7 +38,7 @@ enum { AWM_SELF, AWM_OTHER, AWM_GLOBAL, AWM_INPUT, AWM_OTHER_INPUT };           
 enum { AWM_LINEAR, AWM_TABLE, AWM_BITS };                                         /* feature modes */
 enum { AWM_CLASS, AWM_MIX };                                                      /* head kinds */
 enum { AWM_KIND_OLD, AWM_KIND_BASE, AWM_KIND_SET, AWM_KIND_FREE };                /* classes of a MIX */
-enum { AWM_FEATURES, AWM_NORM, AWM_MATVEC, AWM_CONV, AWM_SSM, AWM_GATED_NORM, AWM_DECODE }; /* ops */
+enum { AWM_FEATURES, AWM_NORM, AWM_MATVEC, AWM_CONV, AWM_SSM, AWM_GATED_NORM, AWM_DECODE, AWM_CHOOSE }; /* ops */
 enum { AWM_RESIDUAL_SET, AWM_PROJ_I8, AWM_PROJ_I16, AWM_RESIDUAL_ADD, AWM_LOGITS }; /* matvec outputs */
 
 typedef struct awm_header {
@@ -50,7 +50,7 @@ typedef struct awm_header {
     uint8_t end_type, end_offset;
     uint16_t embed_shard;
     int32_t end_value;
-    uint32_t format, n_consts, flags;
+    uint32_t format, n_consts, n_lead;
     uint32_t off_shards, off_features, off_heads, off_consts, off_kinds, off_softplus, off_exp2, off_luts;
     uint32_t off_layers, off_ops, off_segments, off_schema, len_schema, off_notes, len_notes, len_luts;
     uint64_t n_params;

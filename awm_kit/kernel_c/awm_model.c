@@ -23,7 +23,7 @@ static int check_header(const uint8_t *m, uint64_t len) {
     for (i = 0; i < 8; i++) {
         if (h->magic[i] != magic[i]) return AWM_ERR_MAGIC;
     }
-    if (h->version != AWM_VERSION || h->format != AWM_FORMAT_I8) return AWM_ERR_VERSION;
+    if (h->version < 1 || h->version > AWM_VERSION || h->format != AWM_FORMAT_I8) return AWM_ERR_VERSION;
     if (h->total_len != len) return AWM_ERR_LENGTH;
     if (!dim_ok(h->d_model, 8, AWM_MAX_DIM) || !dim_ok(h->d_inner, 8, AWM_MAX_DIM)
         || !dim_ok(h->d_feat, 8, AWM_MAX_DIM) || !dim_ok(h->d_state, 4, AWM_MAX_D_STATE))
@@ -32,11 +32,17 @@ static int check_header(const uint8_t *m, uint64_t len) {
     if (h->d_conv != 4 || h->n_players != 2 || h->n_views < 1 || h->n_views > 2) return AWM_ERR_DIMENSIONS;
     if (h->n_layers < 1 || h->n_layers > AWM_MAX_LAYERS) return AWM_ERR_DIMENSIONS;
     if (h->n_logits < 1 || h->n_logits > AWM_MAX_LOGITS) return AWM_ERR_DIMENSIONS;
+    if (h->n_lead && (h->n_lead >= h->n_logits || h->n_views != 2)) return AWM_ERR_DIMENSIONS;
     if (h->n_shards < 1 || h->n_shards > AWM_MAX_SHARDS || h->embed_shard >= h->n_shards)
         return AWM_ERR_DIMENSIONS;
     if (h->end_type != AWM_NO_END && !field_ok(h->end_type, h->end_offset, AWM_PLAYER_BYTES))
         return AWM_ERR_DIMENSIONS;
     return AWM_OK;
+}
+
+/* Layer record of the last norm: records after the layers hold the norms before the leading logits and the others. */
+static uint32_t last_norm(const awm_header *h) {
+    return h->n_lead ? h->n_layers + 1u : h->n_layers;
 }
 
 static int section_ok(const awm_header *h, uint32_t offset, uint64_t size) {
@@ -52,7 +58,7 @@ static int check_sections(const awm_header *h) {
         && section_ok(h, h->off_softplus, AWM_LUT_POINTS * 4)
         && section_ok(h, h->off_exp2, AWM_LUT_POINTS * 4)
         && section_ok(h, h->off_luts, h->len_luts)
-        && section_ok(h, h->off_layers, ((uint64_t)h->n_layers + 1) * sizeof(awm_layer))
+        && section_ok(h, h->off_layers, ((uint64_t)last_norm(h) + 1) * sizeof(awm_layer))
         && section_ok(h, h->off_ops, (uint64_t)h->n_ops * sizeof(awm_op))
         && section_ok(h, h->off_segments, (uint64_t)h->n_segments * 2)
         && section_ok(h, h->off_schema, h->len_schema)
@@ -174,6 +180,14 @@ static int check_matvec(const uint8_t *m, const awm_op *op) {
     return in_shard(m, op->shard, op->params, 8u * (uint64_t)op->rows) ? AWM_OK : AWM_ERR_OP;
 }
 
+static int check_choose(const uint8_t *m, const awm_op *op) {
+    const awm_header *h = AWM_HEADER(m);
+    uint64_t tables = 4ull * h->n_lead * h->d_model;
+    if (h->n_lead == 0 || op->row0 != 0 || op->rows != h->n_lead || op->cols != h->d_model) return AWM_ERR_OP;
+    if (!shift_ok(op->shift) || op->params > INT32_MAX) return AWM_ERR_OP;
+    return in_shard(m, op->shard, op->weights, tables) ? AWM_OK : AWM_ERR_OP;
+}
+
 static int check_features(const uint8_t *m) {
     const awm_feature *f = AWM_SECTION(awm_feature, m, features);
     uint32_t i, n = AWM_HEADER(m)->n_features;
@@ -200,8 +214,9 @@ static int check_op(const uint8_t *m, const awm_op *op) {
     if (op->kind == AWM_FEATURES) return check_features(m);
     if (op->kind == AWM_DECODE) return check_heads(m);
     if (op->kind == AWM_MATVEC) return check_matvec(m, op);
+    if (op->kind == AWM_CHOOSE) return check_choose(m, op);
     if (op->kind == AWM_NORM) {
-        if (op->layer > h->n_layers) return AWM_ERR_OP;
+        if (op->layer > last_norm(h)) return AWM_ERR_OP;
         return norm_ok(layer->norm_num, layer->norm_eps, layer->norm_shift) ? AWM_OK : AWM_ERR_LAYER;
     }
     if (op->kind > AWM_DECODE || op->layer >= h->n_layers) return AWM_ERR_OP;
@@ -237,6 +252,18 @@ static uint32_t walk(const uint8_t *m, uint32_t at, uint32_t kind_out, uint32_t 
     return at < h->n_ops && ops[at].kind == want.kind && ops[at].layer == layer ? at + 1 : 0;
 }
 
+/* The rows of the logits after the leading ones. */
+static uint32_t walk_more_logits(const uint8_t *m, uint32_t at) {
+    const awm_header *h = AWM_HEADER(m);
+    awm_op want;
+    if (at == 0) return 0;
+    want.kind = AWM_MATVEC;
+    want.out = AWM_LOGITS;
+    want.layer = 0;
+    want.row0 = (uint16_t)h->n_lead;
+    return walk_rows(AWM_SECTION(awm_op, m, ops), at, h->n_ops, &want, h->n_logits - h->n_lead);
+}
+
 #define AWM_MATVEC_TO(out) (AWM_MATVEC | (out) << 8)
 
 /* A frame reads nothing that it has not written before: ops come in the one order that quant/pack.py writes. */
@@ -254,7 +281,12 @@ static int check_tape(const uint8_t *m) {
         at = walk(m, at, AWM_MATVEC_TO(AWM_RESIDUAL_ADD), l, h->d_model);
     }
     at = walk(m, at, AWM_NORM, h->n_layers, 0);
-    at = walk(m, at, AWM_MATVEC_TO(AWM_LOGITS), 0, h->n_logits);
+    at = walk(m, at, AWM_MATVEC_TO(AWM_LOGITS), 0, h->n_lead ? h->n_lead : h->n_logits);
+    if (h->n_lead) {
+        at = walk(m, at, AWM_CHOOSE, 0, 0);
+        at = walk(m, at, AWM_NORM, h->n_layers + 1u, 0);
+        at = walk_more_logits(m, at);
+    }
     at = walk(m, at, AWM_DECODE, 0, 0);
     return at != 0 && at == h->n_ops ? AWM_OK : AWM_ERR_TAPE;
 }
@@ -308,7 +340,8 @@ static int op_has_shard(const awm_files *files, const awm_op *op) {
     const uint8_t *m = files->manifest;
     switch (op->kind) {
     case AWM_FEATURES: return files->shards[AWM_HEADER(m)->embed_shard] != 0;
-    case AWM_MATVEC: return files->shards[op->shard] != 0;
+    case AWM_MATVEC:
+    case AWM_CHOOSE: return files->shards[op->shard] != 0;
     case AWM_CONV:
     case AWM_SSM: return files->shards[AWM_SECTION(awm_layer, m, layers)[op->layer].shard] != 0;
     default: return 1;

@@ -138,6 +138,9 @@ uint64_t awm_isqrt(uint64_t v);
 void awm_discretize(const awm_model *model, const awm_layer *l, const awm_ssm_head *head, awm_scan_args *a,
                     int64_t dt);
 
+/* First index of the largest of n logits. */
+uint32_t awm_argmax(const int32_t *logits, uint32_t n);
+
 /* encode and decode: awm_codec.c */
 void awm_encode(const awm_model *model, const awm_match *match, uint32_t view, int8_t *f);
 void awm_decode(const awm_model *model, const awm_match *match);

@@ -320,6 +320,30 @@ static void ssm(const awm_model *model, const awm_match *match, const awm_op *op
     }
 }
 
+/* ---------------------------------------------------------------- choice */
+
+/* |r| < 2^23 times at most 128 + 254; offsets of at most 254 times a multiplier below 2^31: all below 2^40. */
+static AWM_NOINLINE void shift_residual(int32_t *r, const int8_t *mine, const int8_t *theirs, const awm_op *op) {
+    const uint64_t cols = op->cols, offsets = 2 * cols * op->rows; /* from a gate to its offset */
+    const int64_t mul = op->params, half = (int64_t)1 << (op->shift - 1);
+    const uint32_t shift = op->shift;
+    const int32_t *end = r + cols;
+    for (; r != end; r++, mine++, theirs++) {
+        int64_t gate = 128 + *mine + *theirs, offset = mine[offsets] + theirs[offsets];
+        *r = (int32_t)awm_clamp(((*r * gate + 64) >> 7) + ((offset * mul + half) >> shift), AWM_RESIDUAL_MAX);
+    }
+}
+
+/* The leading head's choices, this view's and the other's, change what the other heads will read. */
+static void choose(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    const int8_t *gates = (const int8_t *)(model->shards[op->shard] + op->weights);
+    const uint64_t cols = op->cols;
+    uint64_t mine = awm_argmax(awm_logits(model, match->scratch, view), op->rows);
+    uint64_t theirs = awm_argmax(awm_logits(model, match->scratch, 1 - view), op->rows);
+    shift_residual(view_i32(model, match, view, model->at_r), gates + mine * cols,
+                   gates + (op->rows + theirs) * cols, op);
+}
+
 /* ---------------------------------------------------------------- the tape */
 
 static void run_op(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
@@ -329,6 +353,7 @@ static void run_op(const awm_model *model, const awm_match *match, const awm_op 
     case AWM_GATED_NORM: norm(model, match, op, view); break;
     case AWM_MATVEC: matvec(model, match, op, view); break;
     case AWM_CONV: conv(model, match, op, view); break;
+    case AWM_CHOOSE: choose(model, match, op, view); break;
     default: ssm(model, match, op, view); break;
     }
 }

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from awm_kit.errors import ModelFileError
 from awm_kit.model.config import ModelConfig
-from awm_kit.model.heads import Head
+from awm_kit.model.heads import SET, Head
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import Schema
 
@@ -86,4 +86,6 @@ def _head_to_json(head: Head) -> dict[str, Any]:
 
 def _head_from_json(raw: dict[str, Any], schema: Schema) -> Head:
     lists = {k: tuple(raw[k]) for k in ("kinds", "consts", "velocities")}
+    if not lists["kinds"]:  # written before choices had constants: a class was its value
+        lists |= {"kinds": (SET,) * raw["n_classes"], "consts": tuple(range(raw["n_classes"]))}
     return Head(**{**raw, **lists, "field": schema.player(raw["field"])})

@@ -32,7 +32,7 @@ class Head:
     row0, n_classes : int
         Rows of the logit vector.
     kinds, consts : tuple of int
-        Meaning of each class; empty for a ``class`` head.
+        Meaning of each class.
     free_row : int
         Row of the regressed step, -1 for none.
     column : int
@@ -73,25 +73,30 @@ def fit_heads(schema: Schema, old: np.ndarray, new: np.ndarray) -> list[Head]:
     Returns
     -------
     list of Head
-        In decode order: fields that others' bases need come first.
+        In decode order: the field that leads, then those that others' bases need.
     """
     names = [f.name for f in schema.player_fields]
     fields = [f for f in schema.player_fields if f.update.kind != "hold"]
     heads: list[Head] = []
     row = 0
-    for item in sorted(fields, key=lambda f: len(f.update.velocities) > 0):
+    for item in sorted(fields, key=lambda f: (not f.update.leads, len(f.update.velocities))):
         column = names.index(item.name)
         velocities = tuple(names.index(v) for v in item.update.velocities)
         if item.update.kind == "class":
-            heads.append(Head(item, row, item.classes, (), (), -1, column, velocities))
-            row += item.classes
-            continue
-        base = old[:, column] + item.update.step + new[:, list(velocities)].sum(1)
-        kinds, consts = _fit_codebook(item, old[:, column], base, new[:, column])
+            consts = tuple(int(v) for v in np.unique(np.concatenate([old[:, column], new[:, column]])))
+            kinds = (SET,) * len(consts)
+        else:
+            base = old[:, column] + item.update.step + new[:, list(velocities)].sum(1)
+            kinds, consts = _fit_codebook(item, old[:, column], base, new[:, column])
         free_row = row + len(kinds) if item.update.free else -1
         heads.append(Head(item, row, len(kinds), kinds, consts, free_row, column, velocities))
         row += len(kinds) + (free_row >= 0)
     return heads
+
+
+def leading(heads: list[Head]) -> Head | None:
+    """The head that is chosen before the others, if there is one; it is the first."""
+    return heads[0] if heads[0].field.update.leads else None
 
 
 def n_logits(heads: list[Head]) -> int:
@@ -168,12 +173,7 @@ class HeadDecoder(torch.nn.Module):
         widths = [h.n_classes + (h.free_row >= 0) for h in self.heads]
         # one split, not one slice a head: each slice's gradient would be a zero-filled copy of all logits
         for i, (head, rows) in enumerate(zip(self.heads, logits.split(widths, 1), strict=True)):
-            if not head.kinds:
-                target = new[:, head.column].clamp(0, head.n_classes - 1)
-                item = F.cross_entropy(rows, target, reduction="none")
-                item = item * getattr(self, f"weights{i}")[target]
-            else:
-                item = self._mix_loss(i, head, rows, old, new)
+            item = self._mix_loss(i, head, rows, old, new)
             losses[head.field.name] = (item * weight).sum() / total
         return losses
 
@@ -211,10 +211,7 @@ class HeadDecoder(torch.nn.Module):
             Transitions to count in.
         """
         for i, head in enumerate(self.heads):
-            if head.kinds:
-                chosen = self._matches(i, head, old, new)[0].to(torch.uint8).argmax(1)
-            else:
-                chosen = new[:, head.column].clamp(0, head.n_classes - 1)
+            chosen = self._matches(i, head, old, new)[0].to(torch.uint8).argmax(1)
             share = torch.bincount(chosen, minlength=head.n_classes).clamp(min=1) / len(old)
             weights = (share / share.max()).pow(-power).clamp(1.0, most)
             getattr(self, f"weights{i}").copy_(weights.to(torch.float32))
@@ -232,6 +229,12 @@ class HeadDecoder(torch.nn.Module):
         values: Tensor = start + consts
         return values
 
+    def index_of(self, value: Tensor) -> Tensor:
+        """Classes of the leading head for values of its field; the nearest one where a value has none."""
+        consts = self.get_buffer("consts0")
+        miss = (value.reshape(-1, 1) - consts).abs()
+        return miss.argmin(1).reshape(value.shape)
+
     def choices(self, logits: Tensor) -> dict[str, Tensor]:
         """Field name -> probabilities of its classes, shape (n, n_classes)."""
         spans = {h.field.name: slice(h.row0, h.row0 + h.n_classes) for h in self.heads}
@@ -242,9 +245,6 @@ class HeadDecoder(torch.nn.Module):
         new = old.clone()
         for i, head in enumerate(self.heads):
             choice = logits[:, head.row0 : head.row0 + head.n_classes].argmax(1)
-            if not head.kinds:
-                new[:, head.column] = choice
-                continue
             base = self._base(head, old, new)
             value = self._class_values(i, old[:, head.column], base).gather(1, choice[:, None])[:, 0]
             if head.free_row >= 0:

@@ -196,16 +196,15 @@ class Trainer:
         length = self.config.length
         g, p, c = (t.to(self.device) for t in (batch.globals, batch.players, batch.inputs))
         raw = self.model.views(g[:, :length], p[:, :length], c[:, :length])
-        logits, after = self.model(raw, state)
         targets = batch.targets.to(self.device)
+        logits, after = self.model(raw, state, self.model.chosen(targets[:, 1 : length + 1]))
         old, new = self._per_view(p[:, :length]), self._per_view(targets[:, 1 : length + 1])
         flat = logits.flatten(0, 1)
         weight = event_weight(old, new, self._action, self.config.event_weight)
         losses = self.model.decoder.loss(flat, old, new, weight)
         with torch.no_grad():
-            head = next(h for h in self.model.heads if not h.kinds)
-            chosen = flat[:, head.row0 : head.row0 + head.n_classes].argmax(1)
-            accuracy = float((chosen == new[:, head.column]).float().mean())
+            guess = self.model.decoder.decode(flat, old)[:, self._action]
+            accuracy = float((guess == new[:, self._action]).float().mean())
         return losses, accuracy, after
 
     def _self_forced(self, batch: Batch, state: WorldState, horizon: int) -> Tensor:
@@ -220,7 +219,8 @@ class Trainer:
         players = p[:, length]
         losses: list[Tensor] = []
         for t in range(length, length + horizon):
-            logits, state = self.model.step(self.model.views(g[:, t], players, c[:, t]), state)
+            chosen = self.model.chosen(targets[:, t + 1])
+            logits, state = self.model.step(self.model.views(g[:, t], players, c[:, t]), state, chosen)
             old, new = self._per_view(p[:, t]), self._per_view(targets[:, t + 1])
             weight = event_weight(old, new, self._action, self.config.event_weight)
             losses += self.model.decoder.loss(logits, old, new, weight).values()
@@ -235,7 +235,7 @@ class Trainer:
 
     @property
     def _action(self) -> int:
-        return next(h.column for h in self.model.heads if not h.kinds)
+        return next(h.column for h in self.model.heads if h.field.update.kind == "class")
 
 
 def event_weight(old: Tensor, new: Tensor, action: int, weight: float) -> Tensor:

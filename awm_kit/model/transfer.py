@@ -33,6 +33,10 @@ def refit(model: WorldModel, data: PackedReplays) -> WorldModel:
     rows = torch.tensor(_source_rows(model.heads, heads), device=model.head.weight.device)
     weights["head.weight"] = weights["head.weight"][rows]
     weights["head.bias"] = weights["head.bias"][rows]
+    if child.choice is not None:
+        lead = rows[: child.n_lead]
+        for name in ("choice.gate", "choice.offset"):
+            weights[name] = weights[name][:, lead]
     child.load_state_dict(weights)
     return child
 
@@ -43,9 +47,6 @@ def _source_rows(old: list[Head], new: list[Head]) -> list[int]:
     rows: list[int] = []
     for head in new:
         parent = before[head.field.name]
-        if not head.kinds:
-            rows += range(parent.row0, parent.row0 + head.n_classes)
-            continue
         for kind, const in zip(head.kinds, head.consts, strict=True):
             rows.append(parent.row0 + _nearest_class(parent, kind, const))
         if head.free_row >= 0:

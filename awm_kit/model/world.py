@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from awm_kit.model.choice import Choice
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.features import Encoder, FeatureTable
-from awm_kit.model.heads import Head, HeadDecoder, n_logits
+from awm_kit.model.heads import Head, HeadDecoder, leading, n_logits
 from awm_kit.model.mamba2 import LayerState, Mamba2, RMSNorm
 from awm_kit.schema import Schema
 
@@ -31,6 +33,9 @@ class WorldModel(nn.Module):
         self.final_norm = RMSNorm(config.d_model)
         self.decoder = HeadDecoder(heads)
         self.head = nn.Linear(config.d_model, n_logits(heads))
+        lead = leading(heads) if config.n_views == 2 else None
+        self.n_lead = lead.n_classes if lead else 0
+        self.choice = Choice(self.n_lead, config.d_model) if lead else None
 
     @property
     def heads(self) -> list[Head]:
@@ -52,13 +57,18 @@ class WorldModel(nn.Module):
         views = range(self.config.n_views)
         return torch.cat([self.table.raw(globals_, players, inputs, v) for v in views], 0)
 
-    def forward(self, raw: Tensor, state: WorldState) -> tuple[Tensor, WorldState]:
+    def forward(
+        self, raw: Tensor, state: WorldState, chosen: Tensor | None = None
+    ) -> tuple[Tensor, WorldState]:
         """Logits over a sequence.
 
         Parameters
         ----------
         raw : Tensor of int64, shape (views*n, length, columns)
         state : WorldState
+        chosen : Tensor of int64, shape (views*n, length), optional
+            Classes of the leading head that the other heads are to assume (in training, the true
+            ones: see `chosen`); the most likely ones if not given.
 
         Returns
         -------
@@ -70,16 +80,44 @@ class WorldModel(nn.Module):
         for layer, before in zip(self._mamba(), state, strict=True):
             r, s = layer(r, before)
             after.append(s)
-        return self.head(self.final_norm(r)), after
+        return self.logits(r, chosen), after
 
-    def step(self, raw: Tensor, state: WorldState) -> tuple[Tensor, WorldState]:
-        """Logits of one frame: ``raw`` (views*n, columns)."""
+    def step(self, raw: Tensor, state: WorldState, chosen: Tensor | None = None) -> tuple[Tensor, WorldState]:
+        """Logits of one frame: ``raw`` (views*n, columns), ``chosen`` (views*n,)."""
         r = self.embed(self.encoder(raw))
         after = []
         for layer, before in zip(self._mamba(), state, strict=True):
             r, s = layer.step(r, before)
             after.append(s)
-        return self.head(self.final_norm(r)), after
+        return self.logits(r, chosen), after
+
+    def logits(self, r: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Heads on the last residual: the leading one first, then those that know what it chose."""
+        if self.choice is None:
+            plain: Tensor = self.head(self.final_norm(r))
+            return plain
+        weight, bias, lead = self.head.weight, self.head.bias, self.n_lead
+        first = F.linear(self.final_norm(r), weight[:lead], bias[:lead])
+        mine = first.argmax(-1) if chosen is None else chosen
+        other = mine.roll(len(mine) // 2, 0)  # the views are the two halves of the batch
+        rest = F.linear(self.choice(r, mine, other), weight[lead:], bias[lead:])
+        return torch.cat([first, rest], -1)
+
+    def chosen(self, players: Tensor) -> Tensor | None:
+        """The leading head's classes of true next records, view by view.
+
+        Parameters
+        ----------
+        players : Tensor of int64, shape (n, ..., 2, fields)
+
+        Returns
+        -------
+        Tensor of int64, shape (views*n, ...), or None if no head leads
+        """
+        if self.choice is None:
+            return None
+        values = players[..., self.heads[0].column]
+        return self.decoder.index_of(torch.cat([values[..., 0], values[..., 1]], 0))
 
     def decode(self, logits: Tensor, players: Tensor) -> Tensor:
         """Next player records of the frame: ``players`` int64 (n, 2, fields) -> same shape."""

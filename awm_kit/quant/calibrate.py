@@ -38,6 +38,7 @@ class Ranges:
     residual: float
     final: float
     layers: list[LayerRanges]
+    choice: float = 0.0
 
 
 @torch.no_grad()
@@ -74,6 +75,11 @@ def calibrate(
             r, state[i] = _observe(layer, r, state[i], ranges.layers[i])
         ranges.residual = max(ranges.residual, float(r.abs().max()))
         ranges.final = max(ranges.final, _reach(_plain_norm(r, model.final_norm.eps)))
+        chosen = model.chosen(batch.targets[:, 1 : length + 1])
+        if model.choice is not None and chosen is not None:
+            r = model.choice.shifted(r, chosen, chosen.roll(len(chosen) // 2, 0))
+            ranges.residual = max(ranges.residual, float(r.abs().max()))
+            ranges.choice = max(ranges.choice, _reach(_plain_norm(r, model.choice.norm.eps)))
     return ranges
 
 

@@ -55,7 +55,8 @@ def head_record(schema: Schema, table: HeadTable, consts_at: int = 0) -> np.ndar
         raise ModelFileError(f"head {table.name!r}: expected slot SELF or OTHER (got {table.slot})")
     lo, hi = stored_range(target)
     record = np.zeros((), HEAD)
-    record["kind"] = HeadKind.CLASS if target.update.kind == "class" else HeadKind.MIX
+    mixes = target.update.kind == "mix" or len(table.kinds)  # classes may stand for listed values
+    record["kind"] = HeadKind.MIX if mixes else HeadKind.CLASS
     record["slot"], record["type"], record["offset"] = table.slot, type_code(target), target.offset
     record["n_classes"], record["row0"] = table.n_classes, table.row0
     record["lo"], record["hi"] = lo, hi

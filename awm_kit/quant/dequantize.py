@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from awm_kit.errors import ModelFileError
+from awm_kit.model.choice import GATE_ONE
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.features import FEATURE_ONE
-from awm_kit.model.heads import LOGIT_ONE, Head
+from awm_kit.model.heads import LOGIT_ONE, SET, Head
 from awm_kit.model.mamba2 import Mamba2
 from awm_kit.model.world import WorldModel
-from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.layout import FeatureMode
 from awm_kit.quant.quantize import DT_FRAC_BITS, DT_ONE
 from awm_kit.schema import Schema
@@ -54,7 +55,11 @@ def dequantize(model: IntegerModel) -> WorldModel:
         blocks = [m for m in world.layers if isinstance(m, Mamba2)]
         for block, layer, (sa, sc, sz) in zip(blocks, model.layers, scales["layers"], strict=True):
             _fill_layer(block, layer, residual, sa, sc, sz)
-        _fill_linear(world.head, model.head, _norm_scale(model.final_norm, model.d_model), 1 / LOGIT_ONE)
+        final = torch.full((len(model.head.mul),), _norm_scale(model.final_norm, model.d_model))
+        if model.choice is not None:
+            final[model.choice.n_lead :] = _norm_scale(model.choice.norm, model.d_model)
+            _fill_choice(world, model.choice, residual)
+        _fill_linear(world.head, model.head, final, 1 / LOGIT_ONE)
     return world
 
 
@@ -63,7 +68,7 @@ def _real(linear: Linear) -> Tensor:
     return torch.from_numpy(linear.mul.astype(np.float64) / 2.0**linear.shift)
 
 
-def _rows(linear: Linear, scale_in: float, scale_out: float | Tensor) -> Tensor:
+def _rows(linear: Linear, scale_in: float | Tensor, scale_out: float | Tensor) -> Tensor:
     per_row = _real(linear) * scale_out / scale_in
     return torch.from_numpy(linear.weight.astype(np.float64)) * per_row[:, None]
 
@@ -72,9 +77,17 @@ def _bias(linear: Linear, scale_out: float) -> Tensor:
     return torch.from_numpy(linear.bias.astype(np.float64)) * _real(linear) * scale_out
 
 
-def _fill_linear(target: nn.Linear, source: Linear, scale_in: float, scale_out: float) -> None:
+def _fill_linear(target: nn.Linear, source: Linear, scale_in: float | Tensor, scale_out: float) -> None:
     target.weight.copy_(_rows(source, scale_in, scale_out)[:, : target.in_features])
     target.bias.copy_(_bias(source, scale_out))
+
+
+def _fill_choice(world: WorldModel, choice: Choice, residual: float) -> None:
+    if world.choice is None:
+        raise ModelFileError("the world has a choice but its schema names no field that leads")
+    world.choice.gate.copy_(torch.from_numpy(choice.gate.astype(np.float64)) / GATE_ONE)
+    step = choice.mul / 2.0**choice.shift * residual
+    world.choice.offset.copy_(torch.from_numpy(choice.offset.astype(np.float64)) * step)
 
 
 def _norm_scale(norm: Norm, width: int) -> float:
@@ -117,12 +130,15 @@ def _fill_tables(world: WorldModel, model: IntegerModel) -> None:
 def _head(schema: Schema, head: HeadTable) -> Head:
     names = [f.name for f in schema.player_fields]
     item = schema.player(head.name)
+    kinds, consts = head.kinds, head.consts
+    if not len(kinds):  # a class is its value
+        kinds, consts = np.full(head.n_classes, SET), np.arange(head.n_classes)
     return Head(
         field=item,
         row0=head.row0,
         n_classes=head.n_classes,
-        kinds=tuple(int(k) for k in head.kinds),
-        consts=tuple(int(c) for c in head.consts),
+        kinds=tuple(int(k) for k in kinds),
+        consts=tuple(int(c) for c in consts),
         free_row=head.free_row,
         column=names.index(head.name),
         velocities=tuple(names.index(v) for v in item.update.velocities),

@@ -31,6 +31,10 @@ class Linear:
     mul: np.ndarray
     shift: int
 
+    def rows(self, first: int, end: int) -> Linear:
+        """Rows ``first`` to ``end`` alone."""
+        return Linear(self.weight[first:end], self.bias[first:end], self.mul[first:end], self.shift)
+
 
 @dataclass
 class Norm:
@@ -80,6 +84,32 @@ class Layer:
 
 
 @dataclass
+class Choice:
+    """What the leading head's choices do to the residual before the other heads read it.
+
+    ``clamp(rq(r * (128 + gate[0, mine] + gate[1, theirs]), 7)
+    + rq((offset[0, mine] + offset[1, theirs]) * mul, shift))`` with NUMERICS.md's ``rq``.
+
+    Attributes
+    ----------
+    gate, offset : ndarray of int8, shape (2, n_lead, d_model)
+    mul, shift : int
+    norm : Norm; of the changed residual
+    """
+
+    gate: np.ndarray
+    offset: np.ndarray
+    mul: int
+    shift: int
+    norm: Norm
+
+    @property
+    def n_lead(self) -> int:
+        """Classes of the leading head, which are the first rows of the logits."""
+        return int(self.gate.shape[1])
+
+
+@dataclass
 class HeadTable:
     """One head: a player field of ``slot`` and how its logits decode.
 
@@ -104,7 +134,8 @@ class IntegerModel:
     features : ndarray of layout.FEATURE; ``table`` counts from the start of ``embed``
     embed : ndarray of int8, 1-D; rows of all TABLE features
     d_feat : int; feature vector length, a multiple of 8 (the tail is zero)
-    heads : list of HeadTable, in decode order (velocities before positions)
+    choice : Choice or None; None: all logits come from the same residual
+    heads : list of HeadTable, in decode order (the leading one, velocities before positions)
     n_views : int; 2: each player in turn is ``self``; 1: player 0 is
     notes : dict; JSON-able training notes
     parent : bytes; SHA-256 of the parent's manifest or 32 zeros
@@ -126,5 +157,6 @@ class IntegerModel:
     final_norm: Norm
     head: Linear
     heads: list[HeadTable]
+    choice: Choice | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     parent: bytes = bytes(32)

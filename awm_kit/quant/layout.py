@@ -12,7 +12,8 @@ from enum import IntEnum
 import numpy as np
 
 MAGIC = b"AWMMODEL"
-VERSION = 1
+VERSION = 2
+VERSIONS = (1, 2)  # readable; 1 knows no CHOOSE
 FORMAT_I8 = 0  # 7-bit symmetric weights stored as w + 64, row-major
 WEIGHT_BIAS = 64
 WEIGHT_MAX = 63
@@ -20,6 +21,7 @@ COLUMN_ALIGN = 8
 LUT_POINTS = 257
 LOGIT_FRAC_BITS = 12
 FEATURE_ONE = 64  # an int8 feature of 64 is 1.0 for the network
+GATE_FRAC_BITS = 7  # of CHOOSE's int8 gates
 RESIDUAL_MAX = (1 << 23) - 1
 NO_SLOT = 0xFF
 NO_ROW = 0xFFFF
@@ -70,7 +72,7 @@ class ClassKind(IntEnum):
 class OpKind(IntEnum):
     """Operations of the tape that one frame runs."""
 
-    FEATURES, NORM, MATVEC, CONV, SSM, GATED_NORM, DECODE = range(7)
+    FEATURES, NORM, MATVEC, CONV, SSM, GATED_NORM, DECODE, CHOOSE = range(8)
 
 
 class MatvecOut(IntEnum):
@@ -106,7 +108,7 @@ HEADER = np.dtype(
         ("end_value", "<i4"),
         ("format", "<u4"),
         ("n_consts", "<u4"),
-        ("flags", "<u4"),
+        ("n_lead", "<u4"),  # logits of the head that is chosen before the others; 0: none is
         ("off_shards", "<u4"),
         ("off_features", "<u4"),
         ("off_heads", "<u4"),
@@ -207,8 +209,8 @@ OP = np.dtype(
         ("rows", "<u2"),
         ("cols", "<u2"),
         ("shard", "<u2"),
-        ("weights", "<u4"),
-        ("params", "<u4"),  # i32 bias[rows], then i32 mul[rows]
+        ("weights", "<u4"),  # CHOOSE: i8 gates[2][rows][cols], then offsets[2][rows][cols]
+        ("params", "<u4"),  # i32 bias[rows], then i32 mul[rows]; CHOOSE: the offsets' multiplier itself
         ("reserved", "<u4"),
     ]
 )

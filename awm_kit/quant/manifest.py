@@ -11,7 +11,7 @@ import numpy as np
 from awm_kit.errors import ModelFileError
 from awm_kit.quant import layout as L
 from awm_kit.quant.decode_rules import head_record, type_code
-from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import exp2_table, softplus_table
 from awm_kit.quant.model_check import check_model, check_schema, count_params
 from awm_kit.schema import Schema
@@ -66,9 +66,9 @@ class Manifest:
         header = np.frombuffer(raw, L.HEADER, 1)[0]
         if header["magic"] != L.MAGIC:
             raise ModelFileError(f"not a manifest: expected magic {L.MAGIC!r} (got {raw[:8]!r})")
-        if header["version"] != L.VERSION or header["format"] != L.FORMAT_I8:
+        if header["version"] not in L.VERSIONS or header["format"] != L.FORMAT_I8:
             raise ModelFileError(
-                f"expected manifest version {L.VERSION}, format {L.FORMAT_I8} "
+                f"expected manifest version {L.VERSIONS[0]} to {L.VERSION}, format {L.FORMAT_I8} "
                 f"(got {header['version']}, {header['format']})"
             )
         if header["total_len"] != len(raw):
@@ -96,7 +96,9 @@ class Manifest:
             softplus=sections.array("softplus", np.dtype("<u4"), L.LUT_POINTS),
             exp2=sections.array("exp2", np.dtype("<u4"), L.LUT_POINTS),
             luts=sections.array("luts", np.dtype("u1"), header["len_luts"]).tobytes(),
-            layers=sections.array("layers", L.LAYER, int(header["n_layers"]) + 1),
+            layers=sections.array(
+                "layers", L.LAYER, int(header["n_layers"]) + (2 if header["n_lead"] else 1)
+            ),
             ops=sections.array("ops", L.OP, header["n_ops"]),
             segments=sections.array("segments", np.dtype("<u2"), header["n_segments"]),
         )
@@ -179,7 +181,7 @@ def unpack(cartridge: Cartridge) -> IntegerModel:
     if not np.array_equal(manifest.heads, _records(model)):
         raise ModelFileError("the heads' records do not follow from the schema's update rules")
     rest = {"n_logits": len(model.head.weight), "n_params": count_params(model), "d_conv": 4, "n_players": 2}
-    for name, expected in {**rest, "flags": 0, "n_consts": sum(len(h.consts) for h in model.heads)}.items():
+    for name, expected in {**rest, "n_consts": sum(len(h.consts) for h in model.heads)}.items():
         if getattr(manifest, name) != expected:
             raise ModelFileError(f"header's {name}: expected {expected} (got {getattr(manifest, name)})")
     if manifest.header["reserved"].tobytes().strip(b"\0"):
@@ -217,6 +219,9 @@ class _Tape:
         layers = [self.layer(i) for i in range(m.n_layers)]
         self.take(L.OpKind.NORM, m.n_layers)
         head = self.linear(L.MatvecOut.LOGITS, 0, m.d_model)
+        choice = self.choice() if m.n_lead else None
+        if choice:
+            head = _joined(head, self.linear(L.MatvecOut.LOGITS, 0, m.d_model, first_row=m.n_lead))
         self.take(L.OpKind.DECODE)
         if self.at != len(m.ops):
             raise ModelFileError(f"expected {self.at} ops (got {len(m.ops)})")
@@ -227,8 +232,21 @@ class _Tape:
             d_model=m.d_model, d_inner=m.d_inner, d_state=m.d_state, headdim=m.headdim, nheads=m.nheads,
             d_feat=m.d_feat, features=m.features.copy(), embed=self.tensor(0, 0, "i1", embed_len),
             encoder=encoder, layers=layers, final_norm=_norm(m.layers[m.n_layers], "norm"), head=head,
-            heads=[self.head(row) for row in m.heads],
+            heads=[self.head(row) for row in m.heads], choice=choice,
         )  # fmt: skip
+
+    def choice(self) -> Choice:
+        m = self.manifest
+        op = self.take(L.OpKind.CHOOSE)
+        if op["row0"] != 0 or op["rows"] != m.n_lead or op["cols"] != m.d_model:
+            raise ModelFileError(
+                f"op {self.at - 1}: expected {m.n_lead} classes, {m.d_model} columns (got {op})"
+            )
+        shape = (4, m.n_lead, m.d_model)
+        tables = self.tensor(int(op["shard"]), op["weights"], "i1", int(np.prod(shape))).reshape(shape)
+        self.take(L.OpKind.NORM, m.n_layers + 1)
+        norm = _norm(m.layers[m.n_layers + 1], "norm")
+        return Choice(tables[:2].copy(), tables[2:].copy(), int(op["params"]), int(op["shift"]), norm)
 
     def layer(self, index: int) -> Layer:
         m = self.manifest
@@ -320,6 +338,18 @@ class _Tape:
         if shard >= len(self.shards) or start + size > len(self.shards[shard]):
             raise ModelFileError(f"expected {size} bytes at {start} of shard {shard} (there are fewer)")
         return np.frombuffer(self.shards[shard], dtype, count, start).copy()
+
+
+def _joined(first: Linear, rest: Linear) -> Linear:
+    """Two blocks of rows of one matrix."""
+    if first.shift != rest.shift:
+        raise ModelFileError(f"expected one shift for all logits (got {first.shift}, {rest.shift})")
+    return Linear(
+        np.concatenate([first.weight, rest.weight]),
+        np.concatenate([first.bias, rest.bias]),
+        np.concatenate([first.mul, rest.mul]),
+        first.shift,
+    )
 
 
 def _norm(record: np.void, prefix: str) -> Norm:

@@ -9,7 +9,7 @@ import numpy as np
 from awm_kit.errors import ModelFileError
 from awm_kit.quant import layout as L
 from awm_kit.quant.decode_rules import head_record, stored_range
-from awm_kit.quant.integer_model import IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.integer_model import Choice, IntegerModel, Layer, Linear, Norm
 from awm_kit.schema import CONTROLLER_BYTES, GLOBAL_BYTES, PLAYER_BYTES, Field, Schema
 
 _SLOT_BYTES = {
@@ -37,6 +37,8 @@ def check_model(model: IntegerModel) -> None:
     _check_linear("head", model.head, model.head.weight.shape[0], model.d_model)
     _check_features(model)
     _check_heads(model)
+    if model.choice is not None:
+        _check_choice(model, model.choice)
 
 
 def check_schema(schema: Schema) -> None:
@@ -95,6 +97,8 @@ def count_params(model: IntegerModel) -> int:
     """Learned numbers of a world: matrices, biases, embeddings, convolutions, A and D of each head."""
     linears = [model.encoder, model.head, *(x for a in model.layers for x in (a.in_zx, a.in_dt, a.out))]
     total = int(model.embed.size) + sum(int(x.weight.size + x.bias.size) for x in linears)
+    if model.choice is not None:
+        total += int(model.choice.gate.size + model.choice.offset.size)
     return total + sum(int(a.conv_w.size + a.conv_b.size) + 2 * model.nheads for a in model.layers)
 
 
@@ -154,6 +158,21 @@ def _check_layer(what: str, m: IntegerModel, layer: Layer) -> None:
     for name in ("conv_shift", "x_shift", "y_shift"):
         _check_shift(f"{what}.{name}", getattr(layer, name))
     _check_shift(f"{what}.gain_shift", layer.gain_shift, lowest=0)
+
+
+def _check_choice(m: IntegerModel, choice: Choice) -> None:
+    _expect(m.n_views == 2, "n_views", "2 where a head leads", m.n_views)
+    _expect(choice.gate.ndim == 3, "choice.gate", "shape (2, n_lead, d_model)", choice.gate.shape)
+    shape = (2, choice.n_lead, m.d_model)
+    _check_array("choice.gate", choice.gate, shape, -127, 127)
+    _check_array("choice.offset", choice.offset, shape, -127, 127)
+    _expect(0 <= choice.mul < 1 << 31, "choice.mul", "0..2**31-1", choice.mul)
+    _check_shift("choice.shift", choice.shift)
+    _check_norm("choice.norm", choice.norm)
+    first = m.heads[0] if m.heads else None
+    leads = first is not None and first.row0 == 0 and first.n_classes == choice.n_lead
+    _expect(leads, "head 0", f"the leading one, rows 0..{choice.n_lead - 1}", first)
+    _expect(choice.n_lead < m.head.weight.shape[0], "n_lead", "fewer rows than logits", choice.n_lead)
 
 
 def _check_array(what: str, array: np.ndarray, shape: tuple[int, ...], lo: int, hi: int) -> None:

@@ -45,6 +45,8 @@ CU_SSM_HEAD = 150
 CU_SSM_CHANNEL = 82
 CU_SSM_ELEMENT = 8.8
 CU_CLASS = 16  # a logit's turn and the check of its constant
+CU_CHOOSE = 40  # a value of the residual: two gates, two offsets
+CU_CHOOSE_CLASS = 8  # a logit's turn, for both players
 CU_HEAD = 200
 
 # Column counts that awm_matvec_swar.c has compiled in; others are slower on SBF.
@@ -88,18 +90,37 @@ class _Writer:
 
     def run(self) -> None:
         m = self.model
-        self.layers = np.zeros(len(m.layers) + 1, L.LAYER)
+        self.layers = np.zeros(len(m.layers) + (2 if m.choice else 1), L.LAYER)
         self.append(m.embed.astype("i1").tobytes())
         self.op(L.OpKind.FEATURES)
         self.matvec(m.encoder, L.MatvecOut.RESIDUAL_SET)
         for index, layer in enumerate(m.layers):
             self.layer(index, layer)
-        final = self.layers[len(m.layers)]
-        final["norm_num"], final["norm_eps"], final["norm_shift"] = _norm(m.final_norm)
-        self.op(L.OpKind.NORM, len(m.layers))
-        self.matvec(m.head, L.MatvecOut.LOGITS)
+        self.heads()
         self.op(L.OpKind.DECODE)
         self.segments.append(len(self.ops))
+
+    def heads(self) -> None:
+        m, last = self.model, len(self.model.layers)
+        self.norm(last, m.final_norm)
+        if m.choice is None:
+            self.matvec(m.head, L.MatvecOut.LOGITS)
+            return
+        lead = m.choice.n_lead
+        self.matvec(m.head.rows(0, lead), L.MatvecOut.LOGITS)
+        tables = np.concatenate([m.choice.gate, m.choice.offset]).astype("i1").tobytes()
+        shard, at = self.append(tables)
+        self.op(
+            L.OpKind.CHOOSE, rows=lead, cols=m.d_model, shard=shard, weights=at, params=m.choice.mul,
+            shift=m.choice.shift,
+        )  # fmt: skip
+        self.norm(last + 1, m.choice.norm)
+        self.matvec(m.head.rows(lead, len(m.head.weight)), L.MatvecOut.LOGITS, first_row=lead)
+
+    def norm(self, index: int, norm: Norm) -> None:
+        record = self.layers[index]
+        record["norm_num"], record["norm_eps"], record["norm_shift"] = _norm(norm)
+        self.op(L.OpKind.NORM, index)
 
     def layer(self, index: int, layer: Layer) -> None:
         m, record = self.model, self.layers[index]
@@ -230,6 +251,8 @@ def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int) -> float:
         per_view = CU_FEATURE * len(m.features) + CU_BIT * int(m.features["width"].sum()) + m.d_feat
     elif kind == L.OpKind.DECODE:
         per_view = CU_HEAD * len(m.heads) + CU_CLASS * sum(h.n_classes for h in m.heads)
+    elif kind == L.OpKind.CHOOSE:
+        per_view = 2 * CU_CHOOSE_CLASS * rows + CU_CHOOSE * m.d_model + CU_HEAD
     elif kind == L.OpKind.CONV:
         per_view = CU_CONV * (m.d_inner + 2 * m.d_state)
     else:
@@ -292,6 +315,7 @@ def _header(model: IntegerModel) -> np.ndarray:
     header["d_conv"], header["n_players"], header["n_layers"] = 4, 2, len(model.layers)
     header["n_logits"], header["n_features"] = model.head.weight.shape[0], len(model.features)
     header["n_heads"], header["n_params"] = len(model.heads), count_params(model)
+    header["n_lead"] = model.choice.n_lead if model.choice else 0
     header["name"] = model.name.encode()
     header["parent"] = np.void(model.parent)
     header["end_type"] = L.NO_END

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from awm_kit.errors import QuantizationError
+from awm_kit.model import choice as choice_module
 from awm_kit.model.features import Feature, FeatureTable, quantized_table
 from awm_kit.model.heads import LOGIT_ONE, Head
 from awm_kit.model.mamba2 import Mamba2
 from awm_kit.model.world import WorldModel
 from awm_kit.quant.calibrate import LayerRanges, Ranges
-from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.layout import FEATURE, FEATURE_ONE, NO_SLOT, TYPE_CODES, WEIGHT_MAX, FeatureMode, SlotCode
 
 INT8 = 127
@@ -60,7 +61,7 @@ def quantize(
     layers = [m for m in model.layers if isinstance(m, Mamba2)]
     quantized = [_layer(m, r, residual) for m, r in zip(layers, ranges.layers, strict=True)]
     features, embed = _features(model.table, {k: quantized_table(v) for k, v in model.encoder.tables.items()})
-    final = ranges.final / INT8
+    head_weight, head_scale = _head_rows(model, ranges)
     scales = {
         "residual": residual,
         "layers": [[r.conv / INT8, r.mixed / INT8, r.z / INT8] for r in ranges.layers],
@@ -79,15 +80,45 @@ def quantize(
         embed=embed,
         encoder=_linear(model.embed.weight, model.embed.bias, 1 / FEATURE_ONE, residual),
         layers=quantized,
-        final_norm=_norm(config.d_model, final, residual, model.final_norm.eps),
-        head=_linear(model.head.weight * model.final_norm.weight, model.head.bias, final, 1 / LOGIT_ONE),
+        final_norm=_norm(config.d_model, ranges.final / INT8, residual, model.final_norm.eps),
+        head=_linear(head_weight, model.head.bias, head_scale, 1 / LOGIT_ONE),
         heads=[_head(h) for h in model.heads],
+        choice=_choice(model.choice, ranges.choice, residual),
         notes={**(notes or {}), "scales": scales},
         parent=parent,
     )
 
 
-def _linear(weight: Tensor, bias: Tensor | None, scale_in: float, scale_out: float | Tensor) -> Linear:
+def _head_rows(model: WorldModel, ranges: Ranges) -> tuple[Tensor, Tensor]:
+    """The head matrix times the gains of the norms before it; and, per row, the scale of its input."""
+    weight = model.head.weight * model.final_norm.weight
+    scale = torch.full((len(weight),), ranges.final / INT8, dtype=torch.float64)
+    if model.choice is not None:
+        rest = model.head.weight[model.n_lead :] * model.choice.norm.weight
+        weight = torch.cat([weight[: model.n_lead], rest])
+        scale[model.n_lead :] = ranges.choice / INT8
+    return weight, scale
+
+
+def _choice(choice: choice_module.Choice | None, reach: float, residual: float) -> Choice | None:
+    if choice is None:
+        return None
+    gate = (choice.gate.detach().double() * choice_module.GATE_ONE).round()
+    offset = choice.offset.detach().double()
+    step = max(float(offset.abs().max()), 1e-9) / INT8
+    mul, shift = _multipliers(np.array([step / residual]))
+    return Choice(
+        gate=gate.clamp(-INT8, INT8).numpy().astype(np.int8),
+        offset=(offset / step).round().numpy().astype(np.int8),
+        mul=int(mul[0]),
+        shift=shift,
+        norm=_norm(offset.shape[2], reach / INT8, residual, choice.norm.eps),
+    )
+
+
+def _linear(
+    weight: Tensor, bias: Tensor | None, scale_in: float | Tensor, scale_out: float | Tensor
+) -> Linear:
     """Per-output-channel symmetric 7-bit weights; ``real_out = scale_out * requantize(acc + bias)``."""
     w = weight.detach().double()
     scale_w = w.abs().amax(1).clamp(min=1e-12) / WEIGHT_MAX

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from awm_kit.quant import layout as L
-from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import silu_lut
 from awm_kit.schema import FIGHTER, FRAME, Field, Schema, Slot
 
@@ -62,6 +62,7 @@ def random_model(
     features, embed, d_feat = random_features(schema, rng)
     heads, n_logits = random_heads(schema, rng, n_classes, shape.n_views)
     draw = _Draw(rng, flavor)
+    leads = shape.n_views == 2 and schema.player(heads[0].name).update.leads
     return IntegerModel(
         schema=schema, name=f"random-{seed}", notes={"seed": seed, "flavor": flavor},
         parent=rng.bytes(32) if seed % 2 else bytes(32), n_views=shape.n_views,
@@ -70,6 +71,7 @@ def random_model(
         encoder=draw.linear(shape.d_model, d_feat, target=1 << 14),
         layers=[draw.layer(shape) for _ in range(shape.n_layers)], final_norm=draw.norm(shape.d_model),
         head=draw.linear(n_logits, shape.d_model, target=1 << 13), heads=heads,
+        choice=draw.choice(heads[0].n_classes, shape.d_model) if leads else None,
     )  # fmt: skip
 
 
@@ -106,6 +108,15 @@ class _Draw:
         if self.extreme and self.rng.random() < 0.3:
             return Norm((1 << 60) - 1, 1, int(self.rng.integers(30, 63)))
         return Norm(int(40 * np.sqrt(size)) << 24, int(self.rng.integers(1, 1 << 12)), 24)
+
+    def choice(self, n_lead: int, d_model: int) -> Choice:
+        """Gates and offsets that change much of a residual."""
+        size = (2, n_lead, d_model)
+        if self.extreme:
+            gate, offset = (self.rng.choice([-127, 127], size).astype(np.int8) for _ in range(2))
+            return Choice(gate, offset, (1 << 31) - 1, int(self.rng.integers(1, 20)), self.norm(d_model))
+        gate, offset = (self.rng.integers(-127, 128, size).astype(np.int8) for _ in range(2))
+        return Choice(gate, offset, 5000, 12, self.norm(d_model))
 
     def layer(self, shape: Shape) -> Layer:
         rng, heads = self.rng, shape.nheads
@@ -190,7 +201,7 @@ def random_heads(
 ) -> tuple[list[HeadTable], int]:
     """A head for every field with a decode rule, velocities first, and the number of logits."""
     learned = [f for f in schema.player_fields if f.update.kind != "hold"]
-    learned.sort(key=lambda f: bool(f.update.velocities))
+    learned.sort(key=lambda f: (not f.update.leads, bool(f.update.velocities)))
     slots = (L.SlotCode.SELF,) if n_views == 2 else (L.SlotCode.SELF, L.SlotCode.OTHER)
     heads, row = [], 0
     for slot in slots:

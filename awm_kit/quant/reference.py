@@ -16,7 +16,7 @@ import numpy as np
 
 from awm_kit.quant import layout as L
 from awm_kit.quant.decode_rules import head_record, type_code
-from awm_kit.quant.integer_model import HeadTable, IntegerModel, Layer, Linear, Norm
+from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import exp2_table, softplus_table
 from awm_kit.quant.manifest import state_bytes_per_view
 from awm_kit.schema import (
@@ -96,15 +96,39 @@ def forward(model: IntegerModel, state: np.ndarray, frame: np.ndarray, inputs: n
     if len(record) != GLOBAL_BYTES + 2 * PLAYER_BYTES or len(pads) != 2 * CONTROLLER_BYTES:
         raise ValueError(f"expected 80 bytes of frame and 24 of inputs (got {len(record)}, {len(pads)})")
     memory = state.reshape(len(model.layers), model.n_views, -1)
-    logits = []
+    residuals = []
     for view in range(model.n_views):
         f = _features(model, record, pads, view)
         r = _clamp(_matvec(model.encoder, f), L.RESIDUAL_MAX)
         for layer, layer_state in zip(model.layers, memory[:, view], strict=True):
             r = _mamba2(model, layer, layer_state, r)
-        u = rms_norm(model.final_norm, r)
-        logits.append(_clamp(_matvec(model.head, u), _LOGIT_MAX))
-    return np.array(logits)
+        residuals.append(r)
+    return _logits(model, residuals)
+
+
+def _logits(model: IntegerModel, residuals: list[np.ndarray]) -> np.ndarray:
+    """Heads on each view's last residual; with a leading head, the others know both views' choice."""
+    scores = [_head(model.head, rms_norm(model.final_norm, r)) for r in residuals]
+    if model.choice is None:
+        return np.array(scores)
+    lead = model.choice.n_lead
+    chosen = [int(np.argmax(s[:lead])) for s in scores]  # the lowest index wins ties
+    for view, r in enumerate(residuals):
+        u = rms_norm(model.choice.norm, choose(model.choice, r, chosen[view], chosen[1 - view]))
+        scores[view][lead:] = _head(model.head, u)[lead:]
+    return np.array(scores)
+
+
+def _head(head: Linear, u: np.ndarray) -> np.ndarray:
+    return _clamp(_matvec(head, u), _LOGIT_MAX)
+
+
+def choose(choice: Choice, r: np.ndarray, mine: int, theirs: int) -> np.ndarray:
+    """The residual gated and shifted by both players' classes of the leading head, int64 (d_model,)."""
+    gate = (1 << L.GATE_FRAC_BITS) + choice.gate[0, mine].astype(np.int64) + choice.gate[1, theirs]
+    offset = choice.offset[0, mine].astype(np.int64) + choice.offset[1, theirs]
+    shifted = _rounded_shift(r * gate, L.GATE_FRAC_BITS) + _rounded_shift(offset * choice.mul, choice.shift)
+    return _clamp(shifted, L.RESIDUAL_MAX)
 
 
 # ---------------------------------------------------------------- arithmetic

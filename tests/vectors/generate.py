@@ -42,7 +42,7 @@ CARTS = Schema(
         Field(
             "fuel", "<u2", 6, 4, hi=100, scales=(Scale(50, center=50),), update=Update("mix", codebook=6),
         ),
-        Field("gear", "u1", 8, hi=4, classes=5, embed=3, update=Update("class")),
+        Field("gear", "u1", 8, hi=4, classes=5, embed=3, update=Update("class", leads=True)),
         Field("turbo", "i1", 9, lo=-1, hi=1, scales=(Scale(1),), update=Update("mix", codebook=4)),
     ),
     controller_fields=(
