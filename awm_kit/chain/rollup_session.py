@@ -39,6 +39,7 @@ FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
 PATIENCE_SECONDS = 0.012
 BLOCKHASH_SECONDS = 5.0
+CLOSE_SECONDS = 0.2  # the rollup does not answer a WebSocket's farewell
 INPUT_UNITS = 50_000
 
 
@@ -68,7 +69,9 @@ class FrameStream:
         self.closed = False
         try:
             where = f"ws://{place.hostname}:{(place.port or 80) + 1}"
-            self._socket = self._open.enter_context(connect(where, max_size=1 << 24))
+            self._socket = self._open.enter_context(
+                connect(where, max_size=1 << 24, close_timeout=CLOSE_SECONDS)
+            )
         except OSError as error:
             raise LedgerError(f"the WebSocket of {url} does not answer: {error}") from None
         self._subscribe("accountSubscribe", str(session), {"encoding": "base64", "commitment": "processed"})
@@ -126,7 +129,10 @@ class FrameStream:
                 self.slot = result["slot"]
             else:
                 data = base64.b64decode(result["value"]["data"][0])
-                self.frame, self.phase = frame_of(data), Phase(int(parse(data, SESSION_STATE)["phase"]))
+                if len(data) < SESSION_STATE.itemsize:  # closed on the L1, after the match
+                    self.phase = Phase.ENDED
+                else:
+                    self.frame, self.phase = frame_of(data), Phase(int(parse(data, SESSION_STATE)["phase"]))
                 self.frame_slot, self.arrived = result["context"]["slot"], now
             self._changed.notify_all()
 
