@@ -20,6 +20,7 @@ from awm_kit.chain.results import list_results
 from awm_kit.chain.worlds import World
 from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
+from awm_kit.play.app import play
 from awm_kit.play.lobby import Lobby
 from awm_kit.play.lobby_invite import Invitation, InviteCard, qr_svg
 from awm_kit.play.places import Place
@@ -238,3 +239,34 @@ class TestInvitations:
         for x, y in ((4, 4), (size - 11, 4), (4, size - 11)):
             assert {(x + i, y) for i in range(7)} <= dark, "the top edge of a finder"
             assert (x + 1, y + 1) not in dark and (x + 3, y + 3) in dark
+
+
+class TestResults:
+    """The end of a match against a script, wherever it was computed."""
+
+    @pytest.mark.parametrize("engine", ["native", "chain"])
+    def test_the_card_shows_the_end(self, shelf: tuple[Place, World], engine: str) -> None:
+        place, world = shelf
+        app = play(world, engine=engine, ledger=place, time_limit=12)
+        app.match.run_headless(11)
+        app._advance()
+        app._tick()
+        app.errands.wait(60)
+        assert app.errands.error is None and app.match.over
+        card = app._card.value
+        assert "the same last bit" in card and app.match.record(world.cartridge).state_hash in card
+        if engine == "native":
+            assert app.result is None
+            return
+        assert app.result in list_results(place.ledger, world.key)
+        assert app.result.frames == 12 and app.result.chain_hash in card
+        assert place.ledger.account(app.match.engine.keys.session) is None
+
+    def test_a_match_given_up_is_closed(self, shelf: tuple[Place, World]) -> None:
+        place, world = shelf
+        app = play(world, engine="chain", ledger=place)
+        app.match.run_headless(2)
+        session = app.match.engine.keys.session
+        app._engine.value = "native"
+        app.errands.wait(60)
+        assert app.errands.error is None and place.ledger.account(session) is None

@@ -10,7 +10,7 @@ import html
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -18,19 +18,25 @@ import numpy as np
 from solders.keypair import Keypair
 
 from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.results import MatchResult
+from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.verify import MatchRecord
 from awm_kit.chain.worlds import World
 from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES
 from awm_kit.errors import AwmError
 from awm_kit.play import nodelay
+from awm_kit.play.cards import CSS
 from awm_kit.play.controllers import Controller, KeyboardMap, ScriptedController
-from awm_kit.play.engine import Engine, name_of
+from awm_kit.play.engine import Engine, TeacherEngine, name_of
 from awm_kit.play.engines import ENGINES, make_engine, open_cartridge, place_of, release, start_frame
+from awm_kit.play.errand import Errands
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.match import Match
 from awm_kit.play.pad import Pad
 from awm_kit.play.places import Place
+from awm_kit.play.result_card import frame_html, result_html
+from awm_kit.play.table import finish_match
 from awm_kit.play.view import MatchView, View
 from awm_kit.quant.cartridge import Cartridge
 
@@ -56,11 +62,15 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         Of the first match; each rematch takes the next.
     keyboard : KeyboardMap, optional
         Instead of the built-in keys.
+    settle : callable, optional
+        Brings an engine's match home when it is over or given up; returns what a ledger keeps of it.
 
     Attributes
     ----------
     match : Match
         The match on the screen.
+    result : MatchResult or None
+        What a ledger keeps of it, once it is over.
     view : View
     pad : Pad
     loop : FrameLoop
@@ -77,7 +87,11 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         start: Callable[[int], np.ndarray],
         seed: int = 0,
         keyboard: KeyboardMap | None = None,
+        settle: Callable[[Engine], MatchResult | None] = lambda engine: None,
     ) -> None:
+        self._settle = settle
+        self.result: MatchResult | None = None
+        self._home: Engine | None = None
         self.cartridge, self._new_engine, self._start_frame, self.seed = cartridge, new_engine, start, seed
         self.keyboard = keyboard
         self._change = threading.RLock()
@@ -87,10 +101,12 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.pad = Pad()
         self.loop = FrameLoop(self._tick, on_error=self._show_error)
         self._make_controls(engine, opponent)
+        self.errands = Errands(self._line)
         self.rematch(advance_seed=False)
         self.pad.on_click(self._clicked)
         bar = widgets.HBox([self._run, self._again, self._engine, self._opponent, self._save])
-        super().__init__([self.view.widget, bar, self.pad, self._status])
+        card = [widgets.HTML(CSS), self._line, self._card]
+        super().__init__([self.view.widget, bar, self.pad, self._status, *card])
         self.add_class("awm-play")
 
     def __repr__(self) -> str:
@@ -121,12 +137,14 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             try:
                 engine = self._new_engine(self._engine.value, self._start_frame(self.seed))
             except (AwmError, ValueError) as error:
+                if not hasattr(self, "match"):
+                    raise
                 self._show_error(error)
                 return
-            match = Match(engine, self._seats())
-            if hasattr(self, "match"):
-                release(self.match.engine)
-            self.match = match
+            before = getattr(self, "match", None)
+            self.match, self.result, self._card.value = Match(engine, self._seats()), None, ""
+            if before is not None:
+                self._put_away(before.engine)
             self.view.scene.names = self._names()
             self._run.description = "Start"
             self._begin()
@@ -149,7 +167,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         choices = [(text, name) for name, text in ENGINES.items()]
         self._engine = widgets.Dropdown(options=choices, value=engine, layout=small)
         self._opponent = widgets.Dropdown(options=[*STYLE_NAMES, FRIEND], value=opponent, layout=small)
-        self._status = widgets.HTML()
+        self._status, self._line, self._card = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._run.on_click(lambda _: self.pause() if self.loop.running else self.start())
         self._again.on_click(lambda _: self.rematch())
         self._save.on_click(lambda _: self._save_clicked())
@@ -179,8 +197,35 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         if self.match.over:
             self.loop.stop()
             self._run.description = "Start"
+            self.errands.run("reading the result", partial(self._conclude, self.match), queue=True)
         if self.match.over or time.monotonic() - self._told > STATUS_SECONDS:
             self._tell()
+
+    def _conclude(self, match: Match) -> None:
+        """Bring a match that is over home, and show how it ended."""
+        names, state, verdict = self.view.scene.names, match.engine.state_hash(), ""
+        if not isinstance(match.engine, TeacherEngine):
+            same = match.record(self.cartridge).state_hash == state
+            verdict = "re-simulated natively: " + ("the same last bit" if same else "ANOTHER END")
+        result, self._home = self._settle(match.engine), match.engine
+        if match is not self.match:
+            return
+        self.result = result
+        if result is None:
+            self._card.value = frame_html(match.frame, names, state, verdict)
+        else:
+            self._card.value = result_html(result, names, verdict=verdict)
+
+    def _put_away(self, engine: Engine) -> None:
+        """Give up an engine's match; one that a ledger keeps is closed there, which takes a moment."""
+
+        def close() -> None:
+            if self._home is not engine:
+                self._settle(engine)
+            release(engine)
+
+        if isinstance(engine, ChainSession):
+            self.errands.run("closing the match before", close, queue=True)
 
     def _new_view(self) -> View:
         return MatchView()
@@ -306,6 +351,12 @@ def play(
             frame["time_limit"] = time_limit
         return frame
 
+    def settle(engine: Engine) -> MatchResult | None:
+        if not isinstance(engine, ChainSession):
+            return None
+        where = place("rollup" if isinstance(engine, RollupSession) else "chain")
+        return finish_match(where, engine) if where else None
+
     @cache
     def place(name: str) -> Place | None:
         return place_of(name, ledger)
@@ -318,5 +369,5 @@ def play(
 
         if engine == "teacher":
             raise ValueError("expected an engine that plays a world (got 'teacher')")
-        return InstantApp(cartridge, new_engine, engine, chosen, start, seed, keyboard)
-    return PlayApp(cartridge, new_engine, engine, chosen, start, seed, keyboard)
+        return InstantApp(cartridge, new_engine, engine, chosen, start, seed, keyboard, settle)
+    return PlayApp(cartridge, new_engine, engine, chosen, start, seed, keyboard, settle)

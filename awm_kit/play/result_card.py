@@ -6,11 +6,14 @@ import html
 from collections.abc import Sequence
 from urllib.parse import quote
 
+import numpy as np
+
 from awm_kit.chain.accounts import EndReason, Winner
 from awm_kit.chain.results import MatchResult
-from awm_kit.chain.verify import MatchRecord
+from awm_kit.chain.verify import leading
 from awm_kit.play.cards import code, facts
 from awm_kit.play.loop import FPS
+from awm_kit.schema import FIGHTER, STATUS_DECIDED
 
 _REASONS = {
     EndReason.DECIDED: "the last stock is gone",
@@ -49,17 +52,30 @@ def result_html(
     )
 
 
-def record_html(
-    record: MatchRecord, names: Sequence[str], stocks: tuple[int, int], percents: tuple[float, float]
-) -> str:
-    """A match that no ledger keeps, as a card; what is given is that of its last frame."""
-    rows = [
-        *_ending(record.frames, record.reason),
-        ("chain hash", record.chain_hash),
-        ("state hash", record.state_hash),
-    ]
-    head, table = _head(record.winner, names), _score(names, stocks, percents)
-    return f"<div class='awm-facts'>{head}{table}{facts(rows)}</div>"
+def frame_html(frame: np.ndarray, names: Sequence[str], state_hash: str, verdict: str = "") -> str:
+    """The end of a match that no ledger keeps, as a card.
+
+    Parameters
+    ----------
+    frame : ndarray of FRAME, shape ()
+        The last one.
+    names : sequence of str
+    state_hash : str
+        After it.
+    verdict : str
+        What re-simulating the match gave.
+    """
+    reason = EndReason.DECIDED if frame["status"] == STATUS_DECIDED else EndReason.TIMEOUT
+    percent, players = FIGHTER.player("percent"), frame["players"]
+    score = _score(
+        names,
+        [int(player["stocks"]) for player in players],
+        [float(percent.to_real(player["percent"])) for player in players],
+    )
+    rows = [*_ending(int(frame["frame"]), reason), ("state hash", state_hash)]
+    return (
+        f"<div class='awm-facts'>{_head(leading(frame), names)}{score}{facts(rows)}{_verdict(verdict)}</div>"
+    )
 
 
 def _head(winner: Winner, names: Sequence[str]) -> str:
@@ -76,7 +92,7 @@ def _ending(frames: int, reason: EndReason) -> list[tuple[str, str]]:
     ]
 
 
-def _score(names: Sequence[str], stocks: tuple[int, int], percents: tuple[float, float]) -> str:
+def _score(names: Sequence[str], stocks: Sequence[int], percents: Sequence[float]) -> str:
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{stock}</td><td>{percent:.1f} %</td></tr>"
         for name, stock, percent in zip(names, stocks, percents, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from awm_kit.chain.accounts import Phase, Winner
+from awm_kit.chain.accounts import Winner
 from awm_kit.chain.results import MatchResult, read_result
 from awm_kit.chain.rollup import wait_for
 from awm_kit.chain.rollup_session import RollupSession
@@ -20,6 +20,7 @@ from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.play.places import Place
 from awm_kit.play.table import (
     TableState,
+    end_match,
     finish_match,
     host_match,
     is_open,
@@ -152,8 +153,7 @@ class Seat:
             There is no result after ``timeout`` seconds.
         """
         if self.session.crank is not None:
-            if self.look().phase != Phase.ENDED:
-                self.session.end()
+            end_match(self.session)
             self.record = record_from_session(self.place.arena, self.session)
             time.sleep(PARTING_SECONDS)
             return finish_match(self.place, self.session, self.wallet)

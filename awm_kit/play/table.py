@@ -133,7 +133,9 @@ def host_match(
     ledger.send([create], wallet, compute_units=MAX_COMPUTE_UNITS, label="create session")
     delegate_match(ledger, keys, wallet, place.validator)
     open_match(rollup, keys, crank, manifest)
-    return RollupSession(rollup, keys, crank, {0: player}, crank)
+    session = RollupSession(rollup, keys, crank, {0: player}, crank)
+    session.host = wallet
+    return session
 
 
 def join_match(
@@ -207,21 +209,37 @@ def withdraw_match(place: Place, session: ChainSession, wallet: Keypair) -> None
     place.ledger.send([close], wallet, compute_units=MAX_COMPUTE_UNITS, label="close session")
 
 
-def finish_match(place: Place, session: ChainSession, wallet: Keypair) -> MatchResult:
-    """Bring an ended match home as its host: result recorded on the ledger, accounts closed, rent back.
+def end_match(session: ChainSession) -> None:
+    """End a match as its crank, if that has not been done: decided, timed out, or stopped as it stands."""
+    if session.phase != Phase.ENDED:
+        session.end()
+
+
+def finish_match(place: Place, session: ChainSession, wallet: Keypair | None = None) -> MatchResult:
+    """Bring a match home as its host: ended, result recorded on the ledger, accounts closed, rent back.
+
+    Parameters
+    ----------
+    place : Place
+    session : ChainSession
+        Of the host, who is also the crank.
+    wallet : Keypair, optional
+        The host's, where the session does not know it.
 
     Raises
     ------
-    ProgramError
-        The match still runs.
     LedgerError
         The rollup does not give it back.
     """
+    end_match(session)
+    if wallet is None:
+        known = session.host if isinstance(session, RollupSession) else None
+        wallet = known or session.payer
     keys, ledger, world = session.keys, place.ledger, session.world
     if place.rollup is not None:
         log = place.rollup.account(keys.log)
         entries = entries_of(log.data) if log else b""
-        settle_match(place.rollup, ledger, keys, session.crank or next(iter(session.players.values())))
+        settle_match(place.rollup, ledger, keys, session.crank or session.players[0])
         restore_entries(ledger, keys, wallet, world, entries)
     program = ledger.program_id
     record = ix.record_result(keys, wallet.pubkey(), world, program_id=program)
