@@ -382,7 +382,7 @@ def test_help_lists_the_verbs_in_order_and_loads_nothing_heavy() -> None:
     verbs = [line.split()[0] for line in said.partition("Commands:")[2].strip().splitlines()]
     assert verbs == [
         *("train", "eval", "probe", "soak", "quantize", "deploy", "worlds", "play", "export", "film"),
-        *("fork", "verify", "retire", "localnet", "bench", "doctor"),
+        *("fork", "verify", "publish", "leaderboard", "history", "retire", "localnet", "bench", "doctor"),
     ]
     assert loaded.split() == []
 

@@ -191,7 +191,8 @@ def entries_of(data: bytes) -> bytes:
 def replay_of(data: bytes) -> bytes:
     """The replay in an InputLog: frame 0 and the entries, as ``log_hash`` covers them."""
     header = parse(data, LOG_HEADER)
-    return header["start"].tobytes() + entries_of(data)
+    start: bytes = header["start"].tobytes()
+    return start + entries_of(data)
 
 
 def program_error(code: int, logs: tuple[str, ...] = ()) -> ProgramError:

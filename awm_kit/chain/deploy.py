@@ -72,15 +72,10 @@ def deploy(
         As in `plan_deploy`, or the ledger failed on the way; what was sent stays.
     """
     plan = plan_deploy(ledger, cartridge, payer, parent)
-    _require_funds(ledger, plan, payer)
+    require_funds(ledger, plan, payer)
     if dry_run:
         return plan
-    with tqdm(total=plan.transactions, desc=f"deploy {plan.name}", unit="tx", disable=not progress) as bar:
-        for stage in plan.stages:
-            units = stage.compute_units
-            ledger.send_many(
-                stage.batches, payer, compute_units=units, label=stage.label, on_done=partial(_tick, bar)
-            )
+    carry_out(ledger, plan, payer, progress)
     world = open_world(ledger, plan.world)
     if world.cartridge != cartridge:
         raise VerificationError(
@@ -127,11 +122,22 @@ def retire(ledger: Ledger, world: World | Pubkey, payer: Keypair) -> int:
     return sum(a.lamports for a in accounts)
 
 
+def carry_out(ledger: Ledger, plan: DeployPlan, payer: Keypair, progress: bool = True) -> None:
+    """Send a plan's transactions, stage by stage; call again with a new plan after an interruption."""
+    with tqdm(total=plan.transactions, desc=f"deploy {plan.name}", unit="tx", disable=not progress) as bar:
+        for stage in plan.stages:
+            units = stage.compute_units
+            ledger.send_many(
+                stage.batches, payer, compute_units=units, label=stage.label, on_done=partial(_tick, bar)
+            )
+
+
 def _tick(bar: tqdm[Any], _: int) -> None:
     bar.update()
 
 
-def _require_funds(ledger: Ledger, plan: DeployPlan, payer: Keypair) -> None:
+def require_funds(ledger: Ledger, plan: DeployPlan, payer: Keypair) -> None:
+    """`InsufficientFundsError` unless the payer can pay for all of a plan."""
     if not plan.transactions:
         return
     # What stays must keep the wallet itself rent exempt.

@@ -40,7 +40,8 @@ from awm_kit.chain.worlds import world_info
 from awm_kit.errors import LedgerError
 from awm_kit.quant.cartridge import Cartridge
 
-_WRITE_UNITS = 20_000  # a write copies a kilobyte; asking for little keeps a priority fee small
+#: A write copies a kilobyte; asking for few compute units keeps a priority fee small.
+WRITE_UNITS = 20_000
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,16 @@ def plan_deploy(
 def chunk_size(ledger: Ledger, payer: Keypair) -> int:
     """Bytes of content that one write transaction can carry."""
     sample = ix.write(Pubkey.default(), payer.pubkey(), 0, bytes(512), program_id=ledger.program_id)
-    packet = compose([sample], payer, (), Hash.default(), compute_units=_WRITE_UNITS, unit_price=1)
+    packet = compose([sample], payer, (), Hash.default(), compute_units=WRITE_UNITS, unit_price=1)
     return 512 + MAX_TRANSACTION_BYTES - len(bytes(packet))
+
+
+def differing(there: bytes, wanted: bytes, step: int) -> Iterator[tuple[int, bytes]]:
+    """Offsets and contents of the chunks of ``step`` bytes in which ``wanted`` is not ``there`` yet."""
+    for start in range(0, len(wanted), step):
+        chunk = wanted[start : start + step]
+        if there[start : start + step] != chunk:
+            yield start, chunk
 
 
 class _Planner:
@@ -177,6 +186,7 @@ class _Planner:
         self.keys = [self.world, *self.shard_keys]
         self.parts = [cartridge.manifest_bytes, *shards]
         self.found = ledger.accounts(self.keys)
+        self.step = chunk_size(ledger, payer)
 
     def plan(self) -> DeployPlan:
         """The plan."""
@@ -198,10 +208,10 @@ class _Planner:
         count = range(len(self.keys))
         created = [self._create(i) for i in count if not self.found[i]]
         first = 1 if not self.found[0] else 0  # shards can only join a manifest that exists
-        yield Stage("create", 2 * _WRITE_UNITS, created[:first])
-        yield Stage("create", 2 * _WRITE_UNITS, created[first:])
+        yield Stage("create", 2 * WRITE_UNITS, created[:first])
+        yield Stage("create", 2 * WRITE_UNITS, created[first:])
         writes = [[order] for i in count if not self._frozen(i) for order in self._writes(i)]
-        yield Stage("write", _WRITE_UNITS, writes)
+        yield Stage("write", WRITE_UNITS, writes)
         freezes = [[self._freeze_shard(i)] for i in count if i > 0 and not self._frozen(i)]
         yield Stage("finalise shard", MAX_COMPUTE_UNITS, freezes)
         digest = hashlib.sha256(self.parts[0]).digest()
@@ -222,15 +232,8 @@ class _Planner:
     def _writes(self, i: int) -> Iterator[Instruction]:
         account = self.found[i]
         there = content_of(account.data) if account else bytes(len(self.parts[i]))
-        for start, chunk in self._differing(there, self.parts[i]):
+        for start, chunk in differing(there, self.parts[i], self.step):
             yield ix.write(self.keys[i], self.me, start, chunk, program_id=self.program)
-
-    def _differing(self, there: bytes, wanted: bytes) -> Iterator[tuple[int, bytes]]:
-        step = chunk_size(self.ledger, self.payer)
-        for start in range(0, len(wanted), step):
-            chunk = wanted[start : start + step]
-            if there[start : start + step] != chunk:
-                yield start, chunk
 
     def _freeze_shard(self, i: int) -> Instruction:
         digest = hashlib.sha256(self.parts[i]).digest()
@@ -243,7 +246,7 @@ class _Planner:
     def _account(self, i: int) -> PlannedAccount:
         account, size = self.found[i], len(self.parts[i])
         there = content_of(account.data) if account else bytes(size)
-        missing = sum(len(chunk) for _, chunk in self._differing(there, self.parts[i]))
+        missing = sum(len(chunk) for _, chunk in differing(there, self.parts[i], self.step))
         label = f"shard {i - 1}" if i else "manifest"
         rent = self.ledger.rent_exempt(CONTENT_OFFSET + size)
         return PlannedAccount(label, self.keys[i], CONTENT_OFFSET + size, rent, account is not None, missing)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import MATCH_RESULT, EndReason, Winner, derive, key_of, parse
-from awm_kit.chain.ledger import AccountInfo, Ledger
+from awm_kit.chain.ledger import AccountInfo, Filter, Ledger
 from awm_kit.errors import LedgerError
 from awm_kit.schema import FIGHTER
 
 _RESULT_MAGIC = b"AWMR"
 _WORLD_OFFSET = 32
+_WALLET_OFFSETS = (64, 96)
 
 
 @dataclass(frozen=True)
@@ -61,31 +62,44 @@ class MatchResult:
         return f"<MatchResult {end}, stocks {score}, chain {self.chain_hash[:16]}>"
 
 
-def read_result(ledger: Ledger, session: Pubkey) -> MatchResult:
+def read_result(ledger: Ledger, match: Pubkey) -> MatchResult:
     """The recorded result of a match.
 
     Parameters
     ----------
     ledger : Ledger
-    session : Pubkey
-        The match's SessionState account, which may be closed by now.
+    match : Pubkey
+        The match's SessionState account, which may be closed by now, or the result's own.
 
     Raises
     ------
     LedgerError
         No result was recorded.
     """
-    account = ledger.account(derive(ledger.program_id, b"result", bytes(session)))
-    if account is None or account.owner != ledger.program_id:
-        raise LedgerError(f"match {session} has no recorded result on {ledger.name}")
-    return _result(account)
+    found = find_result(ledger, match)
+    if found is None:
+        raise LedgerError(f"match {match} has no recorded result on {ledger.name}")
+    return found
 
 
-def list_results(ledger: Ledger, world: Pubkey | None = None) -> list[MatchResult]:
-    """All recorded results, of one world if ``world`` (its manifest account) is given, oldest first."""
-    of_world = [] if world is None else [(_WORLD_OFFSET, bytes(world))]
-    found = [_result(account) for account in ledger.program_accounts([(0, _RESULT_MAGIC), *of_world])]
-    return sorted(found, key=lambda result: (result.time, str(result.key)))
+def find_result(ledger: Ledger, match: Pubkey) -> MatchResult | None:
+    """Like `read_result`, but None if there is no result."""
+    for account in ledger.accounts([derive(ledger.program_id, b"result", bytes(match)), match]):
+        if account and account.owner == ledger.program_id and account.data.startswith(_RESULT_MAGIC):
+            return _result(account)
+    return None
+
+
+def list_results(
+    ledger: Ledger, world: Pubkey | None = None, wallet: Pubkey | None = None
+) -> list[MatchResult]:
+    """Recorded results, oldest first: all, or those of a world (its manifest account), a wallet, or both."""
+    filters: list[Filter] = [MATCH_RESULT.itemsize, (0, _RESULT_MAGIC)]
+    if world is not None:
+        filters.append((_WORLD_OFFSET, bytes(world)))
+    seats: list[list[Filter]] = [[(at, bytes(wallet))] for at in _WALLET_OFFSETS] if wallet else [[]]
+    accounts = {a.key: a for seat in seats for a in ledger.program_accounts([*filters, *seat])}
+    return sorted(map(_result, accounts.values()), key=lambda result: (result.time, str(result.key)))
 
 
 def count_results(ledger: Ledger) -> Counter[Pubkey]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any
 
 from solders.pubkey import Pubkey
@@ -22,12 +21,12 @@ from awm_kit.chain.accounts import (
 )
 from awm_kit.chain.ledger import AccountInfo, Ledger, sol
 from awm_kit.chain.results import count_results
+from awm_kit.chain.table import Table
 from awm_kit.errors import LedgerError, ModelFileError, VerificationError
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.manifest import Manifest
 
 _LINK_OFFSET = 80
-_COLUMNS = ("name", "parameters", "layers", "d_model", "bytes", "rent", "tx/frame", "parent", "plays", "key")
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,22 @@ class WorldInfo:
         return str(self.notes.get("trained_on", ""))
 
 
-class WorldList(list[WorldInfo]):
+class WorldList(Table[WorldInfo]):
     """Worlds, shown as a table."""
+
+    columns = (
+        "name",
+        "parameters",
+        "layers",
+        "d_model",
+        "bytes",
+        "rent",
+        "tx/frame",
+        "parent",
+        "plays",
+        "key",
+    )
+    nothing = "no worlds"
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table's cells, in the order of its columns."""
@@ -95,23 +108,6 @@ class WorldList(list[WorldInfo]):
             )
             for w in self
         ]
-
-    def __repr__(self) -> str:
-        if not self:
-            return "no worlds"
-        rows = [_COLUMNS, *self.rows()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows()
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 @dataclass(frozen=True)

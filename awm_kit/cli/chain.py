@@ -13,6 +13,7 @@ from awm_kit.cli.ledger import Embedded, ProgramId, Url, Wallet, Yes, find_key, 
 
 if TYPE_CHECKING:
     from awm_kit.chain.deploy import DeployPlan
+    from awm_kit.chain.verify import VerifyReport
     from awm_kit.chain.worlds import WorldInfo
 
 
@@ -128,26 +129,36 @@ def fork(
 
 @app.command()
 def verify(
-    target: Annotated[str, typer.Argument(help="A saved match (.awmatch), or a deployed world.")],
+    target: Annotated[
+        str, typer.Argument(help="A saved match (.awmatch), or on the ledger a match or a world.")
+    ],
     world: Annotated[
-        str | None, typer.Option("--world", help="Cartridge or shipped world to compare with.")
+        str | None, typer.Option("--world", help="Cartridge or shipped world to compare or play it with.")
     ] = None,
     url: Url = None,
     embedded: Embedded = None,
     program_id: ProgramId = None,
     as_json: Json = False,
 ) -> None:
-    """Check a deployed world byte for byte, or re-simulate a saved match and compare every frame's hash."""
+    """Check a deployed world byte for byte, or play a match again and compare every frame's hash."""
     if Path(target).is_file():
-        _verify_match(Path(target), world, as_json)
+        _verify_file(Path(target), world, as_json)
         return
+    from awm_kit.chain.replays import verify_match
+    from awm_kit.chain.results import find_result
     from awm_kit.chain.worlds import open_world
     from awm_kit.errors import VerificationError
     from awm_kit.worlds import load_world
 
+    against = load_world(world) if world else None
     with opened(url, embedded, program_id) as access:
-        deployed = open_world(access.ledger, find_key(access.ledger, target))
-    cartridge, against = deployed.cartridge, load_world(world) if world else None
+        key = find_key(access.ledger, target)
+        if played := find_result(access.ledger, key):
+            report = verify_match(access.ledger, key, against)
+            _show_report(report, as_json, {"match": str(key), "world": str(played.world)})
+            return
+        deployed = open_world(access.ledger, key)
+    cartridge = deployed.cartridge
     if against is not None and cartridge != against:
         raise VerificationError(
             f"{deployed.key} holds world {cartridge.world_hash}, not {against.world_hash}"
@@ -191,7 +202,7 @@ def retire(
     show(result, f"retired {key}; {sol(returned)} went back to {wallet.pubkey()}", as_json)
 
 
-def _verify_match(path: Path, world: str | None, as_json: bool) -> None:
+def _verify_file(path: Path, world: str | None, as_json: bool) -> None:
     from awm_kit.chain.verify import MatchRecord
     from awm_kit.chain.verify import verify as resimulate
     from awm_kit.worlds import load_world, shipped
@@ -202,11 +213,14 @@ def _verify_match(path: Path, world: str | None, as_json: bool) -> None:
         if not names:
             raise ValueError(f"this match was played in world {record.world_hash}: name it with --world")
         world = names[0]
-    report = resimulate(record, load_world(world))
+    _show_report(resimulate(record, load_world(world)), as_json, {"world_hash": record.world_hash})
+
+
+def _show_report(report: VerifyReport, as_json: bool, facts: dict[str, Any]) -> None:
     result = {
         "ok": report.ok,
         "kind": "match",
-        "world_hash": record.world_hash,
+        **facts,
         "frames": report.frames,
         "winner": report.winner.name.lower(),
         "chain_hash": report.chain_hash,

@@ -87,6 +87,16 @@ def opened(
         cluster.close()
 
 
+def parse_key(text: str) -> Pubkey:
+    """The account that base58 text names; ``ValueError`` if it is none."""
+    from solders.pubkey import Pubkey
+
+    try:
+        return Pubkey.from_string(text)
+    except ValueError:
+        raise ValueError(f"expected the key of an account (got {text!r})") from None
+
+
 def find_key(ledger: Ledger, world: str) -> Pubkey:
     """The manifest account of a world, given as that key, its hash, or its name if only one has it.
 
@@ -95,12 +105,10 @@ def find_key(ledger: Ledger, world: str) -> Pubkey:
     LedgerError
         If no world, or more than one, is meant.
     """
-    from solders.pubkey import Pubkey
-
     from awm_kit.chain.worlds import list_worlds
 
     try:
-        return Pubkey.from_string(world)
+        return parse_key(world)
     except ValueError:
         pass
     found = [w.key for w in list_worlds(ledger) if world in (w.name, w.world_hash)]

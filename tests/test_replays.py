@@ -1,0 +1,231 @@
+"""Replays published on the ledger, and matches verified from nothing but what is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from onchain import controllers, tiny_cartridge
+from solders.account import Account
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from typer.testing import CliRunner
+
+from awm_kit.chain.accounts import CONTENT_OFFSET, EndReason, session_keys
+from awm_kit.chain.deploy import deploy, retire
+from awm_kit.chain.embedded import EmbeddedLedger
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt
+from awm_kit.chain.replays import fetch_record, find_replay, plan_replay, publish_replay, verify_match
+from awm_kit.chain.results import read_result
+from awm_kit.chain.session import ChainSession
+from awm_kit.chain.verify import MatchRecord, record_from_session
+from awm_kit.chain.worlds import World
+from awm_kit.cli import app
+from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
+
+
+class PowerCut(LedgerError):
+    pass
+
+
+class Fragile(EmbeddedLedger):
+    """Goes out before the transaction with number ``cut``."""
+
+    cut = -1
+
+    def _send(self, instructions: Sequence[Instruction], *rest: Any) -> Receipt:
+        self.cut -= 1
+        if self.cut == 0:
+            raise PowerCut
+        return super()._send(instructions, *rest)
+
+
+def funded(ledger: EmbeddedLedger) -> Keypair:
+    key = Keypair()
+    ledger.airdrop(key.pubkey(), 10 * LAMPORTS_PER_SOL)
+    return key
+
+
+@pytest.fixture
+def ledger() -> Fragile:
+    return Fragile()
+
+
+@pytest.fixture
+def world(ledger: Fragile) -> World:
+    return deploy(ledger, tiny_cartridge(), funded(ledger), progress=False)
+
+
+@pytest.fixture
+def played(ledger: Fragile, world: World) -> tuple[Pubkey, MatchRecord]:
+    """A match that was recorded and closed; the record is what a player kept."""
+    return play(ledger, world)
+
+
+def play(
+    ledger: EmbeddedLedger, world: World, seed: int = 0, close: bool = True
+) -> tuple[Pubkey, MatchRecord]:
+    session = ChainSession.local(ledger, world, seed=seed)
+    for pads in controllers(150, seed):
+        session.step(pads)
+    session.quit(1)
+    record = record_from_session(ledger, session)
+    session.record_result()
+    if close:
+        session.close()
+    return session.keys.session, record
+
+
+def test_anybody_keeps_a_replay_and_anybody_verifies_it(
+    ledger: Fragile, world: World, played: tuple[Pubkey, MatchRecord]
+) -> None:
+    match, record = played
+    with pytest.raises(LedgerError, match="nobody published"):
+        verify_match(ledger, match)
+    stranger = funded(ledger)
+    key = publish_replay(ledger, record, match, stranger, progress=False)
+    result = read_result(ledger, match)
+    assert find_replay(ledger, result).key == key
+    for name in (match, result.key):
+        report = verify_match(ledger, name).check()
+        assert (report.frames, report.chain_hash) == (150, record.chain_hash)
+    found = fetch_record(ledger, match)
+    assert found.start_frame.tobytes() == record.start_frame.tobytes()
+    assert found.inputs.tobytes() == record.inputs.tobytes()
+    assert (found.world_hash, found.state_hash) == (record.world_hash, record.state_hash)
+    assert found.reason == EndReason.PLAYER_1_QUIT
+    assert plan_replay(ledger, record, match, stranger).transactions == 0
+    before = ledger.balance(stranger.pubkey())
+    rent = ledger.rent_exempt(CONTENT_OFFSET + len(record.replay))
+    assert retire(ledger, key, stranger) == rent
+    assert ledger.balance(stranger.pubkey()) == before + rent - ledger.fee()
+    assert find_replay(ledger, result) is None
+
+
+def test_the_cost_is_known_before(ledger: Fragile, played: tuple[Pubkey, MatchRecord]) -> None:
+    match, record = played
+    payer = funded(ledger)
+    plan, before = plan_replay(ledger, record, match, payer), ledger.balance(payer.pubkey())
+    assert plan.transactions == 4
+    publish_replay(ledger, record, match, payer, progress=False)
+    assert before - ledger.balance(payer.pubkey()) == plan.total
+    with pytest.raises(InsufficientFundsError, match="nothing was sent"):
+        publish_replay(ledger, record, match, Keypair(), progress=False)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_an_interrupted_upload_goes_on(ledger: Fragile, played: tuple[Pubkey, MatchRecord], cut: int) -> None:
+    match, record = played
+    payer = funded(ledger)
+    whole = plan_replay(ledger, record, match, payer).transactions
+    ledger.cut = cut
+    with pytest.raises(PowerCut):
+        publish_replay(ledger, record, match, payer, progress=False)
+    assert plan_replay(ledger, record, match, payer).transactions == whole - cut + 1
+    if cut > 1:
+        assert find_replay(ledger, read_result(ledger, match)) is None, "half a replay is none"
+        with pytest.raises(LedgerError, match="nobody published"):
+            verify_match(ledger, match)
+    publish_replay(ledger, record, match, payer, progress=False)
+    assert verify_match(ledger, match).ok
+
+
+def test_another_match_s_replay_is_not_taken(
+    ledger: Fragile, world: World, played: tuple[Pubkey, MatchRecord]
+) -> None:
+    match, record = played
+    other, _ = play(ledger, world, seed=1)
+    payer = funded(ledger)
+    with pytest.raises(VerificationError, match="replay: expected"):
+        publish_replay(ledger, record, other, payer, progress=False)
+    inputs = record.inputs.copy()
+    inputs["buttons"][77, 1] ^= 1
+    forged = replace(record, inputs=inputs)
+    with pytest.raises(VerificationError, match="replay: expected"):
+        publish_replay(ledger, forged, match, payer, progress=False)
+    with pytest.raises(LedgerError, match="no recorded result"):
+        publish_replay(ledger, record, Pubkey.new_unique(), payer, progress=False)
+
+
+def test_a_flipped_bit_on_the_ledger_is_found(ledger: Fragile, played: tuple[Pubkey, MatchRecord]) -> None:
+    """The program would never do so; a node that lies might."""
+    match, record = played
+    key = publish_replay(ledger, record, match, funded(ledger), progress=False)
+    account = ledger.account(key)
+    data = bytearray(account.data)
+    data[-1] ^= 1
+    ledger._svm.set_account(key, Account(account.lamports, bytes(data), account.owner))
+    with pytest.raises(VerificationError, match="does not have the hash"):
+        verify_match(ledger, match)
+
+
+def test_an_open_match_needs_no_published_replay(ledger: Fragile, world: World) -> None:
+    match, record = play(ledger, world, close=False)
+    assert verify_match(ledger, match).check().chain_hash == record.chain_hash
+
+
+def test_a_retired_world_can_be_brought_along(ledger: Fragile) -> None:
+    owner = funded(ledger)
+    world = deploy(ledger, tiny_cartridge(), owner, progress=False)
+    match, record = play(ledger, world)
+    publish_replay(ledger, record, match, owner, progress=False)
+    retire(ledger, world, owner)
+    with pytest.raises(LedgerError, match="no world"):
+        verify_match(ledger, match)
+    assert verify_match(ledger, match, tiny_cartridge()).ok
+    assert not verify_match(ledger, match, tiny_cartridge(1)).ok
+
+
+def test_somebody_else_cannot_retire_a_replay(ledger: Fragile, played: tuple[Pubkey, MatchRecord]) -> None:
+    match, record = played
+    key = publish_replay(ledger, record, match, funded(ledger), progress=False)
+    with pytest.raises(ProgramError, match="WrongAuthority"):
+        retire(ledger, key, funded(ledger))
+
+
+def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with EmbeddedLedger.opened(tmp_path / "kept") as ledger:
+        world = deploy(ledger, tiny_cartridge(), funded(ledger), progress=False)
+        match, record = play(ledger, world)
+    wallets = record.meta["wallets"]
+    file = record.save(tmp_path / "match.awmatch")
+
+    def awm(*words: str, code: int = 0) -> Any:
+        done = CliRunner().invoke(app, [*words, "--embedded", str(tmp_path / "kept"), "--json"])
+        assert done.exit_code == code, done.output
+        return json.loads(done.stdout) if code == 0 else done.output
+
+    assert "nobody published" in awm("verify", str(match), code=2)
+    dry = awm("publish", str(file), "--dry-run", "--no-progress")
+    assert dry["published"] is False and dry["total"] > dry["rent"] > 0
+    assert awm("publish", str(file), "--no-progress")["published"] is True
+    verified = awm("verify", str(match))
+    assert (verified["ok"], verified["kind"], verified["frames"]) == (True, "match", 150)
+    assert verified["chain_hash"] == record.chain_hash
+    board = awm("leaderboard", str(world.key))
+    assert [(s["rank"], s["wallet"], s["won"], s["lost"]) for s in board] == [
+        (1, wallets[0], 1, 0),
+        (2, wallets[1], 0, 1),
+    ]
+    (by_world,), (by_wallet,), (of_all,) = (
+        awm("history", str(world.key)),
+        awm("history", wallets[1]),
+        awm("history"),
+    )
+    assert by_world == by_wallet == of_all
+    assert (by_world["winner"], by_world["frames"]) == ("player_0", 150)
+    assert awm("verify", by_world["result"])["ok"] is True
+    assert awm("history", str(Pubkey.new_unique())) == []
+    assert "no world" in awm("leaderboard", "nothing", code=2)
+
+
+def test_result_and_match_name_the_same(ledger: Fragile, played: tuple[Pubkey, MatchRecord]) -> None:
+    result = read_result(ledger, played[0])
+    assert read_result(ledger, result.key) == result
+    assert result.key != session_keys(Pubkey.new_unique(), 0).result
