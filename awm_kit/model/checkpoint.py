@@ -63,7 +63,8 @@ def load_checkpoint(path: Path | str) -> tuple[WorldModel, dict[str, Any]]:
         raise ModelFileError(f"expected a checkpoint of format {FORMAT!r} (got {metadata.get('format')!r})")
     schema = Schema.from_json(metadata["schema"])
     heads = [_head_from_json(h, schema) for h in json.loads(metadata["heads"])]
-    model = WorldModel(ModelConfig(**json.loads(metadata["config"])), schema, heads)
+    config = {"conv_reach": 0.0, **json.loads(metadata["config"])}  # unbounded before it could be bounded
+    model = WorldModel(ModelConfig(**config), schema, heads)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

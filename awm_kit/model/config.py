@@ -12,6 +12,9 @@ class ModelConfig:
     ``n_views`` is 2 when the same network runs once for each player, who then is *self*
     and the opponent *other*: swapping the players swaps the prediction exactly. 1 runs it once,
     with player 0 as *self*.
+
+    ``conv_reach`` bounds what goes into the convolution's SiLU: training then uses the very int8 grid
+    of the integer step there, whose accuracy a few outliers would cost. 0 leaves it to calibration.
     """
 
     d_model: int = 128
@@ -22,6 +25,7 @@ class ModelConfig:
     d_conv: int = 4
     n_views: int = 2
     chunk: int = 32
+    conv_reach: float = 10.0
 
     def __post_init__(self) -> None:
         if self.d_conv != 4:

@@ -39,6 +39,13 @@ class RMSNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
 
 
+def on_grid(x: Tensor, reach: float) -> Tensor:
+    """``x`` limited to ``+-reach`` and rounded to 127 steps a side; the rounding passes gradients through."""
+    limited = x.clamp(-reach, reach)
+    step = reach / 127
+    return limited + (torch.round(limited.detach() / step) * step - limited.detach())
+
+
 class Mamba2(nn.Module):
     """One pre-norm residual Mamba2 layer, in_proj order z, x, B, C, dt."""
 
@@ -75,7 +82,7 @@ class Mamba2(nn.Module):
         z, xbc, dt = self._project(self.norm(r))
         padded = torch.cat([state.conv, xbc], dim=1)
         conv = self._causal_conv(padded, r.shape[1])
-        x, b, cc = self._split(F.silu(conv))
+        x, b, cc = self._split(self.activate(conv))
         y, ssm = ssd_chunked(x, dt, -torch.exp(self.A_log), b, cc, state.ssm, c.chunk)
         y = y + self.D[:, None] * x
         out = self.out_proj(self.gated_norm(y.flatten(2) * F.silu(z)))
@@ -85,7 +92,7 @@ class Mamba2(nn.Module):
         """Advance by one frame: ``r`` (batch, d_model)."""
         z, xbc, dt = self._project(self.norm(r))
         window = torch.cat([state.conv, xbc.unsqueeze(1)], dim=1)
-        x, b, c = self._split(F.silu(self._causal_conv(window, 1)[:, 0]))
+        x, b, c = self._split(self.activate(self._causal_conv(window, 1)[:, 0]))
         decay = torch.exp(dt * -torch.exp(self.A_log))
         ssm = state.ssm * decay[..., None, None] + (dt[..., None] * x)[..., None] * b[:, None, None, :]
         y = (ssm * c[:, None, None, :]).sum(-1) + self.D[:, None] * x
@@ -98,6 +105,11 @@ class Mamba2(nn.Module):
         for tap in range(self.config.d_conv):
             out = out + padded[:, tap : tap + length] * self.conv_weight[:, tap]
         return out
+
+    def activate(self, conv: Tensor) -> Tensor:
+        """SiLU, on the int8 grid of the integer step if the configuration bounds its argument."""
+        reach = self.config.conv_reach
+        return on_grid(F.silu(on_grid(conv, reach)), reach) if reach else F.silu(conv)
 
     def _project(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         c = self.config

@@ -75,7 +75,7 @@ class WorldModel(nn.Module):
         logits : Tensor, shape (views*n, length, n_logits)
         state : WorldState
         """
-        r = self.embed(self.encoder(raw))
+        r = self.embedded(raw)
         after = []
         for layer, before in zip(self._mamba(), state, strict=True):
             r, s = layer(r, before)
@@ -84,12 +84,20 @@ class WorldModel(nn.Module):
 
     def step(self, raw: Tensor, state: WorldState, chosen: Tensor | None = None) -> tuple[Tensor, WorldState]:
         """Logits of one frame: ``raw`` (views*n, columns), ``chosen`` (views*n,)."""
-        r = self.embed(self.encoder(raw))
+        r = self.embedded(raw)
         after = []
         for layer, before in zip(self._mamba(), state, strict=True):
             r, s = layer.step(r, before)
             after.append(s)
         return self.logits(r, chosen), after
+
+    def embedded(self, raw: Tensor) -> Tensor:
+        """First residual of raw integers, by the 7-bit weights of the integer step.
+
+        Many features are at one end of their range most of the time: rounding their weights after
+        training would move every sum by much the same amount.
+        """
+        return F.linear(self.encoder(raw), seven_bits(self.embed.weight), self.embed.bias)
 
     def logits(self, r: Tensor, chosen: Tensor | None = None) -> Tensor:
         """Heads on the last residual: the leading one first, then those that know what it chose."""
@@ -130,3 +138,9 @@ class WorldModel(nn.Module):
 
     def _mamba(self) -> list[Mamba2]:
         return [layer for layer in self.layers if isinstance(layer, Mamba2)]
+
+
+def seven_bits(weight: Tensor) -> Tensor:
+    """A matrix rounded as `quantize` rounds it, row by row; gradients pass straight through."""
+    step = weight.detach().abs().amax(1, keepdim=True).clamp(min=1e-12) / 63
+    return weight + ((weight.detach() / step).round() * step - weight.detach())

@@ -69,7 +69,7 @@ def calibrate(
         keep = (~batch.fresh).float().repeat(model.config.n_views)
         state = [LayerState(s.conv * keep[:, None, None], s.ssm * keep[:, None, None, None]) for s in state]
         raw = model.views(batch.globals[:, :length], batch.players[:, :length], batch.inputs)
-        r = model.embed(model.encoder(raw))
+        r = model.embedded(raw)
         for i, layer in enumerate(layers):
             ranges.residual = max(ranges.residual, float(r.abs().max()))
             r, state[i] = _observe(layer, r, state[i], ranges.layers[i])
@@ -89,7 +89,7 @@ def _observe(layer: Mamba2, r: Tensor, state: LayerState, seen: LayerRanges) -> 
     z, xbc, dt = layer._project(layer.norm(r))
     padded = torch.cat([state.conv, xbc], dim=1)
     conv = layer._causal_conv(padded, r.shape[1])
-    mixed = F.silu(conv)
+    mixed = layer.activate(conv)
     x, b, c = layer._split(mixed)
     a = -torch.exp(layer.A_log)
     y, ssm = ssd_chunked(x, dt, a, b, c, state.ssm, config.chunk)
@@ -98,8 +98,8 @@ def _observe(layer: Mamba2, r: Tensor, state: LayerState, seen: LayerRanges) -> 
     seen.u = max(seen.u, _reach(_plain_norm(r, layer.norm.eps)))
     seen.z = max(seen.z, _reach(z))
     seen.channels = _grow(seen.channels, xbc.flatten(0, 1).abs().amax(0))
-    seen.conv = max(seen.conv, _reach(conv))
-    seen.mixed = max(seen.mixed, _reach(mixed))
+    seen.conv = config.conv_reach or max(seen.conv, _reach(conv))
+    seen.mixed = config.conv_reach or max(seen.mixed, _reach(mixed))
     # |h| <= |dt x| max|B| / (1 - exp(dt A)): the bound that the contraction clamp of the step enforces
     push = (dt.unsqueeze(-1) * x).abs().amax(-1) * b.abs().amax(-1, keepdim=True)
     seen.bound = _grow(seen.bound, (push / -torch.expm1(dt * a)).flatten(0, 1).amax(0))

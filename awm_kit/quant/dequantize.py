@@ -46,6 +46,7 @@ def dequantize(model: IntegerModel) -> WorldModel:
         headdim=model.headdim,
         expand=model.d_inner // model.d_model,
         n_views=model.n_views,
+        conv_reach=float(scales.get("conv_reach", 0.0)),
     )
     world = WorldModel(config, model.schema, [_head(model.schema, h) for h in model.heads])
     residual = float(scales["residual"])

@@ -64,6 +64,7 @@ def quantize(
     head_weight, head_scale = _head_rows(model, ranges)
     scales = {
         "residual": residual,
+        "conv_reach": config.conv_reach,
         "layers": [[r.conv / INT8, r.mixed / INT8, r.z / INT8] for r in ranges.layers],
     }
     return IntegerModel(
