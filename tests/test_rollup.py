@@ -17,7 +17,15 @@ from typer.testing import CliRunner
 
 from awm_kit.chain import delegation, inputlog
 from awm_kit.chain import instructions as ix
-from awm_kit.chain.accounts import EndReason, SessionKeys, Winner, entries_of, frame_of, session_keys
+from awm_kit.chain.accounts import (
+    LOG_HEADER,
+    EndReason,
+    SessionKeys,
+    Winner,
+    entries_of,
+    frame_of,
+    session_keys,
+)
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.results import read_result

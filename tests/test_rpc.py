@@ -24,7 +24,7 @@ from awm_kit.chain.session import ChainSession
 from awm_kit.chain.verify import record_from_session, verify
 from awm_kit.chain.worlds import list_worlds
 from awm_kit.errors import LedgerError, TransactionError
-from validator import l1, l1_chain
+from validator import l1, l1_chain, l1_json
 
 Json = Any
 SYSTEM = "11111111111111111111111111111111"
@@ -210,7 +210,7 @@ def test_filters_are_written_in_base58() -> None:
     key = Pubkey.new_unique()
     assert _base58(bytes(key)) == str(key)
     assert _base58(b"\0\0\x01") == "112"
-    assert l1_chain.base58_bytes(_base58(b"\0\0\x01\xff")) == b"\0\0\x01\xff"
+    assert l1_json.base58_bytes(_base58(b"\0\0\x01\xff")) == b"\0\0\x01\xff"
 
 
 def test_l1_answers_what_a_cluster_answers(url: str, chain: Moody) -> None:
@@ -275,7 +275,7 @@ def test_l1_preflight_stops_what_skip_preflight_lets_fail(chain: Moody, payer: K
     assert ask(url, "sendTransaction", encoded, {"encoding": "base64", "skipPreflight": True})["result"]
     status = ask(url, "getSignatureStatuses", [signature])["result"]["value"][0]
     assert status["err"] == error["data"]["err"]
-    found = ask(url, "getTransaction", signature)["result"]
+    found = ask(url, "getTransaction", signature, {"encoding": "base64"})["result"]
     assert found["meta"]["fee"] == 5_000
     assert found["transaction"][0] == encoded
 

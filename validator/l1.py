@@ -1,6 +1,6 @@
 """An L1 for development: LiteSVM behind Solana's JSON-RPC (HTTP) and PubSub (WebSocket, port + 1).
 
-    python -m validator.l1 --port 8899 --slot-ms 400 --program KEY=file.so --account FILE.json --dumps DIR
+    python -m validator.l1 --port 8899 --state FILE --program KEY=file.so --account FILE.json --dumps FOLDER
 
 It answers the methods that awm-kit, wallets and the MagicBlock rollup use; others get error -32601.
 """
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
@@ -19,65 +20,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aiohttp import WSMsgType, web
-from solders.account import Account
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import PROGRAM_ID
 from awm_kit.chain.embedded import program_image
-from validator.l1_chain import Chain, Json, account_json, load_account, load_dumps
+from awm_kit.errors import ValidatorError
+from validator.l1_chain import Chain, load_account, load_dumps
+from validator.l1_pubsub import Subscriptions
+from validator.l1_store import Store
 
-
-class Subscriptions:
-    """PubSub: who wants to hear of which account, signature or slot."""
-
-    def __init__(self, chain: Chain) -> None:
-        self.chain = chain
-        self.wanted: dict[int, tuple[web.WebSocketResponse, str, list[Json], Json]] = {}
-        self.count = 0
-
-    def call(self, client: web.WebSocketResponse, request: Json) -> Json:
-        """Subscribe or unsubscribe."""
-        answer = {"jsonrpc": "2.0", "id": request.get("id")}
-        method, params = request.get("method", ""), request.get("params") or []
-        if method.endswith("Unsubscribe"):
-            return answer | {"result": self.wanted.pop(params[0], None) is not None}
-        if method not in ("accountSubscribe", "signatureSubscribe", "slotSubscribe", "programSubscribe"):
-            return answer | {"error": {"code": -32601, "message": f"Method not found: {method}"}}
-        self.count += 1
-        seen = self.state(params) if method == "accountSubscribe" else None
-        self.wanted[self.count] = (client, method, params, seen)
-        return answer | {"result": self.count}
-
-    def state(self, params: list[Json]) -> Json:
-        config = params[1] if len(params) > 1 else None
-        return account_json(self.chain.account(params[0]) or Account(0, b"", Pubkey.default()), config)
-
-    async def push(self, new_slot: bool = False) -> None:
-        """Send what changed; programSubscribe is acknowledged but never notified."""
-        for number, (client, method, params, seen) in list(self.wanted.items()):
-            if method == "accountSubscribe" and (now := self.state(params)) != seen:
-                self.wanted[number] = (client, method, params, now)
-                await self._notify(number, client, "account", self.chain.with_context(now))
-            elif method == "signatureSubscribe" and (status := self.chain.statuses.get(params[0])):
-                del self.wanted[number]
-                await self._notify(
-                    number, client, "signature", self.chain.with_context({"err": status["err"]})
-                )
-            elif method == "slotSubscribe" and new_slot:
-                slot = self.chain.slot
-                place = {"slot": slot, "parent": slot - 1, "root": max(slot - 32, 0)}
-                await self._notify(number, client, "slot", place)
-
-    async def _notify(self, number: int, client: web.WebSocketResponse, kind: str, result: Json) -> None:
-        params = {"result": result, "subscription": number}
-        try:
-            await client.send_json({"jsonrpc": "2.0", "method": f"{kind}Notification", "params": params})
-        except ConnectionError:
-            self.wanted.pop(number, None)
-
-    def forget(self, client: web.WebSocketResponse) -> None:
-        """Drop all subscriptions of a closed connection."""
-        self.wanted = {n: w for n, w in self.wanted.items() if w[0] is not client}
+SAVE_SECONDS = 1.0
 
 
 def application(chain: Chain) -> tuple[web.Application, Subscriptions]:
@@ -113,6 +65,7 @@ def application(chain: Chain) -> tuple[web.Application, Subscriptions]:
 
 async def serve(chain: Chain, port: int, slot_ms: int, ready: Callable[[], None] = lambda: None) -> None:
     """Serve on 127.0.0.1 at ``port`` (RPC) and ``port + 1`` (PubSub) until cancelled."""
+    chain.port = port
     app, subscriptions = application(chain)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -120,14 +73,18 @@ async def serve(chain: Chain, port: int, slot_ms: int, ready: Callable[[], None]
         for number in (port, port + 1):
             await web.TCPSite(runner, "127.0.0.1", number).start()
         ready()
-        due = time.monotonic()
+        due = saved = time.monotonic()
         while True:
             due = max(due + slot_ms / 1000, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
             chain.next_slot()
             await subscriptions.push(new_slot=True)
+            if due - saved > SAVE_SECONDS:
+                chain.save()
+                saved = due
     finally:
         await runner.cleanup()
+        chain.save()
 
 
 def free_port() -> int:
@@ -174,10 +131,13 @@ async def until_stdin_closes() -> None:
     await closed.wait()
 
 
-async def serve_for_parent(chain: Chain, port: int, slot_ms: int) -> None:
-    """Serve until standard input closes."""
+async def serve_until_told(chain: Chain, port: int, slot_ms: int, while_stdin: bool) -> None:
+    """Serve until SIGTERM or SIGINT, or until standard input closes."""
     server = asyncio.ensure_future(serve(chain, port, slot_ms))
-    await asyncio.wait([server, asyncio.ensure_future(until_stdin_closes())], return_when="FIRST_COMPLETED")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, server.cancel)
+    ends = [server, *([asyncio.ensure_future(until_stdin_closes())] if while_stdin else [])]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     server.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await server
@@ -193,21 +153,23 @@ def main() -> None:
     parser.add_argument(
         "--dumps", action="append", default=[], type=Path, metavar="FOLDER", help="*.so, *.json"
     )
+    parser.add_argument("--state", type=Path, metavar="FILE", help="keep the state there, and go on from it")
     parser.add_argument("--while-stdin", action="store_true", help="end when standard input closes")
     args = parser.parse_args()
     programs = {}
     for item in args.program:
         key, _, path = item.partition("=")
         programs[Pubkey.from_string(key)] = Path(path).read_bytes()
-    chain = Chain({PROGRAM_ID: program_image(), **programs})
+    try:
+        chain = Chain({PROGRAM_ID: program_image(), **programs}, Store(args.state) if args.state else None)
+    except ValidatorError as error:
+        sys.exit(str(error))
     for path in args.account:
         load_account(chain, path)
     for folder in args.dumps:
         load_dumps(chain, folder)
     print(f"L1 at http://127.0.0.1:{args.port}, PubSub at ws://127.0.0.1:{args.port + 1}", flush=True)
-    run = serve_for_parent if args.while_stdin else serve
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run(chain, args.port, args.slot_ms))
+    asyncio.run(serve_until_told(chain, args.port, args.slot_ms, args.while_stdin))
 
 
 if __name__ == "__main__":

@@ -8,52 +8,74 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from solders.account import Account
 from solders.hash import Hash
 from solders.litesvm import LiteSVM
+from solders.message import MessageV0, VersionedMessage, from_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
-from solders.transaction_status import TransactionStatus
 
 from awm_kit.chain.accounts import PROGRAM_ID
 from awm_kit.chain.embedded import program_image
+from awm_kit.chain.ledger import SIGNATURE_FEE
+from validator.l1_cluster import ClusterMethods
+from validator.l1_json import (
+    Json,
+    RpcError,
+    account_filter,
+    account_json,
+    decoded,
+    error_json,
+    is_writable,
+    meta_json,
+    simulation_json,
+    transaction_json,
+)
+from validator.l1_store import Store
 
-Json = Any
-VERSION = {"solana-core": "2.2.0", "feature-set": 1}
-GENESIS = str(Hash.hash(b"awm-kit development L1"))
 BLOCKHASH_SLOTS = 150
 SLOT_HASHES = 512
+KEPT_BLOCKS = 20_000
 FIRST_SLOT = 100
 LOOKUP_TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+LOOKUP_HEADER = 56  # bytes before a lookup table's keys
 
 
-class RpcError(Exception):
-    """A JSON-RPC error: code, message and optional data."""
+class Chain(ClusterMethods):
+    """State of the ledger and one method for each JSON-RPC method; ``rpc_getSlot`` answers ``getSlot``.
 
-    def __init__(self, code: int, message: str, data: Json = None) -> None:
-        super().__init__(message)
-        self.body = {"code": code, "message": message} | ({} if data is None else {"data": data})
+    Parameters
+    ----------
+    programs : dict of Pubkey to bytes, optional
+        ELF images; by default the world program's.
+    store : Store, optional
+        Where the state comes from and is kept by `save`.
 
+    Attributes
+    ----------
+    changed, landed : set of Pubkey, list of str
+        Accounts that transactions may have written, and these transactions, since subscribers were told.
+    """
 
-class Chain:
-    """State of the ledger and one method for each JSON-RPC method; ``rpc_getSlot`` answers ``getSlot``."""
-
-    def __init__(self, programs: dict[Pubkey, bytes] | None = None) -> None:
+    def __init__(self, programs: dict[Pubkey, bytes] | None = None, store: Store | None = None) -> None:
         # LiteSVM knows one blockhash and a short history; a cluster accepts 150. Both are kept here instead.
         self.svm = LiteSVM().with_blockhash_check(False).with_transaction_history(0)
         for key, image in (programs or {PROGRAM_ID: program_image()}).items():
             self.svm.add_program(key, image)
         self.statuses: dict[str, Json] = {}
         self.transactions: dict[str, Json] = {}
+        self.signatures_of: dict[str, list[str]] = {}
+        self.blocks: dict[int, Json] = {}
         self.blockhashes: dict[str, int] = {}
         self.slot_hashes: list[tuple[int, Hash]] = []
-        self.slot = FIRST_SLOT - 1
+        self.changed: set[Pubkey] = set()
+        self.landed: list[str] = []
+        self._unsaved: set[Pubkey] = set()
+        self._store = store
+        self.slot = max(FIRST_SLOT - 1, store.load(self.svm) if store else 0)
         self.next_slot()
 
     def next_slot(self) -> None:
@@ -70,6 +92,19 @@ class Chain:
             del self.blockhashes[next(iter(self.blockhashes))]
         self.slot_hashes = [(self.slot, latest), *self.slot_hashes[: SLOT_HASHES - 1]]
         self.svm.set_slot_hashes(self.slot_hashes)
+        self.blocks[self.slot] = {
+            "blockhash": str(latest),
+            "blockTime": clock.unix_timestamp,
+            "signatures": [],
+        }
+        if len(self.blocks) > KEPT_BLOCKS:
+            del self.blocks[next(iter(self.blocks))]
+
+    def save(self) -> None:
+        """Write to the store what has changed since the last time; nothing without a store."""
+        if self._store:
+            self._store.save(self.svm, self._unsaved, self.slot)
+            self._unsaved.clear()
 
     def call(self, request: Json) -> Json:
         """Answer one JSON-RPC request."""
@@ -78,41 +113,24 @@ class Chain:
             method = getattr(self, f"rpc_{request['method']}", None)
             if method is None:
                 raise RpcError(-32601, f"Method not found: {request['method']}")
-            return answer | {"result": method(*(request.get("params") or []))}
+            params = request.get("params") or []
+            self._check_min_slot(params)
+            return answer | {"result": method(*params)}
         except RpcError as error:
             return answer | {"error": error.body}
         except (TypeError, ValueError, KeyError, IndexError) as error:
             return answer | {"error": {"code": -32602, "message": f"Invalid params: {error}"}}
 
+    def _check_min_slot(self, params: list[Json]) -> None:
+        config = params[-1] if params and isinstance(params[-1], dict) else {}
+        if self.slot < (config.get("minContextSlot") or 0):
+            behind = {"contextSlot": self.slot}
+            raise RpcError(-32016, "Minimum context slot has not been reached", behind)
+
     def account(self, key: str) -> Account | None:
         """The account at ``key``, None when it holds nothing."""
         found = self.svm.get_account(Pubkey.from_string(key))
         return found if found and found.lamports else None
-
-    def with_context(self, value: Json) -> Json:
-        """A value as state of the current slot."""
-        return {"context": {"slot": self.slot, "apiVersion": VERSION["solana-core"]}, "value": value}
-
-    def rpc_getHealth(self) -> Json:
-        return "ok"
-
-    def rpc_getVersion(self) -> Json:
-        return VERSION
-
-    def rpc_getIdentity(self) -> Json:
-        return {"identity": str(Pubkey.default())}
-
-    def rpc_getGenesisHash(self) -> Json:
-        return GENESIS
-
-    def rpc_getSlot(self, config: Json = None) -> Json:
-        return self.slot
-
-    rpc_getBlockHeight = rpc_getSlot
-
-    def rpc_getEpochInfo(self, config: Json = None) -> Json:
-        place = {"absoluteSlot": self.slot, "blockHeight": self.slot, "slotIndex": self.slot}
-        return place | {"epoch": 0, "slotsInEpoch": 432_000, "transactionCount": len(self.transactions)}
 
     def rpc_getLatestBlockhash(self, config: Json = None) -> Json:
         value = {
@@ -123,6 +141,12 @@ class Chain:
 
     def rpc_isBlockhashValid(self, blockhash: str, config: Json = None) -> Json:
         return self.with_context(blockhash in self.blockhashes)
+
+    def rpc_getFeeForMessage(self, encoded: str, config: Json = None) -> Json:
+        message = from_bytes_versioned(base64.b64decode(encoded))
+        if str(message.recent_blockhash) not in self.blockhashes:
+            return self.with_context(None)
+        return self.with_context(SIGNATURE_FEE * message.header.num_required_signatures)
 
     def rpc_getMinimumBalanceForRentExemption(self, size: int, config: Json = None) -> Json:
         return self.svm.minimum_balance_for_rent_exemption(size)
@@ -150,15 +174,25 @@ class Chain:
 
     def rpc_requestAirdrop(self, key: str, lamports: int, config: Json = None) -> Json:
         self.svm.expire_blockhash()
-        result = self.svm.airdrop(Pubkey.from_string(key), lamports)
+        target = Pubkey.from_string(key)
+        result = self.svm.airdrop(target, lamports)
         self.blockhashes[str(self.svm.latest_blockhash())] = self.slot
         if isinstance(result, FailedTransactionMetadata):
             raise RpcError(-32603, f"airdrop failed: {error_json(result.err())}")
+        self._touch([target])
         return self._record(str(result.signature()), None, None)
 
     def rpc_simulateTransaction(self, encoded: str, config: Json = None) -> Json:
+        config = config or {}
         transaction, _ = decoded(encoded, config)
-        return self.with_context(simulation_json(self.svm.simulate_transaction(transaction)))
+        outcome = simulation_json(self.svm.simulate_transaction(transaction))
+        fresh = str(transaction.message.recent_blockhash) in self.blockhashes
+        if not fresh and not config.get("replaceRecentBlockhash"):
+            outcome = outcome | {"err": "BlockhashNotFound"}
+        if shown := (config.get("accounts") or {}).get("addresses"):
+            # As they are now: LiteSVM does not tell what a simulation would have left.
+            outcome["accounts"] = [account_json(self.account(key), config["accounts"]) for key in shown]
+        return self.with_context(outcome)
 
     def rpc_sendTransaction(self, encoded: str, config: Json = None) -> Json:
         config = config or {}
@@ -175,135 +209,127 @@ class Chain:
             if config.get("skipPreflight"):
                 return signature  # a node forwards it all the same; it just never lands
             raise RpcError(-32002, f"Transaction simulation failed: {refused['err']}", refused)
+        return self._execute(transaction, raw)
+
+    def _execute(self, transaction: VersionedTransaction, raw: bytes) -> str:
+        keys = transaction.message.account_keys
+        before = [self.svm.get_balance(key) or 0 for key in keys]
         result = self.svm.send_transaction(transaction)
         failed = isinstance(result, FailedTransactionMetadata)
-        meta = result.meta() if failed else result
         error = error_json(result.err()) if failed else None
-        record = transaction_json(raw, meta, error, self.slot)
-        if LOOKUP_TABLES in transaction.message.account_keys:
+        after = [self.svm.get_balance(key) or 0 for key in keys]
+        meta = meta_json(result.meta() if failed else result, error, (before, after))
+        self._touch(self._writable(transaction.message))
+        if LOOKUP_TABLES in keys:
             self.next_slot()  # the table can be used from the next slot on; who made it may not wait for that
-        return self._record(signature, error, record)
+        version = 0 if isinstance(transaction.message, MessageV0) else "legacy"
+        facts = {"raw": raw, "meta": meta, "version": version, "keys": [str(key) for key in keys]}
+        return self._record(str(transaction.signatures[0]), error, facts)
 
     def rpc_getSignatureStatuses(self, signatures: list[str], config: Json = None) -> Json:
         return self.with_context([self.statuses.get(s) for s in signatures])
 
     def rpc_getTransaction(self, signature: str, config: Json = None) -> Json:
-        return self.transactions.get(signature)
+        found = self.transactions.get(signature)
+        # The protocol's default is json; a bare string is an older form of the configuration.
+        encoding = config if isinstance(config, str) else (config or {}).get("encoding", "json")
+        return found and self._shown(found, encoding) | {"slot": found["slot"]}
+
+    def rpc_getSignaturesForAddress(self, key: str, config: Json = None) -> Json:
+        config = config or {}
+        found = list(reversed(self.signatures_of.get(key, [])))
+        if config.get("before") in found:
+            found = found[found.index(config["before"]) + 1 :]
+        if config.get("until") in found:
+            found = found[: found.index(config["until"])]
+        return [self._signature_json(signature) for signature in found[: config.get("limit", 1000)]]
 
     def rpc_getBlock(self, slot: int, config: Json = None) -> Json:
-        around = {"blockhash": GENESIS, "previousBlockhash": GENESIS, "parentSlot": max(slot - 1, 0)}
-        return around | {
-            "blockTime": int(time.time()),
-            "blockHeight": slot,
-            "transactions": [],
-            "rewards": [],
-        }
+        config = {"encoding": config} if isinstance(config, str) else config or {}
+        block = self._block(slot)
+        parent = self.blocks.get(slot - 1, block)["blockhash"]
+        shown = {"blockhash": block["blockhash"], "previousBlockhash": parent, "parentSlot": slot - 1}
+        shown |= {"blockHeight": slot, "blockTime": block["blockTime"], "rewards": []}
+        signatures = block["signatures"]
+        if config.get("transactionDetails") == "none":
+            return shown
+        if config.get("transactionDetails") == "signatures":
+            return shown | {"signatures": signatures}
+        full = [
+            self._shown(self.transactions[s], config.get("encoding", "json"))
+            for s in signatures
+            if s in self.transactions
+        ]
+        return shown | {"transactions": full}
 
-    def _record(self, signature: str, error: Json, transaction: Json) -> str:
+    def rpc_getBlockTime(self, slot: int) -> Json:
+        return self._block(slot)["blockTime"]
+
+    def rpc_getBlocks(self, first: int, last: Json = None, config: Json = None) -> Json:
+        last = self.slot if last is None or isinstance(last, dict) else last
+        return [slot for slot in self.blocks if first <= slot <= last]
+
+    def rpc_getBlocksWithLimit(self, first: int, limit: int, config: Json = None) -> Json:
+        return self.rpc_getBlocks(first)[:limit]
+
+    def _block(self, slot: int) -> Json:
+        if slot not in self.blocks:
+            raise RpcError(-32007, f"Slot {slot} was skipped, or is no longer kept")
+        return self.blocks[slot]
+
+    def _shown(self, found: Json, encoding: str) -> Json:
+        body = {"blockTime": found["time"], "version": found["version"], "meta": found["meta"]}
+        return body | {"transaction": transaction_json(found["raw"], encoding)}
+
+    def _signature_json(self, signature: str) -> Json:
+        status = self.statuses[signature]
+        time_of = self.transactions[signature]["time"]
+        shown = {"signature": signature, "slot": status["slot"], "err": status["err"], "memo": None}
+        return shown | {"blockTime": time_of, "confirmationStatus": "finalized"}
+
+    def _record(self, signature: str, error: Json, facts: Json) -> str:
         status = {"Ok": None} if error is None else {"Err": error}
         final = {"slot": self.slot, "confirmations": None, "confirmationStatus": "finalized"}
         self.statuses[signature] = final | {"err": error, "status": status}
-        if transaction:
-            self.transactions[signature] = transaction
+        self.blocks[self.slot]["signatures"].append(signature)
+        if facts:
+            self.landed.append(signature)
+            self.transactions[signature] = facts | {"slot": self.slot, "time": int(time.time())}
+            for key in facts["keys"]:
+                self.signatures_of.setdefault(key, []).append(signature)
         return signature
 
+    def _touch(self, keys: list[Pubkey]) -> None:
+        self.changed.update(keys)
+        if self._store:
+            self._unsaved.update(keys)
 
-def account_json(account: Account | None, config: Json = None) -> Json:
-    """An account in base64, whichever encoding was asked for, with ``dataSlice`` applied."""
-    if account is None:
-        return None
-    data = bytes(account.data)
-    part = (config or {}).get("dataSlice")
-    shown = data[part["offset"] : part["offset"] + part["length"]] if part else data
-    return {
-        "data": [base64.b64encode(shown).decode(), "base64"],
-        "executable": account.executable,
-        "lamports": account.lamports,
-        "owner": str(account.owner),
-        "rentEpoch": 2**64 - 1,
-        "space": len(data),
-    }
-
-
-def account_filter(spec: Json) -> Callable[[bytes], bool]:
-    """The test that a ``dataSize`` or ``memcmp`` filter stands for."""
-    if "dataSize" in spec:
-        return lambda data: len(data) == spec["dataSize"]
-    if "memcmp" not in spec:
-        raise ValueError(f"expected a filter dataSize or memcmp (got {list(spec)})")
-    start, wanted = spec["memcmp"]["offset"], spec["memcmp"]["bytes"]
-    if isinstance(wanted, list):
-        wanted = bytes(wanted)
-    elif spec["memcmp"].get("encoding") == "base64":
-        wanted = base64.b64decode(wanted)
-    else:
-        wanted = base58_bytes(wanted)
-    return lambda data: data[start : start + len(wanted)] == wanted
-
-
-def base58_bytes(text: str) -> bytes:
-    """Bytes of a base58 string."""
-    number = 0
-    for letter in text:
-        number = number * 58 + _BASE58.index(letter)
-    zeros = len(text) - len(text.lstrip("1"))
-    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
-def decoded(encoded: str, config: Json) -> tuple[VersionedTransaction, bytes]:
-    """A transaction and its bytes, from base64 or (the protocol's default) base58."""
-    raw = base64.b64decode(encoded) if (config or {}).get("encoding") == "base64" else base58_bytes(encoded)
-    return VersionedTransaction.from_bytes(raw), raw
-
-
-def error_json(error: Any) -> Json:
-    """A TransactionError as clusters write it."""
-    status = TransactionStatus(slot=0, confirmations=None, status=None, err=error, confirmation_status=None)
-    return json.loads(status.to_json())["err"]
-
-
-def simulation_json(result: Any) -> Json:
-    """A simulation's outcome."""
-    failed = isinstance(result, FailedTransactionMetadata)
-    error, meta = error_json(result.err()) if failed else None, result.meta()
-    outcome = {"err": error, "logs": list(meta.logs()), "unitsConsumed": meta.compute_units_consumed()}
-    return outcome | {"accounts": None, "returnData": None, "innerInstructions": None}
-
-
-def transaction_json(raw: bytes, meta: Any, error: Json, slot: int) -> Json:
-    """What getTransaction answers, always in base64."""
-    empty = (
-        "preBalances",
-        "postBalances",
-        "innerInstructions",
-        "preTokenBalances",
-        "postTokenBalances",
-        "rewards",
-    )
-    shown = {
-        "err": error,
-        "status": {"Ok": None} if error is None else {"Err": error},
-        "fee": meta.fee(),
-        "logMessages": list(meta.logs()),
-        "computeUnitsConsumed": meta.compute_units_consumed(),
-        "loadedAddresses": {"writable": [], "readonly": []},
-    }
-    message = [base64.b64encode(raw).decode(), "base64"]
-    body = {"slot": slot, "blockTime": int(time.time()), "version": "legacy", "transaction": message}
-    return body | {"meta": shown | {name: [] for name in empty}}
+    def _writable(self, message: VersionedMessage) -> list[Pubkey]:
+        """Accounts that a transaction may have written, those of lookup tables too."""
+        keys = [key for i, key in enumerate(message.account_keys) if is_writable(message, i)]
+        for lookup in getattr(message, "address_table_lookups", ()):
+            table = self.svm.get_account(lookup.account_key)
+            held = bytes(table.data)[LOOKUP_HEADER:] if table else b""
+            for i in bytes(lookup.writable_indexes):
+                if len(held) >= 32 * (i + 1):
+                    keys.append(Pubkey.from_bytes(held[32 * i : 32 * (i + 1)]))
+        return keys
 
 
 def load_account(chain: Chain, path: Path) -> None:
-    """Add an account from ``solana account --output json``."""
+    """Add an account from ``solana account --output json``, unless the store has it."""
     raw = json.loads(path.read_text())
     fields = raw["account"]
+    key = Pubkey.from_string(raw["pubkey"])
+    if chain.account(raw["pubkey"]):
+        return
     account = Account(
         fields["lamports"],
         base64.b64decode(fields["data"][0]),
         Pubkey.from_string(fields["owner"]),
         fields["executable"],
     )
-    chain.svm.set_account(Pubkey.from_string(raw["pubkey"]), account)
+    chain.svm.set_account(key, account)
 
 
 def load_dumps(chain: Chain, folder: Path) -> None:

@@ -10,9 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import string
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,45 +19,22 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from awm_kit.chain.accounts import PROGRAM_ID
+from awm_kit.chain import embedded
 from awm_kit.chain.embedded import data_dir
 from awm_kit.errors import ValidatorError
 from validator.l1 import free_port
+from validator.l1_choice import AUTO, BUILT_IN, L1Plan, check_remote, choose, command, is_url, pubsub_url
+from validator.process import Process, spawn, start_time
 from validator.rollup_package import RollupPackage, install
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 CONFIG = Path(__file__).with_name("rollup.toml")
+TEMPORARY = "awm-localnet-"
+#: Images of the world program's two builds; the second one needs the rollup's system call for frames.
+BUILDS = {
+    "sbf": Path(embedded.__file__).with_name("world_model.so"),
+    "syscall": Path(embedded.__file__).with_name("world_model_syscall.so"),
+}
 START_SECONDS = 90.0
-STOP_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process by id and start time: an id alone may have been given to another one since."""
-
-    name: str
-    pid: int
-    started: str
-
-    @classmethod
-    def of(cls, name: str, pid: int) -> Process:
-        return cls(name, pid, start_time(pid))
-
-    @property
-    def alive(self) -> bool:
-        return bool(self.started) and start_time(self.pid) == self.started
-
-    def stop(self) -> None:
-        """SIGTERM, then SIGKILL."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            give_up = time.monotonic() + STOP_SECONDS
-            with contextlib.suppress(ProcessLookupError):
-                if self.alive:
-                    os.kill(self.pid, number)
-            while self.alive and time.monotonic() < give_up:
-                time.sleep(0.05)
-        if child := _CHILDREN.pop(self.pid, None):
-            child.communicate()
 
 
 @dataclass(frozen=True)
@@ -92,7 +67,14 @@ class Localnet:
 
 
 @contextlib.contextmanager
-def running(*, rollup: bool = True, slot_ms: int = 400, program: Path | None = None) -> Iterator[Localnet]:
+def running(
+    *,
+    rollup: bool = True,
+    slot_ms: int = 400,
+    program: Path | None = None,
+    l1: str = BUILT_IN,
+    state: Path | None = None,
+) -> Iterator[Localnet]:
     """A network for the block's duration, on free ports.
 
     Parameters
@@ -102,21 +84,45 @@ def running(*, rollup: bool = True, slot_ms: int = 400, program: Path | None = N
     slot_ms : int
         Length of an L1 slot.
     program : Path, optional
-        Image of the world program; by default the package's pure SBF build.
+        Image of the world program, e.g. one of `BUILDS`; by default pure SBF.
+    l1 : str
+        ``built-in``, ``solana-test-validator`` or ``surfpool`` from the PATH, ``auto`` (one of these if it is
+        there), or the URL of an L1 that runs already.
+    state : Path, optional
+        Folder in which the L1 keeps its accounts, to go on from the next time; by default they are lost.
 
     Raises
     ------
     ValidatorError
         Something is missing or does not start; the message says what and how to get it.
     """
-    network = _start(Path(tempfile.mkdtemp(prefix="awm-localnet-")), rollup, slot_ms, program, tied=True)
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    (folder / "owner").write_text(f"{os.getpid()} {start_time(os.getpid())}")
+    network = _start(folder, _Wishes(rollup, slot_ms, program, l1, state, tied=True))
     try:
         yield network
     finally:
         network.stop()
 
 
-def up(*, rollup: bool = True, slot_ms: int = 400, program: Path | None = None) -> Localnet:
+def sweep() -> None:
+    """Delete folders of networks whose owner was killed: nobody else could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid, started = (folder / "owner").read_text().split()
+            if not Process("owner", int(pid), started).alive:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def up(
+    *,
+    rollup: bool = True,
+    slot_ms: int = 400,
+    program: Path | None = None,
+    l1: str = AUTO,
+    state: Path | None = None,
+) -> Localnet:
     """Start a network that stays until `down`; the one that runs already, if any. See `running`."""
     if found := status():
         if found.alive and bool(found.rollup) == rollup:
@@ -125,7 +131,7 @@ def up(*, rollup: bool = True, slot_ms: int = 400, program: Path | None = None) 
     folder = data_dir() / "localnet"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    network = _start(folder, rollup, slot_ms, program, tied=False)
+    network = _start(folder, _Wishes(rollup, slot_ms, program, l1, state, tied=False))
     part = _state_file().with_suffix(".part")
     part.write_text(json.dumps(asdict(network)))
     os.replace(part, _state_file())
@@ -152,58 +158,69 @@ def down() -> bool:
     return True
 
 
-def start_time(pid: int) -> str:
-    """When a process started, in a form to compare; empty if there is none (or only its corpse)."""
-    if not Path("/proc/self/stat").exists():
-        ps = ["ps", "-o", "lstart=", "-p", str(pid)]
-        return subprocess.run(ps, capture_output=True, text=True, check=False).stdout.strip()
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
-
-
 def _state_file() -> Path:
     return data_dir() / "localnet.json"
 
 
-def _start(folder: Path, rollup: bool, slot_ms: int, program: Path | None, *, tied: bool) -> Localnet:
+@dataclass(frozen=True)
+class _Wishes:
+    """What was asked of `running` or `up`; ``tied`` processes end with this one."""
+
+    rollup: bool
+    slot_ms: int
+    program: Path | None
+    l1: str
+    state: Path | None
+    tied: bool
+
+
+def _start(folder: Path, wishes: _Wishes) -> Localnet:
     processes: list[Process] = []
     try:
-        package = install() if rollup else None
-        l1_port = free_port()
-        processes.append(_start_l1(folder, l1_port, slot_ms, program, package, tied))
-        l1 = f"http://127.0.0.1:{l1_port}"
-        _await(l1, "getHealth", processes[-1], folder / "l1.log")
+        kind = choose(wishes.l1)
+        package = install() if wishes.rollup else None
+        if is_url(kind):
+            l1 = kind.rstrip("/")
+            check_remote(l1, wishes.rollup)
+        else:
+            process, l1 = _start_l1(folder, kind, wishes, package)
+            processes.append(process)
+            _await(l1, "getHealth", process, folder / "l1.log")
         url = ""
         if package:
             port = free_port()
-            processes.append(_start_rollup(folder, port, l1_port, package, tied))
+            processes.append(_start_rollup(folder, port, l1, package, wishes.tied))
             url = f"http://127.0.0.1:{port}"
             _await(url, "getVersion", processes[-1], folder / "rollup.log")
         return Localnet(l1, url, str(folder), tuple(processes))
     except BaseException:
         for process in reversed(processes):
             process.stop()
+        if wishes.tied:
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _start_l1(
-    folder: Path, port: int, slot_ms: int, program: Path | None, package: RollupPackage | None, tied: bool
-) -> Process:
-    command = [sys.executable, "-m", "validator.l1", "--port", str(port), "--slot-ms", str(slot_ms)]
-    if program:
-        command += ["--program", f"{PROGRAM_ID}={program.resolve()}"]
-    if package:
-        command += ["--dumps", str(package.dumps)]
-    return _spawn("l1", [*command, *(["--while-stdin"] if tied else [])], folder, tied)
+def _start_l1(folder: Path, kind: str, wishes: _Wishes, package: RollupPackage | None) -> tuple[Process, str]:
+    port = free_port()
+    if wishes.state:
+        wishes.state.mkdir(parents=True, exist_ok=True)
+    plan = L1Plan(
+        folder=folder,
+        port=port,
+        slot_ms=wishes.slot_ms,
+        state=wishes.state.resolve() if wishes.state else None,
+        program=(wishes.program or BUILDS["sbf"]).resolve(),
+        dumps=package.dumps if package else None,
+        tied=wishes.tied,
+    )
+    return spawn("l1", command(kind, plan), folder, wishes.tied), f"http://127.0.0.1:{port}"
 
 
-def _start_rollup(folder: Path, port: int, l1_port: int, package: RollupPackage, tied: bool) -> Process:
+def _start_rollup(folder: Path, port: int, l1: str, package: RollupPackage, tied: bool) -> Process:
     settings = {
-        "l1_port": l1_port,
-        "l1_pubsub_port": l1_port + 1,
+        "l1": l1,
+        "l1_pubsub": pubsub_url(l1),
         "port": port,
         "metrics_port": free_port(),
         "storage": folder / "rollup",
@@ -212,28 +229,7 @@ def _start_rollup(folder: Path, port: int, l1_port: int, package: RollupPackage,
     config.write_text(string.Template(CONFIG.read_text()).substitute(settings))
     terminal = [sys.executable, "-m", "validator.terminal", *(["--while-stdin"] if tied else [])]
     screen = str(folder / "rollup-screen.log")
-    return _spawn("rollup", [*terminal, screen, *package.command, str(config)], folder, tied)
-
-
-def _spawn(name: str, command: list[str], folder: Path, tied: bool) -> Process:
-    """Start a server in a session of its own, with its log in the folder."""
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "RUST_LOG": "info"}
-    with open(folder / f"{name}.log", "wb") as log:
-        child = subprocess.Popen(
-            command,
-            # Nobody ever writes: a tied server ends when this process does, and the pipe with it.
-            stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-    _CHILDREN[child.pid] = child
-    return Process.of(name, child.pid)
-
-
-# Popen objects close their pipe when collected, which would end a tied server.
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+    return spawn("rollup", [*terminal, screen, *package.command, str(config)], folder, tied)
 
 
 def _await(url: str, method: str, process: Process, log: Path) -> None:

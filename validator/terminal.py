@@ -8,6 +8,8 @@ outlives who holds the other end. LOG keeps the last part of what was drawn.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import fcntl
 import os
 import pty
@@ -20,6 +22,7 @@ from typing import IO
 
 LOG_BYTES = 1 << 20
 PATIENCE_SECONDS = 5
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
@@ -29,6 +32,7 @@ def main() -> int:
     path, *command = arguments[len(watched) :]
     pid, screen = pty.fork()
     if pid == 0:
+        _die_with_parent()
         os.execvp(command[0], command)
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
     signal.signal(signal.SIGTERM, lambda *_: _end(pid))
@@ -40,6 +44,12 @@ def main() -> int:
                 if source != screen and not os.read(source, 4096):
                     watched = []
                     _end(pid)
+
+
+def _die_with_parent() -> None:
+    """Linux: be killed when this program is, even by SIGKILL; elsewhere the terminal's hang-up must do."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _copy(screen: int, log: IO[bytes]) -> bool:

@@ -21,11 +21,28 @@ app.add_typer(localnet, name="localnet")
 def up(
     rollup: Annotated[bool, typer.Option("--rollup/--no-rollup", help="MagicBlock's validator too.")] = True,
     slot_ms: Annotated[int, typer.Option("--slot-ms", min=10, help="Length of an L1 slot.")] = 400,
+    l1: Annotated[
+        str,
+        typer.Option(
+            "--l1",
+            help="built-in, solana-test-validator, surfpool, auto (one of those two if installed), or a URL.",
+        ),
+    ] = "auto",
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Folder that keeps the L1, to go on from; else it is lost.")
+    ] = None,
+    build: Annotated[
+        str, typer.Option("--build", help="Of the world program: sbf, or syscall (frames need the rollup).")
+    ] = "sbf",
     program: Annotated[Path | None, typer.Option("--program", help="Another image of the program.")] = None,
     as_json: Json = False,
 ) -> None:
     """Start it; it stays until `awm localnet down`."""
-    _show(_launch().up(rollup=rollup, slot_ms=slot_ms, program=program), as_json)
+    launch = _launch()
+    if build not in launch.BUILDS:
+        raise ValueError(f"expected a build of {', '.join(launch.BUILDS)} (got {build!r})")
+    image = program or launch.BUILDS[build]
+    _show(launch.up(rollup=rollup, slot_ms=slot_ms, program=image, l1=l1, state=state), as_json)
 
 
 @localnet.command()
@@ -39,7 +56,7 @@ def status(as_json: Json = False) -> None:
 
 @localnet.command()
 def down(as_json: Json = False) -> None:
-    """Stop it and delete what it kept."""
+    """Stop it and delete what it kept, but not the folder given as --state."""
     stopped = _launch().down()
     show({"stopped": stopped}, "stopped" if stopped else "nothing was running", as_json)
 
