@@ -26,7 +26,7 @@ from awm_kit.play.film import Film, Take
 from awm_kit.play.gif import render_gif
 from awm_kit.play.recordings import open_recording
 from awm_kit.play.replay_player import ReplayPlayer
-from awm_kit.play.rerun import rerun
+from awm_kit.play.reruns import rerun
 from awm_kit.play.video import render_mp4
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,11 +54,11 @@ def film(
     from awm_kit.play.film import Film, Take
     from awm_kit.play.gif import render_gif
     from awm_kit.play.loop import FPS
-    from awm_kit.play.rerun import rerun
+    from awm_kit.play.reruns import rerun
     from awm_kit.play.video import render_mp4
     from awm_kit.worlds import load_world
 
-    writers = {".gif": render_gif, ".mp4": render_mp4}
+    writers: dict[str, Callable[..., object]] = {".gif": render_gif, ".mp4": render_mp4}
     if out.suffix.lower() not in writers:
         raise VideoError(f"expected a file ending {' or '.join(writers)} (got {out.name!r})")
     cartridge = load_world(world)

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from awm_kit.play.engines import ENGINES, make_engine, start_frame
     from awm_kit.play.film import Film, Take
     from awm_kit.play.gif import render_gif, render_still
+    from awm_kit.play.inspect_view import InspectView
+    from awm_kit.play.inspector import Inspection, Inspector, inspect
     from awm_kit.play.lobby import Lobby
     from awm_kit.play.match import Match
     from awm_kit.play.places import Place, open_place
     from awm_kit.play.recordings import open_recording
     from awm_kit.play.replay_player import ReplayPlayer
-    from awm_kit.play.rerun import rerun
+    from awm_kit.play.reruns import rerun
     from awm_kit.play.video import render_mp4
+    from awm_kit.play.whatif import WhatIf, edit_frame, what_if
     from awm_kit.play.world_browser import WorldBrowser
 
 _HOMES = {
@@ -38,13 +41,16 @@ _HOMES = {
     "film": ("Film", "Take"),
     "gif": ("render_gif", "render_still"),
     "lobby": ("Lobby",),
+    "inspect_view": ("InspectView",),
+    "inspector": ("Inspection", "Inspector", "inspect"),
     "match": ("Match",),
     "places": ("Place", "open_place"),
     "recordings": ("open_recording",),
     "replay_player": ("ReplayPlayer",),
     "world_browser": ("WorldBrowser",),
-    "rerun": ("rerun",),
+    "reruns": ("rerun",),
     "video": ("render_mp4",),
+    "whatif": ("WhatIf", "edit_frame", "what_if"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -52,6 +58,9 @@ __all__ = [
     "ENGINES",
     "Engine",
     "Film",
+    "InspectView",
+    "Inspection",
+    "Inspector",
     "KeyboardMap",
     "Lobby",
     "Match",
@@ -65,7 +74,10 @@ __all__ = [
     "ScriptedController",
     "Take",
     "TeacherEngine",
+    "WhatIf",
     "WorldBrowser",
+    "edit_frame",
+    "inspect",
     "make_engine",
     "open_place",
     "open_recording",
@@ -75,6 +87,7 @@ __all__ = [
     "render_still",
     "rerun",
     "start_frame",
+    "what_if",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import ipywidgets as widgets
 import numpy as np
@@ -16,7 +17,7 @@ from awm_kit.play.film import Film, Take
 from awm_kit.play.gif import render_gif
 from awm_kit.play.loop import FPS, FrameLoop
 from awm_kit.play.recordings import Recording, find_hits, find_knockouts, open_recording
-from awm_kit.play.rerun import Physics, rerun
+from awm_kit.play.reruns import Physics, rerun
 from awm_kit.play.video import render_mp4
 from awm_kit.play.view import MatchView
 from awm_kit.quant.cartridge import Cartridge
@@ -43,6 +44,8 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
     names : sequence of str
     ledger : Ledger, optional
         Where the match of a key is.
+    layout : str
+        ``ghost`` draws the overlay behind the players, ``beside`` on a canvas of its own.
 
     Attributes
     ----------
@@ -58,7 +61,10 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         world: Cartridge | None = None,
         names: Sequence[str] = ("P1", "P2"),
         ledger: Ledger | None = None,
+        layout: Literal["ghost", "beside"] = "ghost",
     ) -> None:
+        if layout not in ("ghost", "beside"):
+            raise ValueError(f"expected layout ghost or beside (got {layout!r})")
         self.replay = open_recording(recording, world, ledger)
         self.frames = self.replay.frames
         self.physics: Physics | None = None
@@ -69,13 +75,18 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
             self.overlay = open_recording(overlay, world, ledger).frames
         self.hits, self.knockouts = find_hits(self.frames), find_knockouts(self.frames)
         self.view = MatchView(names)
+        self.second = MatchView(names) if layout == "beside" and self.overlay is not None else None
         self.loop = FrameLoop(self._tick)
         self._at = 0.0
         self._ticks = 0
         self._make_controls()
         anew = [self._anew] if self.physics is not None else []
         buttons = [self._run, *self._steps, self._speed, *anew, self._seconds, *self._exports]
-        super().__init__([self.view.widget, self._slider, widgets.HBox(buttons), self._status])
+        screens = [view.widget for view in (self.view, self.second) if view is not None]
+        picture = screens[0] if len(screens) == 1 else widgets.HBox(screens)
+        for screen in screens:
+            screen.layout.max_width = f"{100 // len(screens)}%"
+        super().__init__([picture, self._slider, widgets.HBox(buttons), self._status])
         self.add_class("awm-play")
         self.seek(0)
 
@@ -93,7 +104,7 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self._at = float(min(max(index, 0), len(self.frames) - 1))
         # The moments before it bring camera and sparks to where they would be when it plays.
         for before in range(max(self.position - LEAD_IN, 0), self.position):
-            self.view.skip(self.frames[before])
+            self._skip(before)
         self._show()
         self._slider.value = self.position
 
@@ -192,11 +203,13 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
 
     def _film(self, seconds: float, scale: float) -> Film:
         span = slice(self.position, self.position + max(round(seconds * FPS), 1))
-        ghosts = None if self.overlay is None else self.overlay[span]
-        # An overlay that has ended is no reason to export nothing.
-        ghosts = ghosts if ghosts is not None and len(ghosts) else None
-        frames = self.frames[span] if ghosts is None else self.frames[span][: len(ghosts)]
-        return Film([Take(frames, names=self.view.scene.names, ghosts=ghosts)], scale)
+        frames, others = self.frames[span], (self.frames[:0] if self.overlay is None else self.overlay[span])
+        names = self.view.scene.names
+        if not len(others):  # an overlay that has ended is no reason to export nothing
+            return Film([Take(frames, names=names)], scale)
+        if self.second is not None:
+            return Film([Take(frames, names=names), Take(others, names=names)], scale)
+        return Film([Take(frames[: len(others)], names=names, ghosts=others)], scale)
 
     def _export(self, pressed: widgets.Button) -> None:
         kind = pressed.description
@@ -229,7 +242,7 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self._at = min(self._at + self._speed.value, float(last))
         # Frames that are jumped over still move the camera and raise sparks.
         for index in range(before + 1, self.position):
-            self.view.skip(self.frames[index])
+            self._skip(index)
         if self.position != before:
             self._show()
         self._ticks += 1
@@ -239,8 +252,15 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
             self.loop.stop()
             self._run.icon = "play"
 
+    def _skip(self, index: int) -> None:
+        self.view.skip(self.frames[index])
+        if self.second is not None and self.overlay is not None and index < len(self.overlay):
+            self.second.skip(self.overlay[index])
+
     def _show(self) -> None:
-        ghost = None
-        if self.overlay is not None and self.position < len(self.overlay):
-            ghost = self.overlay[self.position]
-        self.view.show(self.frames[self.position], ghost)
+        other = None
+        if self.overlay is not None and (self.position < len(self.overlay) or self.second is not None):
+            other = self.overlay[min(self.position, len(self.overlay) - 1)]
+        self.view.show(self.frames[self.position], None if self.second is not None else other)
+        if self.second is not None and other is not None:
+            self.second.show(other)
