@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
 import secrets
-import socket
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -25,9 +22,10 @@ from websockets.sync.client import connect
 
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import SESSION_STATE, Phase, SessionKeys, frame_of, parse, session_keys
-from awm_kit.chain.frame_plan import left_of
-from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, compose
+from awm_kit.chain.frame_plan import Piece, left_of
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.rollup import delegate_match, open_match
+from awm_kit.chain.rollup_post import Parcel, Post
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World
@@ -38,7 +36,6 @@ from awm_kit.errors import LedgerError
 FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
 PATIENCE_SECONDS = 0.012
-BLOCKHASH_SECONDS = 5.0
 CLOSE_SECONDS = 0.2  # the rollup does not answer a WebSocket's farewell
 INPUT_UNITS = 50_000
 
@@ -137,60 +134,6 @@ class FrameStream:
             self._changed.notify_all()
 
 
-class _Connection(http.client.HTTPConnection):
-    """Headers and body are two packets; the second one must not wait for the first one's receipt."""
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-class Post:
-    """Sends transactions over one connection, in order, and learns only that they were taken."""
-
-    def __init__(self, url: str) -> None:
-        place = urlsplit(url)
-        self._url = url
-        self._connection = _Connection(place.hostname or "", place.port, timeout=10)
-        self._blockhash, self._fetched = Hash.default(), -BLOCKHASH_SECONDS
-
-    def send(
-        self, orders: Sequence[Instruction], payer: Keypair, signers: Iterable[Keypair], compute_units: int
-    ) -> str:
-        """Sign and send; returns the signature.
-
-        Raises
-        ------
-        LedgerError
-            The rollup refused it or does not answer.
-        """
-        transaction = compose(orders, payer, signers, self._recent(), compute_units=compute_units)
-        encoded = base64.b64encode(bytes(transaction)).decode()
-        return str(self._call("sendTransaction", encoded, {"encoding": "base64", "skipPreflight": True}))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-    def _recent(self) -> Hash:
-        if time.monotonic() - self._fetched > BLOCKHASH_SECONDS:
-            self._blockhash = Hash.from_string(self._call("getLatestBlockhash")["value"]["blockhash"])
-            self._fetched = time.monotonic()
-        return self._blockhash
-
-    def _call(self, method: str, *params: Any) -> Any:
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        try:
-            self._connection.request("POST", "/", body, {"Content-Type": "application/json"})
-            answer = json.loads(self._connection.getresponse().read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._connection.close()
-            raise LedgerError(f"{self._url} did not answer {method}: {error}") from error
-        if "error" in answer:
-            raise LedgerError(f"{self._url} refused {method}: {answer['error']}")
-        return answer["result"]
-
-
 class RollupSession(ChainSession):
     """A match on a rollup whose frames this process runs as crank, several transactions in flight.
 
@@ -218,6 +161,8 @@ class RollupSession(ChainSession):
         self.stream, self._post = FrameStream(ledger.name, keys.session), Post(ledger.name)
         self.last_signatures: list[str] = []
         self.retries, self._usual = 0, 0.0
+        self._ahead: list[Parcel] = []
+        self._ahead_of = (-1, 0, 0)  # frame, op and attempt that these are for
         self.host: Keypair | None = None
 
     def disconnect(self) -> None:
@@ -265,18 +210,39 @@ class RollupSession(ChainSession):
     def _send_frame(
         self, crank: Keypair, orders: list[Instruction], signers: list[Keypair], number: int, attempt: int
     ) -> list[str]:
-        """Send what is left of the frame. A second attempt is harmless: what has landed fails by its number."""
-        signatures = []
-        for piece in left_of(self._plan, self._next_op):
-            run = ix.run_inference(
-                self.keys, crank.pubkey(), self.world, piece.shards, number, piece.begin, piece.end,
-                program_id=self.ledger.program_id,
-            )  # fmt: skip
-            # Another limit makes it another transaction; the same one would be taken for a copy.
-            units = MAX_COMPUTE_UNITS - attempt
-            signatures.append(self._post.send([*orders, run], crank, [crank, *signers], units))
-            orders, signers = [], []
-        return signatures
+        """Send what is left of the frame. A second attempt is harmless: what has landed fails by its op."""
+        first, *others = left_of(self._plan, self._next_op)
+        parcels = [self._parcel(crank, number, first, attempt, orders, signers)]
+        ahead = (number, first.end, attempt)
+        ready = self._ahead if self._ahead_of == ahead else self._sign_rest(crank, number, others, attempt)
+        parcels += ready
+        self._post.post(parcels)
+        # While the rollup computes: all of the next frame but its first piece, which brings the inputs.
+        first, *others = self._plan
+        self._ahead_of = (number + 1, first.end, 0)
+        self._ahead = self._sign_rest(crank, number + 1, others, 0)
+        return [parcel.signature for parcel in parcels]
+
+    def _sign_rest(
+        self, crank: Keypair, number: int, pieces: Sequence[Piece], attempt: int
+    ) -> list[Parcel]:
+        return [self._parcel(crank, number, piece, attempt, [], []) for piece in pieces]
+
+    def _parcel(
+        self,
+        crank: Keypair,
+        number: int,
+        piece: Piece,
+        attempt: int,
+        orders: list[Instruction],
+        signers: list[Keypair],
+    ) -> Parcel:
+        run = ix.run_inference(
+            self.keys, crank.pubkey(), self.world, piece.shards, number, piece.begin, piece.end,
+            program_id=self.ledger.program_id,
+        )  # fmt: skip
+        # Another limit makes it another transaction; the same one would be taken for a copy.
+        return self._post.sign([*orders, run], crank, [crank, *signers], MAX_COMPUTE_UNITS - attempt)
 
 
 def local_match(

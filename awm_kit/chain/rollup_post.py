@@ -1,0 +1,151 @@
+"""Transactions to a rollup over one connection, in order, without waiting for each one's receipt.
+
+All transactions of a frame are written at once (HTTP pipelining), so that the rollup always has the next one.
+Its answers say only that it took them; what became of them shows in the accounts.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from solders.hash import Hash
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+
+from awm_kit.chain.ledger import compose
+from awm_kit.errors import LedgerError
+
+BLOCKHASH_SECONDS = 5.0
+TIMEOUT_SECONDS = 10.0
+_OPTIONS = {"encoding": "base64", "skipPreflight": True}
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A signed transaction, ready to be posted."""
+
+    signature: str
+    request: bytes
+
+
+class Post:
+    """One HTTP connection to a rollup's JSON-RPC.
+
+    Parameters
+    ----------
+    url : str
+        ``http://HOST:PORT``.
+
+    Raises
+    ------
+    LedgerError
+        From every method: the rollup does not answer, or refuses.
+    """
+
+    def __init__(self, url: str) -> None:
+        place = urlsplit(url)
+        self._url, self._address = url, (place.hostname or "", place.port or 80)
+        self._head = f"POST / HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+        self._socket: socket.socket | None = None
+        self._read = b""
+        self._owed = 0
+        self._blockhash, self._fetched = Hash.default(), -BLOCKHASH_SECONDS
+
+    def sign(
+        self, orders: Sequence[Instruction], payer: Keypair, signers: Iterable[Keypair], compute_units: int
+    ) -> Parcel:
+        """Make a transaction, to be posted within seconds."""
+        transaction = compose(orders, payer, signers, self._recent(), compute_units=compute_units)
+        encoded = base64.b64encode(bytes(transaction)).decode()
+        return Parcel(str(transaction.signatures[0]), self._request("sendTransaction", encoded, _OPTIONS))
+
+    def post(self, parcels: Sequence[Parcel]) -> None:
+        """Write transactions to the connection, in this order; `collect` tells whether they were taken."""
+        self.collect()
+        self._write(b"".join(parcel.request for parcel in parcels))
+        self._owed = len(parcels)
+
+    def collect(self) -> None:
+        """Read what is still to be answered; the first refusal is raised, after all have been read."""
+        refusal = None
+        while self._owed:
+            answer = self._answer("sendTransaction")
+            self._owed -= 1
+            if refusal is None and "error" in answer:
+                refusal = answer["error"]
+        if refusal is not None:
+            raise LedgerError(f"{self._url} refused sendTransaction: {refusal}")
+
+    def send(
+        self, orders: Sequence[Instruction], payer: Keypair, signers: Iterable[Keypair], compute_units: int
+    ) -> str:
+        """Sign and send one transaction, and wait until it was taken; returns the signature."""
+        parcel = self.sign(orders, payer, signers, compute_units)
+        self.post([parcel])
+        self.collect()
+        return parcel.signature
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._socket:
+            self._socket.close()
+        self._socket, self._read, self._owed = None, b"", 0
+
+    def _recent(self) -> Hash:
+        if time.monotonic() - self._fetched > BLOCKHASH_SECONDS:
+            self.collect()
+            self._write(self._request("getLatestBlockhash"))
+            answer = self._answer("getLatestBlockhash")
+            if "error" in answer:
+                raise LedgerError(f"{self._url} refused getLatestBlockhash: {answer['error']}")
+            self._blockhash = Hash.from_string(answer["result"]["value"]["blockhash"])
+            self._fetched = time.monotonic()
+        return self._blockhash
+
+    def _request(self, method: str, *params: Any) -> bytes:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        return f"{self._head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            if self._socket is None:
+                self._socket = socket.create_connection(self._address, TIMEOUT_SECONDS)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.sendall(data)
+        except OSError as error:
+            self.close()
+            raise LedgerError(f"{self._url} does not answer: {error}") from error
+
+    def _answer(self, method: str) -> Any:
+        """The next answer on the connection."""
+        try:
+            head = self._take_until(b"\r\n\r\n").lower()
+            if b"content-length:" not in head:
+                raise ValueError("an answer without its length")
+            length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+            while len(self._read) < length:
+                self._receive()
+            body, self._read = self._read[:length], self._read[length:]
+            return json.loads(body)
+        except (OSError, ValueError) as error:
+            self.close()
+            raise LedgerError(f"{self._url} did not answer {method}: {error}") from error
+
+    def _take_until(self, mark: bytes) -> bytes:
+        while mark not in self._read:
+            self._receive()
+        head, _, self._read = self._read.partition(mark)
+        return head
+
+    def _receive(self) -> None:
+        data = self._socket.recv(1 << 16) if self._socket else b""
+        if not data:
+            raise ConnectionError("the connection was closed")
+        self._read += data
