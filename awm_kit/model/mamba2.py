@@ -47,11 +47,16 @@ def on_grid(x: Tensor, reach: float) -> Tensor:
 
 
 class Mamba2(nn.Module):
-    """One pre-norm residual Mamba2 layer, in_proj order z, x, B, C, dt."""
+    """One pre-norm residual Mamba2 layer, in_proj order z, x, B, C, dt.
+
+    With ``bf16`` set, a sequence's products are of bfloat16; the residual and both states stay float32, as
+    does the single step.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.bf16 = False
         inner, heads = config.d_inner, config.nheads
         self.norm = RMSNorm(config.d_model)
         self.in_proj = nn.Linear(config.d_model, inner + config.channels + heads, bias=False)
@@ -78,6 +83,10 @@ class Mamba2(nn.Module):
 
     def forward(self, r: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Advance over a sequence: ``r`` (batch, length, d_model) -> same shape and the state after it."""
+        with torch.autocast(r.device.type, torch.bfloat16, enabled=self.bf16):
+            return self._sequence(r, state)
+
+    def _sequence(self, r: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         c = self.config
         z, xbc, dt = self._project(self.norm(r))
         padded = torch.cat([state.conv, xbc], dim=1)

@@ -47,6 +47,11 @@ class WorldModel(nn.Module):
         """Trainable parameters."""
         return sum(p.numel() for p in self.parameters())
 
+    def use_bf16(self, on: bool) -> None:
+        """Multiply in bfloat16 inside the layers when advancing over a sequence."""
+        for layer in self._mamba():
+            layer.bf16 = on
+
     def initial_state(self, n: int) -> WorldState:
         """Memory of ``n`` matches at their first frame."""
         device = self.head.weight.device
