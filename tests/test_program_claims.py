@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
-from onchain import Chain, Match, Refused, World, controllers, keypair, tiny_cartridge, tiny_model
+from onchain import (
+    Chain,
+    Match,
+    Refused,
+    World,
+    controllers,
+    keypair,
+    small_cartridge,
+    tiny_cartridge,
+    tiny_model,
+)
 from stages import STRANGER, Stages, next_segment, pad
 
 from awm_kit.chain import accounts as A
 from awm_kit.chain import instructions as I
 from awm_kit.quant import reference
-from awm_kit.quant.cartridge import Cartridge
-from awm_kit.quant.pack import pack
-from awm_kit.quant.random_model import Shape, random_model
-from awm_kit.schema import FIGHTER
-
-
-@cache
-def small_cartridge() -> Cartridge:
-    """A frame is one short transaction; nobody ever wins."""
-    shape = Shape(d_model=16, nheads=1, headdim=8, d_state=4, n_layers=1, n_views=1)
-    return pack(replace(random_model(5, shape, n_classes=4), schema=replace(FIGHTER, end_field="")))
 
 
 @pytest.fixture

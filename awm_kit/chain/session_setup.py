@@ -52,16 +52,17 @@ def grow_accounts(
 
 def plan_of(ledger: Ledger, world: Pubkey) -> list[Piece]:
     """The transactions of a frame with the program on this ledger; `LedgerError` if the world is gone."""
-    manifest, shards = _manifest_of(ledger, world)
+    manifest, shards = manifest_of(ledger, world)
     return frame_plan(manifest, shards, syscall=has_syscall(ledger))
 
 
 def segments_of(ledger: Ledger, world: Pubkey) -> list[list[Pubkey]]:
-    """The shard accounts that each of the manifest's own segments reads; `LedgerError` if the world is gone."""
-    return [list(piece.shards) for piece in frame_plan(*_manifest_of(ledger, world))]
+    """The shard accounts that each of the manifest's own segments reads; raises as `plan_of`."""
+    return [list(piece.shards) for piece in frame_plan(*manifest_of(ledger, world))]
 
 
-def _manifest_of(ledger: Ledger, world: Pubkey) -> tuple[Manifest, list[Pubkey]]:
+def manifest_of(ledger: Ledger, world: Pubkey) -> tuple[Manifest, list[Pubkey]]:
+    """A world's manifest and its shard accounts, in order; `LedgerError` if the world is gone."""
     account = ledger.account(world)
     if account is None:
         raise LedgerError(f"the match's world {world} is no longer on {ledger.name}")
