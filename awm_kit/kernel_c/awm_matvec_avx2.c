@@ -59,8 +59,31 @@ AVX2 void awm_matvec_avx2(const awm_matvec_args *a) {
     }
 }
 
-#define AWM_SCAN AVX2 void awm_scan_avx2
+/* ---------------------------------------------------------------- selective scan */
+
+#define AWM_TARGET AVX2
+#define AWM_DOT(sum, a, b) _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
+#include "awm_scan_avx.h"
+
+#define AWM_SCAN AVX2 static void scan_any
 #include "awm_scan_body.h"
+
+AVX2 void awm_scan_avx2(const awm_scan_args *a) {
+    uint32_t p, i, n;
+    if (a->d_state % 16 || a->headdim % 8) {
+        scan_any(a);
+        return;
+    }
+    for (p = 0; p < a->headdim; p += n) {
+        int32_t in[AWM_SCAN_BLOCK];
+        awm_scan_block k;
+        n = a->headdim - p < AWM_SCAN_BLOCK ? a->headdim - p : AWM_SCAN_BLOCK;
+        for (i = 0; i < n; i++) in[i] = (int32_t)awm_scan_input(a, a->x[p + i]);
+        for (i = 0; i < n; i += 8) awm_scan_factor(&k, i, LOAD(in + i), a->decay);
+        awm_scan_states(&k, a->h + p * a->d_state, a, n);
+        for (i = 0; i < n; i++) a->v[p + i] = awm_scan_output(a, k.y[i], a->x[p + i], a->z[p + i]);
+    }
+}
 
 #else
 AWM_STATIC_ASSERT(this_target_has_no_avx2, 1);

@@ -93,64 +93,100 @@ WIDE uint32_t awm_conv_avx512(const awm_conv_args *a) {
 
 /* ---------------------------------------------------------------- selective scan */
 
-/* One channel: new states, and sixteen products of C a word summed in pairs. bc holds int16 B, then C. */
-WIDE_INLINE __m256i channel(int16_t *h, const awm_scan_args *a, int32_t x) {
-    const int16_t *b = (const int16_t *)(const void *)a->bc, *c = b + a->d_state;
-    const __m512i decay = _mm512_set1_epi32((int32_t)a->decay), in = _mm512_set1_epi32(x);
-    __m256i y = _mm256_setzero_si256();
-    uint32_t n;
-    for (n = 0; n < a->d_state; n += 16) {
-        const __mmask16 mask = (__mmask16)(a->d_state - n >= 16 ? 0xFFFF : (1 << (a->d_state - n)) - 1);
-        const __m512i old = _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mask, h + n));
-        const __m512i from = _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mask, b + n));
-        __m512i t = _mm512_add_epi32(_mm512_mullo_epi32(old, decay), _mm512_mullo_epi32(from, in));
-        __m256i now;
-        t = _mm512_srai_epi32(_mm512_add_epi32(t, _mm512_set1_epi32(16384)), 15);
-        now = _mm512_cvtepi32_epi16(t);
-        _mm256_mask_storeu_epi16(h + n, mask, now);
-        y = _mm256_add_epi32(y, _mm256_madd_epi16(now, _mm256_maskz_loadu_epi16(mask, c + n)));
-    }
-    return y;
+#define AWM_TARGET WIDE
+#define AWM_DOT(sum, a, b) _mm256_dpwssd_epi32(sum, a, b)
+#include "awm_scan_avx.h"
+
+/* 32 values of a table of 256, indexed by an int8 + 128: four quarters looked up, two bits choose between them. */
+WIDE_INLINE __m512i look_up(const int16_t *table, __m512i index) {
+    const __mmask32 high = _mm512_movepi16_mask(_mm512_slli_epi16(index, 8));
+    const __mmask32 odd = _mm512_movepi16_mask(_mm512_slli_epi16(index, 9));
+    __m512i quarter[4];
+    uint32_t i;
+    AWM_UNROLL(4)
+    for (i = 0; i < 4; i++)
+        quarter[i] = _mm512_permutex2var_epi16(_mm512_loadu_si512(table + 64 * i), index,
+                                               _mm512_loadu_si512(table + 64 * i + 32));
+    return _mm512_mask_blend_epi16(high, _mm512_mask_blend_epi16(odd, quarter[0], quarter[1]),
+                                   _mm512_mask_blend_epi16(odd, quarter[2], quarter[3]));
 }
 
-/* The eight sums of eight words. */
-WIDE_INLINE __m256i totals(const __m256i *y) {
-    const __m256i low = _mm256_hadd_epi32(_mm256_hadd_epi32(y[0], y[1]), _mm256_hadd_epi32(y[2], y[3]));
-    const __m256i high = _mm256_hadd_epi32(_mm256_hadd_epi32(y[4], y[5]), _mm256_hadd_epi32(y[6], y[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
+/* Word 2 j of a factor in the lower half, word 2 j + 1 in the upper one. */
+WIDE_INLINE __m512i two(const int32_t *factor, int j) {
+    const __m512i index = _mm512_inserti64x4(_mm512_set1_epi32(2 * j), _mm256_set1_epi32(2 * j + 1), 1);
+    return _mm512_permutexvar_epi32(index, _mm512_castsi256_si512(AWM_LOAD256(factor)));
+}
+
+/* awm_scan_states for sixteen states, the d_state of every preset: two channels a word, eight channels a turn. */
+WIDE_INLINE void states16(awm_scan_block *k, int16_t *h, const awm_scan_args *a, uint32_t n) {
+    const int16_t *bc = (const int16_t *)(const void *)a->bc;
+    const __m512i b = _mm512_broadcast_i64x4(AWM_LOAD256(bc)), c = _mm512_broadcast_i64x4(AWM_LOAD256(bc + 16));
+    const __m512i from = _mm512_slli_epi32(b, 16), to = _mm512_srli_epi32(b, 16), round = _mm512_set1_epi32(1 << 14);
+    const __mmask32 odd_words = 0xAAAAAAAA;
+    uint32_t p;
+    int j;
+    for (p = 0; p < n; p += 8, h += 128) {
+        __m512i y[4], s;
+        __m128i evens, odds;
+        AWM_UNROLL(4)
+        for (j = 0; j < 4; j++) {
+            const __m512i old = _mm512_loadu_si512(h + 32 * j), hi = two(k->hi + p, j);
+            const __m512i even = _mm512_mask_blend_epi16(odd_words, old, from);
+            const __m512i odd = _mm512_mask_blend_epi16(odd_words, to, old);
+            const __m512i t = _mm512_dpwssd_epi32(round, even, two(k->even + p, j));
+            const __m512i u = _mm512_dpwssd_epi32(round, odd, two(k->odd + p, j));
+            __m512i now = _mm512_mask_blend_epi16(odd_words, _mm512_srli_epi32(t, 15), _mm512_slli_epi32(u, 1));
+            now = _mm512_add_epi16(now, _mm512_mullo_epi16(b, hi));
+            _mm512_storeu_si512(h + 32 * j, now);
+            y[j] = _mm512_madd_epi16(now, c);
+        }
+        y[0] = _mm512_add_epi32(_mm512_unpacklo_epi32(y[0], y[1]), _mm512_unpackhi_epi32(y[0], y[1]));
+        y[2] = _mm512_add_epi32(_mm512_unpacklo_epi32(y[2], y[3]), _mm512_unpackhi_epi32(y[2], y[3]));
+        s = _mm512_add_epi32(_mm512_unpacklo_epi64(y[0], y[2]), _mm512_unpackhi_epi64(y[0], y[2]));
+        s = _mm512_add_epi32(s, _mm512_shuffle_i64x2(s, s, 0xB1)); /* channels 0 2 4 6 in quarter 0, 1 3 5 7 in 2 */
+        evens = _mm512_castsi512_si128(s);
+        odds = _mm512_extracti32x4_epi32(s, 2);
+        _mm_storeu_si128((__m128i *)(void *)(k->y + p), _mm_unpacklo_epi32(evens, odds));
+        _mm_storeu_si128((__m128i *)(void *)(k->y + p + 4), _mm_unpackhi_epi32(evens, odds));
+    }
+}
+
+/* Channels p .. p + n - 1, n <= AWM_SCAN_BLOCK: inputs, states, outputs, each for all of them, to hide latencies. */
+WIDE static void scan_block(const awm_scan_args *a, uint32_t p, uint32_t n) {
+    const __m512i gain = _mm512_set1_epi64(a->gain), y_mul = _mm512_set1_epi64(a->y_mul);
+    const __m512i x_mul = _mm512_set1_epi64(a->x_mul), one = _mm512_set1_epi64(1);
+    const __mmask32 mask = n == 32 ? ~(__mmask32)0 : ((__mmask32)1 << n) - 1;
+    const __m256i z = _mm256_xor_si256(_mm256_maskz_loadu_epi8(mask, a->z + p), _mm256_set1_epi8(-128));
+    int16_t gate[AWM_SCAN_BLOCK];
+    awm_scan_block k;
+    uint32_t i;
+    for (i = 0; i < n; i += 8) {
+        const __m512i in = clamp64(scaled(bytes8(a->x + p + i), gain, a->x_shift), a->limit);
+        awm_scan_factor(&k, i, _mm512_cvtepi64_epi32(in), a->decay);
+    }
+    if (a->d_state == 16)
+        states16(&k, a->h + 16 * p, a, n);
+    else
+        awm_scan_states(&k, a->h + p * a->d_state, a, n);
+    _mm512_storeu_si512(gate, look_up(a->z_lut, _mm512_cvtepu8_epi16(z)));
+    for (i = 0; i < n; i += 8) {
+        const __m512i y = _mm512_mullo_epi64(load8(255, k.y + i), y_mul);
+        const __m512i v = _mm512_add_epi64(y, _mm512_mullo_epi64(bytes8(a->x + p + i), x_mul));
+        const __m256i y16 = _mm512_cvtepi64_epi32(clamp64(scaled(v, one, a->y_shift), 32767));
+        const __m256i g = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(gate + i)));
+        const __m256i gated = _mm256_add_epi32(_mm256_mullo_epi32(g, y16), _mm256_set1_epi32(128));
+        AWM_STORE256(a->v + p + i, _mm256_srai_epi32(gated, 8));
+    }
 }
 
 WIDE void awm_scan_avx512(const awm_scan_args *a) {
-    const __m512i gain = _mm512_set1_epi64(a->gain), y_mul = _mm512_set1_epi64(a->y_mul);
-    const __m512i x_mul = _mm512_set1_epi64(a->x_mul);
-    const int16_t *z_lut = a->z_lut + 128;
-    int16_t *h = a->h;
-    uint32_t p, i;
-    for (p = 0; p + 8 <= a->headdim; p += 8) {
-        const __m512i x = bytes8(a->x + p);
-        const int8_t *z = a->z + p;
-        int32_t in[8];
-        __m256i y[8], gate;
-        __m512i v;
-        _mm512_mask_cvtepi64_storeu_epi32(in, 255, clamp64(scaled(x, gain, a->x_shift), a->limit));
-        AWM_UNROLL(8)
-        for (i = 0; i < 8; i++, h += a->d_state) y[i] = channel(h, a, in[i]);
-        v = _mm512_add_epi64(_mm512_mullo_epi64(_mm512_cvtepi32_epi64(totals(y)), y_mul), _mm512_mullo_epi64(x, x_mul));
-        v = clamp64(scaled(v, _mm512_set1_epi64(1), a->y_shift), 32767);
-        gate = _mm256_setr_epi32(z_lut[z[0]], z_lut[z[1]], z_lut[z[2]], z_lut[z[3]], z_lut[z[4]], z_lut[z[5]],
-                                 z_lut[z[6]], z_lut[z[7]]);
-        gate = _mm256_add_epi32(_mm256_mullo_epi32(gate, _mm512_cvtepi64_epi32(v)), _mm256_set1_epi32(128));
-        _mm256_storeu_si256((__m256i *)(void *)(a->v + p), _mm256_srai_epi32(gate, 8));
+    uint32_t p;
+    if (a->d_state % 16 || a->headdim % 8) {
+        awm_scan_avx2(a);
+        return;
     }
-    if (p < a->headdim) {
-        awm_scan_args rest = *a;
-        rest.h = h;
-        rest.x += p;
-        rest.z += p;
-        rest.v += p;
-        rest.headdim -= p;
-        awm_scan_avx2(&rest);
-    }
+    for (p = 0; p < a->headdim; p += AWM_SCAN_BLOCK)
+        scan_block(a, p, a->headdim - p < AWM_SCAN_BLOCK ? a->headdim - p : AWM_SCAN_BLOCK);
 }
 
 #else

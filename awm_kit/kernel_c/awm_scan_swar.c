@@ -1,21 +1,23 @@
 /* awm_scan_swar.c: the selective scan with two states in the 32-bit halves of a word; what SBF and WASM run.
  *
- * A word holds four int16 states. Toggling their top bits gives h + 2^15 in 0..65535; states 0 and 2 are its even
- * lanes, 1 and 3 its odd ones. For a pair (p, q) in the halves of a word:
+ * A word holds four int16 states. Toggling their top bits gives s = h + 2^15 in 0..65535; states 0 and 2 are its even
+ * lanes, 1 and 3 its odd ones. For a pair in the halves of a word, all doubled so that the new s ends in bits 16..31:
  *
- *     t = (h + 2^15) D + B X + c,  c = 2^30 + 2^14 - 2^15 D,  hence  t = h D + B X + 2^14 + 2^30
+ *     T = s 2 D + 2 B X + c,  c = 2^31 + 2^15 - 2^16 D,  hence  T = 2 (h D + B X + 2^14 + 2^30)
  *
- * in each half. |h D + B X| <= 2^30 (awm_ops.h), so 0 < t < 2^32: the halves never disturb each other, although
- * B X is negative at times (arithmetic is modulo 2^64, only the total must fit). t >> 15 is the new h + 2^15.
+ * in each half. By awm_ops.h h D + B X is at least -2^30 + 2^15 - D (h = -2^15) and at most 2^30 - 2^15, so that
+ * 0 < T < 2^32: the halves never disturb each other, although B X is negative at times (arithmetic is modulo 2^64,
+ * only the total must fit). T >> 16 is the new s; what lies below is masked away.
  *
  * y is summed as in awm_matvec_swar.c: (p + q 2^32) (Cq + Cp 2^32) has p Cp + q Cq in its upper half. The lower
- * half sums p Cq: |.| <= 65535 * 128 * 128 < 2^31. The upper one is sum (h + 2^15) C modulo 2^32, of which
- * 2^15 sum C is taken off; the true |y| <= 2^30.
+ * half sums p Cq: |.| <= 65535 * 128 * 128 < 2^31. The upper one is sum s C modulo 2^32, of which 2^15 sum C is
+ * taken off; the true |y| <= 2^30. The even lanes are not taken out of the new word for it: that word is
+ * even + odd 2^16, and the surplus odd 2^16 C(even) is taken off by preparing C(odd) - 2^16 C(even) for the odd lanes.
  */
 #include "awm_ops.h"
 
 #define TOP_BITS 0x8000800080008000u
-#define LOW_LANES 0x0000FFFF0000FFFFu
+#define ODD_LANES 0xFFFF0000FFFF0000u
 #define BOTH 0x0000000100000001u
 #define HALF_WORD 0x80000000u
 
@@ -23,91 +25,164 @@ static uint64_t pack(int64_t low, int64_t high) {
     return (uint64_t)low + ((uint64_t)high << 32);
 }
 
-/* Per four states: B of the even pair, B of the odd pair, then C of both, halves exchanged. Last, 2^15 sum C. */
+/* Per four states: 2 B of the even pair, 2 B of the odd pair, then C of both, halves exchanged, of the odd pair less
+ * 2^16 times that of the even one. Last, 2^15 sum C. */
 void awm_scan_begin_swar(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state) {
     int64_t sum = 0;
     uint32_t n;
     for (n = 0; n < d_state; n += 4, bc += 4, b += 4, c += 4) {
-        bc[0] = pack(b[0], b[2]);
-        bc[1] = pack(b[1], b[3]);
+        bc[0] = 2 * pack(b[0], b[2]);
+        bc[1] = 2 * pack(b[1], b[3]);
         bc[2] = pack(c[2], c[0]);
-        bc[3] = pack(c[3], c[1]);
+        bc[3] = pack(c[3], c[1]) - (bc[2] << 16);
         sum += c[0] + c[1] + c[2] + c[3];
     }
     *bc = (uint64_t)(sum * 32768);
 }
 
-/* Updates the four states at h[i] and adds to y. With ten registers LLVM spills; for SBF they are spelled out: the
- * word becomes odd, even is split off it, t holds what is loaded. */
+/* Up to BLOCK channels of one head: their X before, y in their upper halves after. */
+enum { BLOCK = 32 };
+typedef struct scan_block {
+    uint64_t decay2, c, start, *end; /* 2 D; start: what y begins with, so that its upper half ends as y */
+    uint64_t sums[BLOCK];
+} scan_block;
+
+static AWM_NOINLINE void each_channel(uint64_t *h, const uint64_t *b_c, const uint64_t *end, const scan_block *block) {
+    const uint64_t decay2 = block->decay2, c = block->c;
+    uint64_t *sum = (uint64_t *)block->sums;
+    for (; sum != block->end; sum++) {
+        const uint64_t x = *sum, *bc;
+        uint64_t y = block->start;
+        for (bc = b_c; bc != end; bc += 4, h++) {
+            uint64_t even = *h ^ TOP_BITS, odd = even & ODD_LANES;
+            even = ((even ^ odd) * decay2 + bc[0] * x + c) & ODD_LANES;
+            odd = ((odd >> 16) * decay2 + bc[1] * x + c) & ODD_LANES;
+            even = even >> 16 | odd;
+            y += even * bc[2] + (odd >> 16) * bc[3];
+            *h = even ^ TOP_BITS;
+        }
+        *sum = y;
+    }
+}
+
 #ifdef __bpf__
-#define FOUR_STATES(i) \
-    __asm__ volatile("%[odd] = *(u64 *)(%[h] + %c[at])\n%[t] = %[top] ll\n%[odd] ^= %[t]\n%[even] = %[odd]\n" \
-                     "%[even] &= %[low]\n%[even] *= %[decay]\n" \
-                     "%[t] = *(u64 *)(%[bc] + 4 * %c[at])\n%[t] *= %[x]\n%[even] += %[t]\n" \
-                     "%[even] += %[c]\n%[even] >>= 15\n%[even] &= %[low]\n" \
-                     "%[odd] >>= 16\n%[odd] &= %[low]\n%[odd] *= %[decay]\n" \
-                     "%[t] = *(u64 *)(%[bc] + 4 * %c[at] + 8)\n%[t] *= %[x]\n%[odd] += %[t]\n" \
-                     "%[odd] += %[c]\n%[odd] >>= 15\n%[odd] &= %[low]\n" \
-                     "%[t] = *(u64 *)(%[bc] + 4 * %c[at] + 16)\n%[t] *= %[even]\n%[y] += %[t]\n" \
-                     "%[t] = *(u64 *)(%[bc] + 4 * %c[at] + 24)\n%[t] *= %[odd]\n%[y] += %[t]\n" \
-                     "%[odd] <<= 16\n%[odd] |= %[even]\n%[t] = %[top] ll\n%[odd] ^= %[t]\n" \
-                     "*(u64 *)(%[h] + %c[at]) = %[odd]" \
-                     : [y] "+r"(y), [even] "=&r"(even), [odd] "=&r"(odd), [t] "=&r"(t) \
-                     : [h] "r"(h), [bc] "r"(bc), [decay] "r"(decay), [x] "r"(x), [low] "r"(low), [c] "r"(c), \
-                       [at] "i"(8 * (i)), [top] "i"((int64_t)TOP_BITS) \
-                     : "memory")
-#else
-#define FOUR_STATES(i) \
-    t = h[i] ^ TOP_BITS; \
-    even = ((t & low) * decay + bc[4 * (i)] * x + c) >> 15 & low; \
-    odd = ((t >> 16 & low) * decay + bc[4 * (i) + 1] * x + c) >> 15 & low; \
-    y += even * bc[4 * (i) + 2] + odd * bc[4 * (i) + 3]; \
-    h[i] = (even | odd << 16) ^ TOP_BITS
+/* The same for 16, 32 and 64 states, 29 instructions a word; LLVM would spill. TOP_BITS, the eleventh value that a
+ * word needs, has a register because B and C are copied to the stack, where r10 reaches them; below them are start,
+ * end and the current sum. r0 is y, r1 h, r2 2 D, r3 c, r4 what is loaded, r5 X, r6 and r7 the even and the odd lanes,
+ * r8 ODD_LANES, r9 TOP_BITS. */
+#define LOAD(to, at) #to " = *(u64 *)(" at ")\n"
+#define STORE(at, from) "*(u64 *)(" at ") = " #from "\n"
+#define TABLE(s, n) "r10 - 8 * " #s " + 8 * (" #n ")"
+#define START(s) "r10 - 8 * " #s " - 8"
+#define END(s) "r10 - 8 * " #s " - 16"
+#define SUM(s) "r10 - 8 * " #s " - 24"
+
+#define COPY(s, n) LOAD(r6, "r2 + 8 * (" #n ")") STORE(TABLE(s, n), r6)
+#define COPY4(s, n) __asm__ volatile(COPY(s, n) COPY(s, n + 1) COPY(s, n + 2) COPY(s, n + 3));
+#define COPY16(s, n) COPY4(s, n) COPY4(s, n + 4) COPY4(s, n + 8) COPY4(s, n + 12)
+#define COPY32(s, n) COPY16(s, n) COPY16(s, n + 16)
+#define COPY64(s, n) COPY32(s, n) COPY32(s, n + 32)
+
+#define SPLIT(at) LOAD(r7, at) "r7 ^= r9\nr6 = r7\nr7 &= r8\nr6 ^= r7\nr7 >>= 16\n"
+#define UPDATE(r, b) #r " *= r2\n" LOAD(r4, b) "r4 *= r5\n" #r " += r4\n" #r " += r3\n" #r " &= r8\n"
+#define JOIN "r6 >>= 16\nr6 |= r7\nr7 >>= 16\n"
+#define SUM_UP(r, c) LOAD(r4, c) "r4 *= " #r "\nr0 += r4\n"
+#define WORD(s, n) \
+    __asm__ volatile(SPLIT("r1 + 8 * (" #n ")") UPDATE(r6, TABLE(s, 4 * (n))) UPDATE(r7, TABLE(s, 4 * (n) + 1)) JOIN \
+                     SUM_UP(r6, TABLE(s, 4 * (n) + 2)) SUM_UP(r7, TABLE(s, 4 * (n) + 3)) \
+                     "r6 ^= r9\n" STORE("r1 + 8 * (" #n ")", r6));
+#define STATES16(s, n) WORD(s, n) WORD(s, n + 1) WORD(s, n + 2) WORD(s, n + 3)
+#define STATES32(s, n) STATES16(s, n) STATES16(s, n + 4)
+#define STATES64(s, n) STATES32(s, n) STATES32(s, n + 8)
+
+#define DEFINE_CHANNELS(s) \
+    __attribute__((naked)) static AWM_NOINLINE void channels##s(uint64_t *h, const uint64_t *bc, scan_block *block) { \
+        COPY##s(s, 0) \
+        __asm__ volatile(LOAD(r6, "r3 + 16") STORE(START(s), r6) LOAD(r6, "r3 + 24") STORE(END(s), r6) \
+                         "r4 = r3\nr4 += 32\n" LOAD(r2, "r3 + 0") LOAD(r3, "r3 + 8") \
+                         "r8 = 0xFFFF0000FFFF0000 ll\nr9 = 0x8000800080008000 ll\n" \
+                         "1:\n" STORE(SUM(s), r4) LOAD(r5, "r4 + 0") LOAD(r0, START(s))); \
+        STATES##s(s, 0) \
+        __asm__ volatile(LOAD(r4, SUM(s)) STORE("r4 + 0", r0) "r1 += 2 * " #s "\nr4 += 8\n" LOAD(r6, END(s)) \
+                         "if r4 != r6 goto 1b\nexit"); \
+    }
+DEFINE_CHANNELS(16)
+DEFINE_CHANNELS(32)
+DEFINE_CHANNELS(64)
 #endif
 
-AWM_INLINE uint64_t constant(uint64_t decay) {
-    return (((uint64_t)1 << 30) + (1u << 14) - (decay << 15)) * BOTH;
+static void channels(uint64_t *h, const uint64_t *bc, const uint64_t *end, scan_block *block) {
+#ifdef __bpf__
+    switch (end - bc) {
+    case 16: channels16(h, bc, block); return;
+    case 32: channels32(h, bc, block); return;
+    case 64: channels64(h, bc, block); return;
+    }
+#endif
+    each_channel(h, bc, end, block);
 }
 
-/* One channel: updates its states, returns the upper and lower sums of y. Here sixteen, the d_state of every preset,
- * without a loop. */
-static AWM_NOINLINE uint64_t channel16(uint64_t *h, const uint64_t *bc, uint64_t decay, uint64_t c, uint64_t x) {
-    const uint64_t low = LOW_LANES;
-    uint64_t y = 0, even, odd, t;
-    FOUR_STATES(0);
-    FOUR_STATES(1);
-    FOUR_STATES(2);
-    FOUR_STATES(3);
-    return y;
+/* An int8 as 0..255: its 128 too many are taken off what is added to its product. */
+AWM_INLINE int64_t raised(int8_t v) {
+    return (int64_t)((uint8_t)v ^ 128);
 }
 
-static AWM_NOINLINE uint64_t channel(uint64_t *h, const uint64_t *bc, const uint64_t *end, uint64_t decay,
-                                     uint64_t x) {
-    const uint64_t c = constant(decay), low = LOW_LANES;
-    uint64_t y = 0, even, odd, t;
-    if ((end - bc) % 8) {
-        FOUR_STATES(0);
-        h += 1;
-        bc += 4;
+/* X of n channels, or up to three more: x is followed by B and C, sums by nothing that counts. */
+static AWM_NOINLINE void inputs(uint64_t *sums, const awm_scan_args *a, const int8_t *x, const uint64_t *end) {
+    const int64_t gain = a->gain, start = a->x_half - 128 * gain, limit = a->limit, least = -limit;
+    const uint64_t shift = a->x_shift;
+    do {
+        int k;
+        AWM_UNROLL(4)
+        for (k = 0; k < 4; k++) {
+            int64_t in = (raised(x[k]) * gain + start) >> shift;
+            if (in > limit) in = limit;
+            if (in < least) in = least;
+            sums[k] = (uint64_t)in;
+        }
+        x += 4;
+        sums += 4;
+    } while (sums < end);
+}
+
+typedef struct scan_output {
+    const uint64_t *sums, *end;
+    const int8_t *x, *z;
+    int32_t *v;
+} scan_output;
+
+static AWM_NOINLINE void outputs(const awm_scan_args *a, const scan_output *o) {
+    const uint64_t *sum = o->sums, *end = o->end;
+    const int8_t *x = o->x, *z = o->z;
+    const int64_t y_mul = a->y_mul, x_mul = a->x_mul, start = a->y_half - 128 * x_mul;
+    const uint32_t shift = a->y_shift;
+    int32_t *v = o->v;
+#define OUTPUT(k) { \
+        int64_t y = (((int64_t)sum[k] >> 32) * y_mul + raised(x[k]) * x_mul + start) >> shift; \
+        if (y > 32767) y = 32767; \
+        if (y < -32767) y = -32767; \
+        v[k] = (int32_t)((y * a->z_lut[raised(z[k])] + 128) >> 8); }
+    for (; end - sum >= 4; sum += 4, x += 4, z += 4, v += 4) {
+        int k;
+        AWM_UNROLL(4)
+        for (k = 0; k < 4; k++) OUTPUT(k)
     }
-    for (; bc != end; bc += 8, h += 2) {
-        FOUR_STATES(0);
-        FOUR_STATES(1);
-    }
-    return y;
+    for (; sum != end; sum++, x++, z++, v++) OUTPUT(0)
 }
 
 void awm_scan_swar(const awm_scan_args *a) {
-    const uint64_t *bc = a->bc, *end = bc + a->d_state, bias = *end, stride = a->d_state / 4;
-    const uint64_t decay = (uint64_t)a->decay, c = constant(decay);
-    const int8_t *in = a->x, *z = a->z;
-    uint64_t *h = (uint64_t *)(void *)a->h;
-    int32_t *v = a->v, *stop = v + a->headdim;
-    for (; v != stop; v++, in++, z++, h += stride) {
-        int64_t x = *in;
-        uint64_t in = (uint64_t)awm_scan_input(a, x);
-        uint64_t sums = stride == 4 ? channel16(h, bc, decay, c, in) : channel(h, bc, end, decay, in);
-        int64_t y = (int32_t)((uint32_t)((sums + HALF_WORD) >> 32) - (uint32_t)bias);
-        *v = awm_scan_output(a, y, x, *z);
+    const uint64_t *bc = a->bc, *end = bc + a->d_state, stride = a->d_state / 4;
+    uint64_t *h = (uint64_t *)(void *)a->h, left = a->headdim, n;
+    scan_block block;
+    scan_output out = {block.sums, 0, a->x, a->z, a->v};
+    block.decay2 = 2 * (uint64_t)a->decay;
+    block.c = (((uint64_t)1 << 31) + (1u << 15) - ((uint64_t)a->decay << 16)) * BOTH;
+    block.start = HALF_WORD - (*end << 32);
+    for (; left; left -= n, h += n * stride, out.x += n, out.z += n, out.v += n) {
+        n = left < BLOCK ? left : BLOCK;
+        out.end = block.end = block.sums + n;
+        inputs(block.sums, a, out.x, block.end);
+        channels(h, bc, end, &block);
+        outputs(a, &out);
     }
 }
