@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -12,9 +13,14 @@ from tqdm.auto import tqdm
 
 from awm_kit.data.replay import Replay
 from awm_kit.model.dataset import columns
+from awm_kit.model.intervals import Estimate, pool
 from awm_kit.model.mamba2 import LayerState
+from awm_kit.model.metrics import event_counts, forced_sums, free_sums, up_to
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import Schema
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HORIZONS = (1, 5, 10, 20, 60)
 
@@ -117,22 +123,56 @@ def _with_players(frames: np.ndarray, players: torch.Tensor, schema: Schema) -> 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one world over games; ``free`` is keyed by horizon."""
+    """Figures of one world over games.
+
+    Attributes
+    ----------
+    engine : str
+        Whose arithmetic predicted: ``int8`` or ``fp32``.
+    games, frames : int
+        Judged.
+    free : dict
+        K -> figure -> mean over distances 1..K of free runs, games and both players.
+    teacher_forced : dict
+        Figure -> mean over single steps from true frames; see `metrics.forced_sums`.
+    intervals : dict
+        The same keys -> 95 % interval (low, high) by bootstrap over games: ``free`` K -> figure, and
+        ``teacher_forced`` figure.
+    curve : dict
+        Figure -> estimates at every K from 1 to the longest, for plots.
+    events : dict
+        Event -> how often it happens in these games: what recall is out of.
+    """
 
     engine: str
     games: int
     free: dict[int, dict[str, float]]
     teacher_forced: dict[str, float]
+    frames: int = 0
+    intervals: dict[str, Any] = field(default_factory=dict)
+    curve: dict[str, list[Estimate]] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able form, horizons as strings."""
-        free = {str(k): v for k, v in self.free.items()}
-        return {
-            "engine": self.engine,
-            "games": self.games,
-            "free": free,
-            "teacher_forced": self.teacher_forced,
-        }
+        """JSON-able form: horizons as strings, null for what these games hold no case of."""
+        plain: dict[str, Any] = _json_numbers(
+            {
+                "engine": self.engine,
+                "games": self.games,
+                "frames": self.frames,
+                "free": self.free,
+                "teacher_forced": self.teacher_forced,
+                "intervals": self.intervals,
+                "events": self.events,
+            }
+        )
+        return plain
+
+    def plot(self, beside: Evaluation | None = None) -> Figure:
+        """Free-running figures against K with baselines and intervals, and events at single steps."""
+        from awm_kit.model.plots import plot_evaluation
+
+        return plot_evaluation([self] if beside is None else [self, beside])
 
 
 def choose_starts(n_frames: int, horizon: int, count: int = 300) -> np.ndarray:
@@ -152,8 +192,9 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate on whole games under their true inputs.
 
-    ``rc`` at K is the mean of the x and y errors (game units) over horizons 1..K and both players;
-    ``action_acc`` and ``percent_err`` likewise. Frozen and constant-velocity baselines stand beside.
+    ``rc`` at K is the mean error of the positions (game units) over distances 1..K and both players;
+    ``action_acc`` and ``percent_err`` likewise. Frozen and constant-velocity baselines stand beside, and
+    intervals by bootstrap over games.
 
     Raises
     ------
@@ -161,64 +202,44 @@ def evaluate(
         If no game is longer than the largest horizon.
     """
     longest = max(horizons)
-    tables, forced = [], []
+    free_games, forced_games, used = [], [], []
     for replay in tqdm(replays, disable=not progress, unit="game"):
         first = choose_starts(replay.n_frames, longest, starts)
         if not len(first):
             continue
         one_step, free = runner.run(replay, first, longest)
-        tables.append(_free_errors(runner.schema, replay, first, free))
-        forced.append(_forced_errors(runner.schema, replay, one_step))
-    if not tables:
+        sums = free_sums(runner.schema, replay, first, free)
+        free_games.append([up_to(sums, len(first), k) for k in range(1, longest + 1)])
+        forced_games.append(forced_sums(runner.schema, replay, one_step))
+        used.append(replay)
+    if not used:
         raise ValueError(f"expected games longer than {longest + 2} frames")
-    pooled = {k: np.concatenate([t[k] for t in tables]) for k in tables[0]}
-    free_rows = {k: {name: float(v[:, :k].mean()) for name, v in pooled.items()} for k in horizons}
-    weights = np.array([f.pop("frames") for f in forced])
-    mean = {k: float(np.average([f[k] for f in forced], weights=weights)) for k in forced[0]}
-    return Evaluation(runner.name, len(tables), free_rows, mean)
+    along = [pool([game[k] for game in free_games]) for k in range(longest)]
+    forced = pool(forced_games)
+    return Evaluation(
+        runner.name,
+        len(used),
+        {k: _values(along[k - 1]) for k in horizons},
+        _values(forced),
+        sum(r.n_frames for r in used),
+        {"free": {k: _ends(along[k - 1]) for k in horizons}, "teacher_forced": _ends(forced)},
+        {name: [at[name] for at in along] for name in along[0]},
+        event_counts(runner.schema, used),
+    )
 
 
-def _free_errors(
-    schema: Schema, replay: Replay, starts: np.ndarray, free: np.ndarray
-) -> dict[str, np.ndarray]:
-    horizon = free.shape[1]
-    rows = starts[:, None] + np.arange(1, horizon + 1)
-    true, begin = replay.frames["players"][rows], replay.frames["players"][starts][:, None]
-    got = free["players"]
-    k = np.arange(1, horizon + 1)[None, :, None]
-
-    def real(records: np.ndarray, name: str) -> np.ndarray:
-        return schema.player(name).to_real(records[name])
-
-    moving = {"x": ("speed_air_x", "speed_attack_x"), "y": ("speed_y", "speed_attack_y")}
-    rc, frozen, velocity = [], [], []
-    for axis, speeds in moving.items():
-        truth, start = real(true, axis), real(begin, axis)
-        rc.append(np.abs(real(got, axis) - truth))
-        frozen.append(np.abs(start - truth))
-        velocity.append(np.abs(start + k * sum(real(begin, s) for s in speeds) - truth))
-    return {
-        "rc": np.mean(rc, (0, 3)),
-        "action_acc": (got["action_state"] == true["action_state"]).mean(2),
-        "percent_err": np.abs(real(got, "percent") - real(true, "percent")).mean(2),
-        "frozen_rc": np.mean(frozen, (0, 3)),
-        "velocity_rc": np.mean(velocity, (0, 3)),
-        "frozen_action_acc": (begin["action_state"] == true["action_state"]).mean(2),
-    }
+def _values(estimates: dict[str, Estimate]) -> dict[str, float]:
+    return {name: e.value for name, e in estimates.items()}
 
 
-def _forced_errors(schema: Schema, replay: Replay, one_step: np.ndarray) -> dict[str, float]:
-    true, before, got = replay.frames["players"][1:], replay.frames["players"][:-1], one_step["players"]
-    changed = true["action_state"] != before["action_state"]
-    hit = true["percent"] > before["percent"]
-    guessed = got["percent"] > before["percent"]
-    result = {f"{f.name}_exact": float((got[f.name] == true[f.name]).mean()) for f in schema.player_fields}
-    same = got["action_state"] == true["action_state"]
-    return {
-        **result,
-        "action_acc": float(same.mean()),
-        "action_change_acc": float(same[changed].mean()) if changed.any() else 1.0,
-        "hit_recall": float(guessed[hit].mean()) if hit.any() else 1.0,
-        "hit_precision": float(hit[guessed].mean()) if guessed.any() else 1.0,
-        "frames": float(len(true)),
-    }
+def _ends(estimates: dict[str, Estimate]) -> dict[str, tuple[float, float]]:
+    return {name: (e.low, e.high) for name, e in estimates.items()}
+
+
+def _json_numbers(item: Any) -> Any:
+    """Keys as strings, tuples as lists, NaN (which JSON lacks) as None."""
+    if isinstance(item, dict):
+        return {str(k): _json_numbers(v) for k, v in item.items()}
+    if isinstance(item, list | tuple):
+        return [_json_numbers(v) for v in item]
+    return None if isinstance(item, float) and math.isnan(item) else item

@@ -11,8 +11,12 @@ import numpy as np
 from awm_kit.errors import ModelFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from awm_kit.model.evaluate import Evaluation
 
 LOSS_COLOR, ACTION_COLOR = "#0072B2", "#D55E00"
 
@@ -65,6 +69,59 @@ def save_training_plot(folder: Path | str) -> Path:
     target = Path(folder) / "loss.png"
     plot_training(read_log(Path(folder) / "log.csv")).savefig(target, dpi=120)
     return target
+
+
+def plot_evaluation(evaluations: Sequence[Evaluation]) -> Figure:
+    """Free-running errors with baselines and 95 % intervals, and single steps' events.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        Of one world on the same games, one an engine, at most two.
+    """
+    from matplotlib.figure import Figure
+
+    first, colors = evaluations[0], (ACTION_COLOR, LOSS_COLOR)
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
+    panels = ((left, "rc", "position error (units)"), (middle, "action_acc", "action right"))
+    for axis, name, title in panels:
+        for baseline, style in ((f"frozen_{name}", ":"), (f"velocity_{name}", "--")):
+            if baseline in first.curve:
+                _estimates(axis, first, baseline, "0.5", style, baseline.split("_")[0], band=False)
+        for evaluation, color in zip(evaluations, colors, strict=False):
+            if name in evaluation.curve:
+                _estimates(axis, evaluation, name, color, "-", evaluation.engine)
+        axis.set(title=f"free-running: {title}", xlabel="mean over 1..K frames")
+        axis.legend(fontsize=8)
+    left.set_yscale("log")
+    _event_bars(right, evaluations, colors)
+    return figure
+
+
+def _estimates(
+    axis: Axes, evaluation: Evaluation, name: str, color: str, style: str, label: str, band: bool = True
+) -> None:
+    values = np.array(evaluation.curve[name])
+    k = np.arange(1, len(values) + 1)
+    axis.plot(k, values[:, 0], style, color=color, label=label)
+    if band:
+        axis.fill_between(k, values[:, 1], values[:, 2], color=color, alpha=0.2, linewidth=0)
+
+
+def _event_bars(axis: Axes, evaluations: Sequence[Evaluation], colors: Sequence[str]) -> None:
+    names = [n for n in evaluations[0].teacher_forced if n.endswith(("_recall", "_precision", "action_acc"))]
+    y, height = np.arange(len(names)), 0.8 / len(evaluations)
+    for i, (evaluation, color) in enumerate(zip(evaluations, colors, strict=False)):
+        value = np.array([evaluation.teacher_forced[n] for n in names])
+        ends = np.array([evaluation.intervals["teacher_forced"][n] for n in names]).T
+        reach = np.clip(np.stack([value - ends[0], ends[1] - value]), 0, None)
+        axis.barh(y + i * height, value, height, xerr=reach, color=color, alpha=0.8, label=evaluation.engine)
+    labels = [f"{n.replace('_', ' ')} ({evaluations[0].events.get(n.rsplit('_', 1)[0], '')})" for n in names]
+    axis.set_yticks(y, [text.removesuffix(" ()") for text in labels], fontsize=8)
+    axis.set(title="one frame ahead", xlim=(0, 1))
+    axis.invert_yaxis()
+    axis.legend(fontsize=8, loc="lower left")
 
 
 def _curve(axis: Axes, steps: np.ndarray, values: np.ndarray, color: str) -> None:
