@@ -84,7 +84,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self.result: MatchResult | None = None
         self._scripts: dict[int, ScriptedController] = {}
         self.invite = InviteCard()
-        self.desk, self.room, self.score = Desk(), Room(self.invite), Score()
+        self.desk, self.room, self.score = Desk(self.invite), Room(self.invite), Score()
         self._line, self._title, self._stage = widgets.HTML(), widgets.HTML(), widgets.VBox()
         self._quit = widgets.Button(description="Leave", icon="sign-out", layout=widgets.Layout(width="auto"))
         self._claim = widgets.Button(

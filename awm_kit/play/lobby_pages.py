@@ -16,14 +16,12 @@ from awm_kit.play.table import TableState
 #: What the characters are called that the built-in view draws.
 CHARACTERS = {"runner": FOX, "swordsman": MARTH}
 _NAMES = {character: name for name, character in CHARACTERS.items()}
-_AUTO = widgets.Layout(width="auto")
-_ROW = widgets.Layout(align_items="center", flex_flow="row wrap")
 
 
 class Desk(widgets.VBox):  # type: ignore[misc]
-    """Where one opens a match or asks for one."""
+    """Where one opens a match or asks for one; the card is here to tell by which link one came."""
 
-    def __init__(self) -> None:
+    def __init__(self, invite: InviteCard) -> None:
         self.world = widgets.Dropdown(layout=widgets.Layout(width="260px"))
         self.character = _characters(FOX)
         self.create = _button("Create match", "plus", "success")
@@ -37,9 +35,10 @@ class Desk(widgets.VBox):  # type: ignore[misc]
                 widgets.HTML("<b>Your character</b>"),
                 self.character,
                 widgets.HTML("<b>Open a match</b> and invite somebody"),
-                widgets.HBox([self.world, self.create], layout=_ROW),
+                _row([self.world, self.create]),
                 widgets.HTML("<b>Join a match</b> that somebody opened"),
-                widgets.HBox([self.text, self.join, self.watch], layout=_ROW),
+                _row([self.text, self.join, self.watch]),
+                invite,
             ]
         )
 
@@ -56,12 +55,12 @@ class Room(widgets.VBox):  # type: ignore[misc]
         self.seats = widgets.HTML()
         self.character = _characters(FOX)
         self.ready = _button("Ready", "check", "success")
-        self.style = widgets.Dropdown(options=STYLE_NAMES, value="balanced", layout=_AUTO)
+        self.style = widgets.Dropdown(options=STYLE_NAMES, value="balanced", layout=_auto())
         self.script = _button("Seat a script", "android")
         self.leave = _button("Leave", "sign-out")
-        self._mine = widgets.HBox([self.character, self.ready], layout=_ROW)
-        self._scripts = widgets.HBox([self.style, self.script], layout=_ROW)
-        bar = widgets.HBox([self._mine, self._scripts, self.leave], layout=_ROW)
+        self._mine = _row([self.character, self.ready])
+        self._scripts = _row([self.style, self.script])
+        bar = _row([self._mine, self._scripts, self.leave])
         super().__init__([invite, self.seats, bar])
 
     @property
@@ -96,7 +95,7 @@ class Score(widgets.VBox):  # type: ignore[misc]
         self.verify = _button("Verify", "check-circle")
         self.again = _button("Rematch", "refresh", "success")
         self.done = _button("Back to the lobby", "home")
-        super().__init__([self.card, widgets.HBox([self.again, self.verify, self.done], layout=_ROW)])
+        super().__init__([self.card, _row([self.again, self.verify, self.done])])
 
     @property
     def buttons(self) -> list[widgets.Button]:
@@ -146,8 +145,17 @@ def _color(player: int) -> Color:
 
 
 def _characters(value: int) -> widgets.Dropdown:
-    return widgets.Dropdown(options=list(CHARACTERS.items()), value=value, layout=_AUTO)
+    return widgets.Dropdown(options=list(CHARACTERS.items()), value=value, layout=_auto())
+
+
+def _row(children: list[widgets.Widget]) -> widgets.HBox:
+    return widgets.HBox(children, layout=widgets.Layout(align_items="center", flex_flow="row wrap"))
+
+
+def _auto() -> widgets.Layout:
+    # One for each widget: to hide one of several that share a layout hides them all.
+    return widgets.Layout(width="auto")
 
 
 def _button(text: str, icon: str, style: str = "") -> widgets.Button:
-    return widgets.Button(description=text, icon=icon, button_style=style, layout=_AUTO)
+    return widgets.Button(description=text, icon=icon, button_style=style, layout=_auto())
