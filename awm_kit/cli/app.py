@@ -45,6 +45,8 @@ ORDER = (
     "deploy",
     "worlds",
     "play",
+    "host",
+    "join",
     "export",
     "film",
     "fork",

@@ -1,0 +1,145 @@
+"""A match of two processes with a wallet each, played by scripts in real time and settled.
+
+The host runs the frames at the game's pace; the guest needs the match's ID only. Each sends what changed in
+its own controller, and sees what the ledger tells.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from awm_kit.chain.accounts import Phase
+from awm_kit.chain.replays import publish_replay
+from awm_kit.chain.results import MatchResult
+from awm_kit.errors import LedgerError
+from awm_kit.play.controllers import Controller
+from awm_kit.play.seat import Seat, is_over
+from awm_kit.schema import CONTROLLER, N_PLAYERS
+
+FRAMES_A_SECOND = 60
+#: A match may be hosted long before somebody comes.
+PATIENCE_SECONDS = 600.0
+#: How long a guest believes in a host that sends no frames.
+SILENCE_SECONDS = 30.0
+
+
+@dataclass
+class Rhythm:
+    """When a player saw which frame: what playing felt like."""
+
+    numbers: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+    def saw(self, frame: np.ndarray) -> None:
+        """Note that a frame was seen now."""
+        self.numbers.append(int(frame["frame"]))
+        self.times.append(time.perf_counter())
+
+    def report(self) -> dict[str, Any]:
+        """The last frame's number, seconds, frames a second, intervals in ms, and frames that were skipped.
+
+        A frame is skipped when a later one came before it was looked at.
+        """
+        gaps = np.diff(self.times)
+        seconds = float(gaps.sum())
+        numbers = np.array(self.numbers)
+        return {
+            "frames": self.numbers[-1] if self.numbers else 0,
+            "seconds": round(seconds, 2),
+            "fps": round(int(numbers[-1] - numbers[0]) / seconds, 2) if seconds else 0.0,
+            "interval_p50_ms": round(float(np.percentile(gaps, 50)) * 1e3, 2) if len(gaps) else 0.0,
+            "interval_p99_ms": round(float(np.percentile(gaps, 99)) * 1e3, 2) if len(gaps) else 0.0,
+            "skipped": int((np.diff(numbers) - 1).sum()),
+        }
+
+
+def play_seat(seat: Seat, controller: Controller, frames: int | None = None) -> Rhythm:
+    """Play a seat's part, from before both are ready to the match's end.
+
+    Parameters
+    ----------
+    seat : Seat
+        Of the host, who waits for a guest first, or of a guest.
+    controller : callable
+        Gets the newest frame, returns what the seat's player presses.
+    frames : int, optional
+        For the host: stop after so many; by default when the match is decided.
+
+    Raises
+    ------
+    LedgerError
+        Nobody joined within ten minutes, or the other side went silent.
+    """
+    if seat.player is None:
+        raise ValueError("a spectator has nothing to play")
+    if seat.player == 0:
+        seat.session.wait(Phase.JOINED, PATIENCE_SECONDS)
+    seat.ready()
+    seat.session.wait(Phase.ACTIVE, PATIENCE_SECONDS)
+    rhythm = Rhythm()
+    if seat.session.crank is None:
+        _follow(seat, controller, rhythm)
+    else:
+        _lead(seat, controller, frames, rhythm)
+    return rhythm
+
+
+def finish_seat(seat: Seat, *, publish: bool) -> MatchResult:
+    """See a match to its end on the ledger; ``publish`` puts its replay there too, at this seat's cost.
+
+    Raises
+    ------
+    LedgerError
+        There is no result, or its inputs could not be read before the match was closed.
+    """
+    result = seat.finish()
+    if publish:
+        if seat.record is None:
+            raise LedgerError(f"the inputs of match {seat.key} were gone before they were read")
+        publish_replay(seat.place.ledger, seat.record, seat.key, seat.wallet, progress=False)
+    return result
+
+
+def _lead(seat: Seat, controller: Controller, frames: int | None, rhythm: Rhythm) -> None:
+    frame, due = seat.session.frame, time.perf_counter()
+    while not is_over(frame) and (frames is None or int(frame["frame"]) < frames):
+        due = max(due + 1 / FRAMES_A_SECOND, time.perf_counter() - 1.0)  # catches up after a short stall only
+        time.sleep(max(0.0, due - time.perf_counter()))
+        frame = seat.step(_inputs(seat, controller, frame))
+        rhythm.saw(frame)
+
+
+def _follow(seat: Seat, controller: Controller, rhythm: Rhythm) -> None:
+    frame, heard = seat.session.frame, time.monotonic()
+    while not is_over(frame):
+        try:
+            newest = seat.step(_inputs(seat, controller, frame))
+        except LedgerError:
+            if _has_ended(seat):
+                return
+            raise
+        if int(newest["frame"]) > int(frame["frame"]):
+            rhythm.saw(newest)
+            heard = time.monotonic()
+        elif _has_ended(seat):
+            return
+        elif time.monotonic() - heard > SILENCE_SECONDS:
+            raise LedgerError(f"the host of match {seat.key} sent no frame for {SILENCE_SECONDS:g} s")
+        frame = newest
+
+
+def _has_ended(seat: Seat) -> bool:
+    try:
+        return seat.session.phase == Phase.ENDED
+    except LedgerError:
+        return seat.has_result()  # closed by the host, who was faster
+
+
+def _inputs(seat: Seat, controller: Controller, frame: np.ndarray) -> np.ndarray:
+    inputs = np.zeros(N_PLAYERS, CONTROLLER)
+    inputs[seat.player or 0] = controller(frame)
+    return inputs
