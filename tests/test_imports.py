@@ -12,7 +12,7 @@ import pytest
 
 ORDER = (
     *("errors", "schema", "action_states"),
-    *("data", "model", "quant", "worlds", "kernel", "fidelity", "soak", "probe", "correct"),
+    *("data", "model", "quant", "worlds", "kernel", "fidelity", "impossible", "soak", "probe"),
     *("chain", "play"),
     *("bench", "doctor", "cli"),
 )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from awm_kit.correct import correct, corrected_runs
-from awm_kit.data.scuffle import FOX, MARTH, Params, Scuffle, generate
+from awm_kit.data.scuffle import FOX, MARTH, generate
 from awm_kit.data.slp import load_slp
 from awm_kit.errors import ModelFileError
 from awm_kit.fidelity import NativeRunner, fidelity_report, save_report
@@ -21,7 +17,6 @@ from awm_kit.play import Match, RecordedController, make_engine
 from awm_kit.play.engines import start_frame
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.schema import FIGHTER
 from awm_kit.soak import impossible_events, soak_replays, soak_scripted
 from awm_kit.worlds import FOLDER, load_world, shipped
 
@@ -94,29 +89,6 @@ def test_soaking_a_replay_compares_with_it(world: Cartridge) -> None:
     report = soak_replays(world, [replay])
     assert report.minutes == pytest.approx(600 / 3600)
     assert set(report.to_json()) >= {"minutes", "impossible_events", "kos_per_minute"}
-
-
-def test_corrections_are_what_the_teacher_does_from_there(world: Cartridge) -> None:
-    runs, corrections = corrected_runs(world, range(80_000, 80_004), 120, progress=False)
-    right, total = 0, 0
-    for run, teacher in zip(runs, corrections, strict=True):
-        game = Scuffle.from_frames(run.frames[60], Params(), run.inputs[60])
-        expected = game.step(run.inputs[61:62])[0]
-        for item in FIGHTER.player_fields:
-            assert np.array_equal(expected["players"][item.name], teacher["players"][item.name][61])
-        same = run.frames["players"]["action_state"] == teacher["players"]["action_state"]
-        right, total = right + int(same.sum()), total + same.size
-    assert 0.85 < right / total <= 1.0
-
-
-def test_a_round_of_correction_trains_on(world: Cartridge, tmp_path) -> None:
-    model, _ = load_checkpoint(FOLDER / "scuffle.safetensors")
-    before = model.head.weight.detach().clone()
-    recipe = load_recipe("scuffle")
-    short = replace(recipe, n_frames=80, train=replace(recipe.train, steps=2, lanes=4, length=16, threads=1))
-    after = correct(model, short, [world], tmp_path, range(90_000, 90_004), 60, recorded=4, progress=False)
-    assert not torch.equal(before, after.head.weight)
-    assert (after.head.weight - before).abs().max() < 0.1
 
 
 def test_a_thousand_real_inputs_end_in_one_state_on_every_home(world: Cartridge, slp_dir: Path) -> None:

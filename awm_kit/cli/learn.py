@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,12 +36,10 @@ def train(
     """Train a world from a recipe, or go on with an interrupted run."""
     from awm_kit.model.plots import read_log, save_training_plot
     from awm_kit.model.recipe import load_recipe
-    from awm_kit.model.train import Trainer
 
     plan = load_recipe(recipe)
-    config = replace(plan.train, steps=steps) if steps else plan.train
     folder = out or Path("runs") / plan.name
-    trainer = Trainer(plan.data(progress), config, folder, notes=plan.notes())
+    trainer = plan.trainer(folder, progress, **({"steps": steps} if steps else {}))
     if trainer.step:
         note(f"going on from step {trainer.step:,}")
     trainer.run(progress)

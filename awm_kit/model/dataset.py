@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,8 @@ class PackedReplays:
         What each frame should have been after the one before; the frame itself, but for corrected runs.
     starts : ndarray of int64, shape (n + 1,)
         Replay i is rows ``starts[i]:starts[i + 1]``.
+    weights : ndarray of float64, shape (n,)
+        How often each replay is walked, relative to the others.
 
     Parameters
     ----------
@@ -64,6 +67,7 @@ class PackedReplays:
         self.players = columns(frames["players"], [f.name for f in schema.player_fields])
         self.inputs = columns(inputs, [f.name for f in schema.controller_fields])
         self.starts = np.concatenate([[0], np.cumsum([r.n_frames for r in replays])])
+        self.weights = np.ones(len(replays))
         self.targets = self.players
         if corrections is not None and any(c is not None for c in corrections):
             self.targets = self.players.copy()
@@ -75,6 +79,20 @@ class PackedReplays:
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    def joined(self, other: PackedReplays, share: float) -> PackedReplays:
+        """These and others, such that ``share`` of the replays that are walked are the others'."""
+        both = copy(self)
+        for name in ("globals", "players", "targets", "inputs"):
+            setattr(both, name, np.concatenate([getattr(self, name), getattr(other, name)]))
+        both.starts = np.concatenate([self.starts, self.starts[-1] + other.starts[1:]])
+        both.weights = np.concatenate(
+            [
+                self.weights * (1 - share) / self.weights.sum(),
+                other.weights * share / other.weights.sum(),
+            ]
+        )
+        return both
 
     @property
     def n_frames(self) -> int:
@@ -118,7 +136,7 @@ class Streams:
         self.usable = np.flatnonzero(sizes > length)
         if not len(self.usable):
             raise ValueError(f"expected a replay longer than {length} frames (the longest has {sizes.max()})")
-        self.replay = self.rng.choice(self.usable, n)
+        self.replay = self._choose(self.usable, n)
         self.position = self.rng.integers(0, np.diff(data.starts)[self.replay] - length)
         self.fresh = np.ones(n, bool)
 
@@ -129,7 +147,7 @@ class Streams:
         done = self.position + span >= sizes[self.replay]
         if done.any():
             longer = self.usable[sizes[self.usable] > span]
-            self.replay[done] = self.rng.choice(longer, int(done.sum()))
+            self.replay[done] = self._choose(longer, int(done.sum()))
             self.position[done] = 0
             self.fresh[done] = True
         first = self.data.starts[self.replay] + self.position
@@ -144,3 +162,7 @@ class Streams:
         self.position = self.position + self.length
         self.fresh[:] = False
         return batch
+
+    def _choose(self, replays: np.ndarray, n: int) -> np.ndarray:
+        weights = self.data.weights[replays]
+        return self.rng.choice(replays, n, p=weights / weights.sum())

@@ -27,9 +27,12 @@ from awm_kit.data.augment import mirror
 from awm_kit.data.folder import load_folder
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params, generate
+from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import PackedReplays
-from awm_kit.model.train import TrainConfig
+from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
+from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.transfer import refit
 from awm_kit.schema import FIGHTER, Schema
 
 WORLDS = Path(__file__).parent.parent / "worlds"
@@ -57,6 +60,10 @@ class Recipe:
         Add every game mirrored.
     params : dict
         Teacher physics that differ from the default.
+    parent : str
+        Shipped world or checkpoint whose network is trained on, with codebooks refitted; none by default.
+    rare_share : float
+        Share of the replays walked that are the frames about a lost stock.
     """
 
     name: str
@@ -68,6 +75,8 @@ class Recipe:
     holdout: tuple[str, ...] = ()
     augment: bool = False
     params: dict[str, Any] = field(default_factory=dict)
+    parent: str = ""
+    rare_share: float = 0.0
     train: TrainConfig = field(default_factory=TrainConfig)
 
     @property
@@ -99,7 +108,41 @@ class Recipe:
 
     def data(self, progress: bool = True) -> PackedReplays:
         """The training games as tensors."""
-        return PackedReplays(self.schema, self.replays(progress))
+        return self.pack(self.replays(progress))
+
+    def pack(self, games: list[Replay]) -> PackedReplays:
+        """Games as tensors, with rare events as often as the recipe wants them."""
+        data = PackedReplays(self.schema, games)
+        if not self.rare_share:
+            return data
+        return data.joined(PackedReplays(self.schema, rare_segments(games)), self.rare_share)
+
+    def trainer(self, folder: Path | str, progress: bool = True, **changes: Any) -> Trainer:
+        """The training run that this recipe describes.
+
+        Parameters
+        ----------
+        folder : path
+            Of the run; resumed if there is one.
+        **changes
+            Fields of `TrainConfig` to replace.
+        """
+        games = self.replays(progress)
+        data, model = self.pack(games), None
+        if self.parent:
+            path = Path(self.parent)
+            model = load_checkpoint(path if path.suffix else WORLDS / f"{path}.safetensors")[0]
+            model = refit(model, data)
+        config = replace(self.train, **changes)
+        if model is not None:
+            config = replace(config, model=model.config)
+        return Trainer(data, config, folder, model, self.notes(), practice=self.practice(games))
+
+    def practice(self, games: list[Replay]) -> Practice | None:
+        """Who corrects the network's own play, if the recipe has it play."""
+        if not self.train.practice_from:
+            return None
+        return TeacherPractice(self.physics) if self.kind == "scuffle" else KnockoutPractice(games)
 
 
 def load_recipe(path: Path | str) -> Recipe:

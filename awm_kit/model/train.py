@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import Batch, PackedReplays, Streams
 from awm_kit.model.heads import fit_heads
 from awm_kit.model.mamba2 import LayerState
+from awm_kit.model.practice import Lessons, Practice
 from awm_kit.model.world import WorldModel, WorldState
 
 
@@ -31,6 +33,9 @@ class TrainConfig:
     ``self_forcing`` lists (from_step, horizon): from that step on, each window is followed by
     ``horizon`` frames in which the network reads its own predictions. ``balance`` weighs each head's
     classes by their frequency to the power ``-balance``, within limits: 0 treats all frames alike.
+
+    With a `Practice`, the network plays from step ``practice_from`` on, every ``practice_every`` steps; of
+    all replays that are walked, ``practice_share`` are its last ``practice_keep`` turns, corrected.
     """
 
     steps: int = 5000
@@ -45,8 +50,25 @@ class TrainConfig:
     balance: float = 0.0
     seed: int = 0
     threads: int = 0
+    precision: str = "auto"
     save_every: int = 250
+    practice_from: int = 0
+    practice_every: int = 800
+    practice_keep: int = 6
+    practice_share: float = 0.3
     model: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "bf16", "fp32"):
+            raise ValueError(f"expected precision auto, bf16 or fp32 (got {self.precision!r})")
+
+    def bf16_on(self, device: torch.device) -> bool:
+        """Whether layers multiply in bfloat16 on this device."""
+        if self.precision != "auto":
+            return self.precision == "bf16"
+        if device.type == "cuda":
+            return torch.cuda.is_bf16_supported()
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
     def horizon(self, step: int) -> int:
         """Self-forced frames at ``step``."""
@@ -74,6 +96,8 @@ class Trainer:
         Start from these weights (fine-tuning) instead of new ones.
     notes : dict, optional
         Added to the checkpoint's notes.
+    practice : Practice, optional
+        Who lets the network play and corrects it; see `TrainConfig`.
     """
 
     def __init__(
@@ -84,6 +108,7 @@ class Trainer:
         model: WorldModel | None = None,
         notes: dict[str, Any] | None = None,
         device: str | None = None,
+        practice: Practice | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         if config.threads:
@@ -92,6 +117,7 @@ class Trainer:
         self.data, self.config, self.folder = data, config, Path(folder)
         self.step, self.seconds = 0, 0.0
         self.notes = dict(notes or {})
+        self.practice, self.turns = practice, deque[Lessons](maxlen=config.practice_keep)
         saved = self.folder / "last.safetensors"
         if saved.exists():
             model, before = load_checkpoint(saved)
@@ -100,6 +126,7 @@ class Trainer:
         elif model is None:
             model = WorldModel(config.model, data.schema, fit_heads(data.schema, *data.transitions()))
         self.model = model.to(self.device)
+        self.model.use_bf16(config.bf16_on(self.device))
         if config.balance:
             old, new = (torch.from_numpy(rows) for rows in data.transitions(400_000))
             self.model.decoder.balance(old, new, config.balance)
@@ -159,6 +186,8 @@ class Trainer:
             log = csv.writer(file)
             while self.step < self.config.steps:
                 started = time.perf_counter()
+                if self._practice_is_due():
+                    self._practise()
                 row = self.train_step()
                 self.step += 1
                 self.seconds += time.perf_counter() - started
@@ -169,6 +198,26 @@ class Trainer:
                     self.save()
                     file.flush()
                 yield row
+
+    def _practice_is_due(self) -> bool:
+        since = self.step - self.config.practice_from
+        if self.practice is None or since < 0:
+            return False
+        return not self.turns or since % self.config.practice_every == 0  # a resumed run has no turns yet
+
+    def _practise(self) -> None:
+        if self.practice is None:
+            raise ValueError("expected somebody to practise with (got None)")
+        self.turns.append(self.practice.lessons(self.model, self.step))
+        lessons = Lessons(
+            [r for turn in self.turns for r in turn.runs],
+            [c for turn in self.turns for c in turn.corrections],
+        )
+        data = self.data
+        if lessons.runs:
+            extra = PackedReplays(data.schema, lessons.runs, lessons.corrections)
+            data = data.joined(extra, self.config.practice_share)
+        self.streams = Streams(data, self.config.lanes, self.config.length, self.config.seed + self.step)
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step on the next window; returns loss, its parts and the action accuracy."""

@@ -1,0 +1,249 @@
+"""Learning from one's own mistakes: free runs of a network under training, corrected frame by frame.
+
+A network trained on recordings has never seen where its own errors lead. Here it plays, and somebody
+who knows says what should have come next (DAgger: Ross, Gordon and Bagnell, "A reduction of
+imitation learning and structured prediction to no-regret online learning", 2011). The rules are used
+in training only: what is deployed is the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from awm_kit.data.replay import Replay
+from awm_kit.data.scuffle import Params, Scuffle
+from awm_kit.data.scuffle.matches import scripted_matches
+from awm_kit.data.scuffle.stage import STAGES
+from awm_kit.data.scuffle.state import State
+from awm_kit.model.dataset import columns
+from awm_kit.model.world import WorldModel
+from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_DECIDED, STATUS_PLAYING
+
+#: Action states up to this one are those of a knock-out or a return.
+LAST_RESPAWN_STATE = 13
+DEAD_DOWN, DEAD_LEFT, DEAD_RIGHT, DEAD_UP = 0, 1, 2, 4
+_ALIVE = -1
+#: Only characters that were hit upwards are knocked out at the top, and a jump may pass it.
+_TOP_MARGIN, _SIDE_MARGIN = 60.0, 1.0
+_STOPPED = (
+    *("speed_air_x", "speed_ground_x", "speed_y", "speed_attack_x", "speed_attack_y"),
+    *("hitlag", "on_ground"),
+)
+
+
+@dataclass
+class Lessons:
+    """Free runs, and for each what its frames should have been (None: what they are)."""
+
+    runs: list[Replay] = field(default_factory=list)
+    corrections: list[np.ndarray | None] = field(default_factory=list)
+
+
+class Practice(Protocol):
+    """Somebody who lets a network play and corrects it."""
+
+    def lessons(self, model: WorldModel, turn: int) -> Lessons:
+        """Corrected free runs of ``model``; ``turn`` seeds them."""
+
+
+@dataclass(frozen=True)
+class TeacherPractice:
+    """Scripted players play in the network's world; the teacher, restarted from every frame, corrects it.
+
+    Parameters
+    ----------
+    params : Params
+        The teacher's physics.
+    matches, n_frames : int
+        How many matches a turn, and how long each at most.
+    """
+
+    params: Params = field(default_factory=Params)
+    matches: int = 48
+    n_frames: int = 1500
+    first_seed: int = 400_000
+
+    def lessons(self, model: WorldModel, turn: int) -> Lessons:
+        """See `Practice.lessons`."""
+        first = self.first_seed + turn * self.matches
+        starts, players = scripted_matches(range(first, first + self.matches), self.params)
+        inputs = np.zeros((self.n_frames, self.matches, 2), CONTROLLER)
+        right = np.zeros((self.n_frames, self.matches), FRAME)
+        right[0] = starts
+
+        def act(t: int, before: np.ndarray) -> np.ndarray:
+            pads = players.act(State.from_frames(before)).to_inputs()
+            inputs[t] = pads
+            right[t] = Scuffle.from_frames(before, self.params, inputs[t - 1]).step(inputs[t])
+            return pads
+
+        frames = free_runs(model, starts, self.n_frames, act)
+        lessons = Lessons()
+        for i in range(self.matches):
+            kept = slice(0, _end(frames[:, i]))
+            lessons.runs.append(Replay(frames[kept, i].copy(), inputs[kept, i].copy(), "practice"))
+            lessons.corrections.append(right[kept, i].copy())
+        return lessons
+
+
+@dataclass(frozen=True)
+class KnockoutPractice:
+    """Free runs under recorded inputs, for games whose rules nobody here knows but one.
+
+    Whoever leaves the blast zones alive is knocked out there and then, as recorded games do it: the frames
+    about these moments are the lessons.
+
+    Parameters
+    ----------
+    games : sequence of Replay
+    n_frames : int
+        Length of a run, from a random frame of its game.
+    before, after : int
+        Frames kept about a knock-out.
+    """
+
+    games: Sequence[Replay]
+    n_frames: int = 2400
+    before: int = 90
+    after: int = 130
+
+    def lessons(self, model: WorldModel, turn: int) -> Lessons:
+        """See `Practice.lessons`."""
+        rng = np.random.default_rng(turn)
+        first = [int(rng.integers(0, max(1, g.n_frames - self.n_frames))) for g in self.games]
+        starts = np.zeros(len(self.games), FRAME)
+        inputs = np.zeros((self.n_frames, len(self.games), 2), CONTROLLER)
+        for i, (game, at) in enumerate(zip(self.games, first, strict=True)):
+            starts[i] = game.frames[at]
+            given = game.inputs[at : at + self.n_frames]
+            inputs[: len(given), i] = given
+        corrected = np.zeros((self.n_frames, len(self.games)), bool)
+
+        def correct(t: int, before: np.ndarray, after: np.ndarray) -> None:
+            corrected[t] = knock_out(before, after).any(1)
+
+        frames = free_runs(model, starts, self.n_frames, lambda t, _: inputs[t], correct)
+        lessons = Lessons()
+        for i, (game, at) in enumerate(zip(self.games, first, strict=True)):
+            end = min(_end(frames[:, i]), game.n_frames - at)
+            for t in np.flatnonzero(corrected[:end, i]):
+                kept = slice(max(0, int(t) - self.before), min(end, int(t) + self.after))
+                lessons.runs.append(Replay(frames[kept, i].copy(), inputs[kept, i].copy(), "practice"))
+                lessons.corrections.append(None)
+        return lessons
+
+
+@torch.no_grad()
+def free_runs(
+    model: WorldModel,
+    starts: np.ndarray,
+    n_frames: int,
+    act: Callable[[int, np.ndarray], np.ndarray],
+    correct: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+) -> np.ndarray:
+    """Let a float network play many matches at once from their first frames on.
+
+    Parameters
+    ----------
+    model : WorldModel
+    starts : ndarray of FRAME, shape (n,)
+    n_frames : int
+    act : callable
+        ``act(t, frames t - 1)`` gives the controllers, shape (n, 2), that lead to frame t.
+    correct : callable, optional
+        ``correct(t, frames t - 1, frames t)`` may change frames t in place.
+
+    Returns
+    -------
+    ndarray of FRAME, shape (n_frames, n)
+    """
+    schema, training = model.schema, model.training
+    model.eval()
+    frames = np.zeros((n_frames, len(starts)), FRAME)
+    frames[0] = starts
+    state = model.initial_state(len(starts))
+    device = state[0].conv.device
+    names = [
+        [f.name for f in fields]
+        for fields in (schema.global_fields, schema.player_fields, schema.controller_fields)
+    ]
+    for t in range(1, n_frames):
+        before, pads = frames[t - 1], act(t, frames[t - 1].copy())
+        records = (before, before["players"], pads)
+        g, p, c = (
+            torch.from_numpy(columns(r, n).astype(np.int64)).to(device)
+            for r, n in zip(records, names, strict=True)
+        )
+        logits, state = model.step(model.views(g, p, c), state)
+        players = model.decode(logits, p).cpu().numpy()
+        frames[t] = before
+        for i, name in enumerate(names[1]):
+            frames["players"][name][t] = players[..., i]
+        frames["frame"][t] += 1
+        if correct is not None:
+            correct(t, before, frames[t])
+        lost = (frames["players"]["stocks"][t] == 0).any(1)
+        frames["status"][t] = np.where(lost, STATUS_DECIDED, STATUS_PLAYING)
+    model.train(training)
+    return frames
+
+
+def knock_out(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Knock out, in place, whoever is alive beyond the blast zones.
+
+    Parameters
+    ----------
+    before, after : ndarray of FRAME, shape (n,)
+        Consecutive frames; ``after`` is changed.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, 2)
+        Who was.
+    """
+    players = after["players"]
+    way = beyond(after)
+    out: np.ndarray = (
+        (way != _ALIVE) & (players["action_state"] > LAST_RESPAWN_STATE) & (before["players"]["stocks"] > 0)
+    )
+    players["action_state"][out] = way[out]
+    players["stocks"][out] = before["players"]["stocks"][out] - 1
+    for name in ("state_age", *_STOPPED):
+        players[name][out] = 0
+    return out
+
+
+def beyond(frames: np.ndarray) -> np.ndarray:
+    """Action state of the knock-out that each position calls for, -1 within the blast zones; shape (n, 2)."""
+    players = frames["players"]
+    x, y = (FIGHTER.player(axis).to_real(players[axis]) for axis in ("x", "y"))
+    blast = np.array([STAGES.get(int(s), STAGES[31]).blast for s in frames["stage"]])
+    left, right, top, bottom = blast.T[:, :, None]
+    conditions = [
+        y < bottom - _SIDE_MARGIN,
+        x < left - _SIDE_MARGIN,
+        x > right + _SIDE_MARGIN,
+        y > top + _TOP_MARGIN,
+    ]
+    return np.select(conditions, [DEAD_DOWN, DEAD_LEFT, DEAD_RIGHT, DEAD_UP], _ALIVE)
+
+
+def rare_segments(games: Sequence[Replay], before: int = 60, after: int = 130) -> list[Replay]:
+    """The frames about every lost stock, as replays: a few in ten thousand, and a match turns on them."""
+    segments = []
+    for game in games:
+        lost = np.diff(game.frames["players"]["stocks"].astype(int), axis=0) < 0
+        for t in np.flatnonzero(lost.any(1)):
+            kept = slice(max(0, int(t) - before), int(t) + after)
+            segments.append(Replay(game.frames[kept].copy(), game.inputs[kept].copy(), "rare"))
+    return segments
+
+
+def _end(frames: np.ndarray) -> int:
+    over = np.flatnonzero(frames["status"] != STATUS_PLAYING)
+    return int(over[0]) + 1 if len(over) else len(frames)

@@ -1,0 +1,130 @@
+"""Free runs of a network in training, and who corrects them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_model import TINY, falling
+
+from awm_kit.data.replay import Replay
+from awm_kit.data.scuffle import Params, Scuffle, generate
+from awm_kit.data.scuffle.stage import STAGES
+from awm_kit.model.dataset import PackedReplays, Streams
+from awm_kit.model.heads import fit_heads
+from awm_kit.model.practice import KnockoutPractice, TeacherPractice, free_runs, knock_out, rare_segments
+from awm_kit.model.recipe import load_recipe
+from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.world import WorldModel
+from awm_kit.schema import FIGHTER, FRAME
+
+
+@pytest.fixture(scope="module")
+def games() -> list[Replay]:
+    return generate(range(5, 9), 2400)
+
+
+@pytest.fixture(scope="module")
+def network(games: list[Replay]) -> WorldModel:
+    torch.manual_seed(0)
+    data = PackedReplays(FIGHTER, games)
+    return WorldModel(TINY, FIGHTER, fit_heads(FIGHTER, *data.transitions()))
+
+
+def test_the_teacher_corrects_each_frame_of_a_free_run(network: WorldModel) -> None:
+    lessons = TeacherPractice(matches=3, n_frames=40).lessons(network, turn=0)
+    assert len(lessons.runs) == len(lessons.corrections) == 3
+    wrong = 0
+    for run, right in zip(lessons.runs, lessons.corrections, strict=True):
+        assert right is not None and len(right) == run.n_frames
+        t = run.n_frames - 1
+        again = Scuffle.from_frames(run.frames[t - 1], Params(), run.inputs[t - 1]).step(
+            run.inputs[t : t + 1]
+        )
+        for item in FIGHTER.player_fields:
+            assert np.array_equal(again["players"][item.name][0], right["players"][item.name][t])
+        wrong += int((run.frames["players"]["action_state"] != right["players"]["action_state"]).sum())
+    assert wrong > 0, "an untrained network makes mistakes"
+
+
+def test_a_free_run_is_the_step_that_plays(network: WorldModel, games: list[Replay]) -> None:
+    from awm_kit.model.evaluate import TorchRunner
+
+    _, free = TorchRunner(network).run(games[0], np.array([0]), 30)
+    frames = free_runs(network, games[0].frames[:1], 31, lambda t, _: games[0].inputs[t : t + 1])
+    for item in FIGHTER.player_fields:
+        assert np.array_equal(frames["players"][item.name][1:, 0], free["players"][item.name][0])
+
+
+def test_leaving_the_blast_zones_alive_is_a_knock_out() -> None:
+    before, after = np.zeros(4, FRAME), np.zeros(4, FRAME)
+    for frames in (before, after):
+        frames["stage"] = 32
+        frames["players"]["stocks"], frames["players"]["action_state"] = 3, 29
+    left, right, _, bottom = STAGES[32].blast
+    after["players"]["y"][0, 0] = round((bottom - 2) * 1024)
+    after["players"]["x"][1, 1] = round((right + 2) * 1024)
+    after["players"]["x"][2, 0] = round((left + 2) * 1024)
+    after["players"]["x"][3, 0] = round((left - 2) * 1024)
+    after["players"]["action_state"][3, 0] = 1
+    out = knock_out(before, after)
+    assert out.tolist() == [[True, False], [False, True], [False, False], [False, False]]
+    assert after["players"]["action_state"][[0, 1], [0, 1]].tolist() == [0, 2]
+    assert after["players"]["stocks"].tolist() == [[2, 3], [3, 2], [3, 3], [3, 3]]
+
+
+def test_knock_outs_are_practised_about_the_moment() -> None:
+    game = falling(3)
+    game.frames["players"]["x"] += 400 << 10
+    network = WorldModel(TINY, FIGHTER, fit_heads(FIGHTER, *PackedReplays(FIGHTER, [game]).transitions()))
+    lessons = KnockoutPractice([game], n_frames=60, before=10, after=20).lessons(network, turn=0)
+    assert lessons.runs
+    for run in lessons.runs:
+        assert 2 <= run.n_frames <= 30
+        assert (np.diff(run.frames["players"]["stocks"].astype(int), axis=0) < 0).any()
+
+
+def test_rare_segments_hold_every_lost_stock(games: list[Replay]) -> None:
+    def lost(replays: list[Replay]) -> int:
+        return sum(
+            int((np.diff(r.frames["players"]["stocks"].astype(int), axis=0) < 0).sum()) for r in replays
+        )
+
+    segments = rare_segments(games, 20, 20)
+    assert lost(games) > 0 and lost(segments) >= lost(games)
+    assert max(r.n_frames for r in segments) <= 40
+
+
+def test_joined_replays_are_walked_as_often_as_asked() -> None:
+    mostly = PackedReplays(FIGHTER, [falling(s) for s in range(9)])
+    few = PackedReplays(FIGHTER, [falling(77)])
+    both = mostly.joined(few, 0.4)
+    assert both.n_frames == mostly.n_frames + few.n_frames and len(both) == 10
+    streams = Streams(both, 4000, 32, 0)
+    assert np.mean(streams.replay == 9) == pytest.approx(0.4, abs=0.03)
+
+
+def test_a_run_practises_and_resumes(tmp_path: Path, games: list[Replay]) -> None:
+    config = TrainConfig(
+        steps=4, lanes=4, length=16, model=TINY, practice_from=2, practice_every=2, practice_keep=2, threads=1
+    )
+    data, practice = PackedReplays(FIGHTER, games), TeacherPractice(matches=2, n_frames=30)
+    first = Trainer(data, config, tmp_path, practice=practice)
+    first.run(progress=False)
+    assert len(first.turns) == 1
+    again = Trainer(data, replace(config, steps=5), tmp_path, practice=practice)
+    assert again.step == 4
+    again.run(progress=False)
+    assert len(again.turns) == 1 and again.step == 5
+
+
+def test_the_recipe_of_the_shipped_world_practises(tmp_path: Path) -> None:
+    recipe = load_recipe("scuffle")
+    short = replace(recipe, seeds=(0, 2), n_frames=100)
+    trainer = short.trainer(tmp_path, progress=False, steps=1, lanes=2, length=16, threads=1)
+    assert isinstance(trainer.practice, TeacherPractice) and recipe.train.practice_from > 0
+    trainer.run(progress=False)
+    assert (tmp_path / "last.safetensors").exists()
