@@ -1,7 +1,7 @@
 // Runs in the page before anything else: notes when the visible game canvas shows which frame,
 // what the page receives, and when pad messages leave.
 (() => {
-  const fresh = () => ({ frames: [], sent: [], messages: 0, bytes: 0, since: performance.now() });
+  const fresh = () => ({ frames: [], sent: [], stepped: [], messages: 0, bytes: 0, since: performance.now() });
   let data = fresh();
   let drawing = 0;
   let shown = 0;
@@ -11,6 +11,11 @@
   context.fillText = function (text, ...rest) {
     const match = /^frame (\d+)$/.exec(text);
     if (match) drawing = Number(match[1]);
+    // Instant mode draws in the refresh that will show it.
+    if (match && this.canvas.isConnected && drawing !== shown) {
+      shown = drawing;
+      data.frames.push([document.timeline.currentTime, shown]);
+    }
     return fillText.call(this, text, ...rest);
   };
   // ipycanvas draws off screen and copies to the canvas in the document: that copy is what people see.
@@ -22,7 +27,11 @@
       requestAnimationFrame((time) => data.frames.push([time, frame]));
     }
   };
-  document.addEventListener("awm-pad-sent", (event) => data.sent.push([performance.now(), event.detail.sequence]));
+  // A message leaves while the key's event is handled: the event's own time is when it was pressed.
+  document.addEventListener("awm-pad-sent", ({ detail }) => {
+    data.sent.push([window.event?.timeStamp ?? performance.now(), detail.sequence]);
+  });
+  document.addEventListener("awm-stepped", ({ detail }) => data.stepped.push([detail.sequence, detail.frame]));
 
   const Socket = window.WebSocket;
   window.WebSocket = class extends Socket {

@@ -186,16 +186,16 @@ class TestView:
         view.show(initial_frame(0))
         assert len(commands.sent) == 2
         switch = [command for command in commands.sent[1] if command[0] == commands.sent[1][0][0]]
-        assert len(switch) == 3  # stage, fighters and HUD; the sky is not sent again
+        assert len(switch) == 2  # the picture and its end; neither sky nor HUD is sent again
 
     def test_a_new_page_gets_every_layer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         view = MatchView()
         view.show(initial_frame(0))
         commands = Commands(monkeypatch)
-        view.widget[-1]._client_ready_callbacks()
+        view.widget._client_ready_callbacks()
         assert len(commands.sent) == 1
         switch = [command for command in commands.sent[0] if command[0] == commands.sent[0][0][0]]
-        assert len(switch) == 4
+        assert len(switch) == 4  # sky, HUD, the picture and its end
 
 
 class TestApp:

@@ -104,6 +104,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.errands = Errands(self._line)
         self.rematch(advance_seed=False)
         self.pad.on_click(self._clicked)
+        self.pad.on_slack(self.loop.follow)
         bar = widgets.HBox([self._run, self._again, self._engine, self._opponent, self._save])
         card = [widgets.HTML(CSS), self._line, self._card]
         super().__init__([self.view.widget, bar, self.pad, self._status, *card])

@@ -13,11 +13,14 @@ from awm_kit.play.loop import FPS
 from awm_kit.play.palette import GREY, INK, LIVERIES, PAPER, VERMILLION, WHITE, YELLOW, heat
 from awm_kit.schema import STATUS_DECIDED, STATUS_TIMEOUT
 
+#: The panels' share of the picture's height, from below.
+PANELS = 0.2
 
-def draw_hud(
-    out: Drawing, camera: Camera, frame: np.ndarray, names: Sequence[str], note: str = "", banner: str = ""
+
+def draw_panels(
+    out: Drawing, camera: Camera, frame: np.ndarray, names: Sequence[str], note: str = ""
 ) -> None:
-    """Draw everything that does not move with the camera, and the arrows that point at players.
+    """Draw damage, stocks and names, and small print under them; the same for the same `panels_key`.
 
     Parameters
     ----------
@@ -26,11 +29,33 @@ def draw_hud(
         One per player.
     note : str
         Small print at the lower edge.
-    banner : str
-        Large print in the middle; empty shows the result of a decided match.
     """
     for index in range(2):
         _panel(out, camera, frame["players"][index], index, names[index])
+    if note:
+        out.write(note, camera.width / 2, camera.height - 8, 12, PAPER, "center")
+
+
+def panels_key(frame: np.ndarray, names: Sequence[str], note: str = "") -> tuple[object, ...]:
+    """What `draw_panels` shows of its arguments."""
+    shown = [(int(p["percent"]) // 64, int(p["stocks"]), int(p["action_state"])) for p in frame["players"]]
+    return *shown, *names, note
+
+
+def draw_captions(
+    out: Drawing, camera: Camera, frame: np.ndarray, names: Sequence[str], banner: str = ""
+) -> None:
+    """Draw the players' tags, arrows to those out of the picture, clock, frame count, and large print.
+
+    Parameters
+    ----------
+    frame : ndarray, `FRAME` scalar
+    names : sequence of str
+        One per player.
+    banner : str
+        Large print; empty shows the result of a decided match.
+    """
+    for index in range(2):
         _marker(out, camera, frame["players"][index], index)
     _clock(out, camera, frame)
     text = banner or result_of(frame, names)
@@ -41,8 +66,6 @@ def draw_hud(
         out.rect(0, middle + 24, camera.width, 3, YELLOW, 0.9)
         size = 46 if len(text) < 30 else 20
         out.write(text, camera.width / 2, middle + size * 0.1, size, WHITE, "center")
-    if note:
-        out.write(note, camera.width / 2, camera.height - 8, 12, PAPER, "center")
 
 
 def result_of(frame: np.ndarray, names: Sequence[str]) -> str:
@@ -82,10 +105,9 @@ def _panel(out: Drawing, camera: Camera, player: np.ndarray, index: int, name: s
 
 def _clock(out: Drawing, camera: Camera, frame: np.ndarray) -> None:
     now, limit = int(frame["frame"]), int(frame["time_limit"])
-    left = max(limit - now, 0) if limit else now
-    seconds = left / FPS
+    seconds = (max(limit - now, 0) if limit else now) // FPS
+    text = f"{seconds // 60}:{seconds % 60:02d}"
     urgent = limit and seconds < 10
-    text = f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
     out.write(text, camera.width / 2, 42, 34, VERMILLION if urgent else WHITE, "center")
     out.write(f"frame {now}", camera.width - 14, 24, 13, PAPER, "right")
 

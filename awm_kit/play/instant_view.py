@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -114,7 +115,7 @@ class InstantView(anywidget.AnyWidget):
 
     def _receive(self, _: object, content: dict[str, Any], buffers: list[Any]) -> None:
         if "batch" in content and buffers:
-            self._do(lambda message=bytes(buffers[0]): self._play(message))
+            self._do(partial(self._play, bytes(buffers[0])))
         if "take" in content:
             self.driver = int(content["take"])
         if "hello" in content:

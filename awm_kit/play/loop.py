@@ -17,6 +17,9 @@ import numpy as np
 #: Frames of a match per second.
 FPS = 60
 
+#: Where between two refreshes of the page its pictures should arrive, and how fast the loop moves there.
+SLACK, GAIN, MAX_SHIFT_MS = 0.5, 0.15, 0.7
+
 
 class Pacer:
     """When the next tick is due.
@@ -33,6 +36,10 @@ class Pacer:
         self.interval = interval
         self.missed = 0
         self._due = start
+
+    def shift(self, seconds: float) -> None:
+        """Tick so much later from now on."""
+        self._due += seconds
 
     def delay(self, now: float) -> float:
         """Seconds to sleep before the next tick; ticks that were slept through are dropped, not repeated."""
@@ -97,6 +104,7 @@ class FrameLoop:
         self._stop = threading.Event()
         self._change = threading.Lock()
         self._ticks = self._missed = 0
+        self._shift = 0.0
         self._marks: deque[tuple[float, float, float]] = deque(maxlen=600)
 
     @property
@@ -124,6 +132,24 @@ class FrameLoop:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
+
+    def follow(self, slack_ms: float, refresh_ms: float) -> None:
+        """Shift the ticks until pictures reach the page halfway between two of its refreshes.
+
+        There, lateness and earliness of half a refresh do no harm; where they arrive just as the page
+        refreshes, some refreshes would show nothing new and others lose a picture.
+
+        Parameters
+        ----------
+        slack_ms, refresh_ms : float
+            How long before a refresh a picture arrived, and the time between refreshes. Pages that
+            refresh at another rate than the loop's have no such point, and are ignored.
+        """
+        interval = 1e3 / self.fps
+        if abs(refresh_ms - interval) > 1.0 or abs(slack_ms) > 2 * interval:
+            return
+        error = (slack_ms - SLACK * interval + interval / 2) % interval - interval / 2
+        self._shift = min(max(GAIN * error, -MAX_SHIFT_MS), MAX_SHIFT_MS) / 1e3
 
     def stats(self) -> LoopStats:
         """Timing of the last ten seconds."""
@@ -156,5 +182,7 @@ class FrameLoop:
             self._ticks += 1
             self._marks.append((begun, ended - begun, time.thread_time()))
             pacer.interval = 1.0 / self.fps
+            pacer.shift(self._shift)
+            self._shift = 0.0
             stop.wait(pacer.delay(ended))
             self._missed = pacer.missed

@@ -125,13 +125,20 @@ function render({ model, el }) {
       model.send({ click: 1 });
     }
   });
-  // Tells Python that what it sent before is on the screen; a hidden page does not answer.
-  const answer = ({ beat }) => { if (beat) requestAnimationFrame(() => model.send({ beat })); };
+  // Tells Python that what it sent before is on the screen, and how early it came; a hidden page does not answer.
+  const answer = ({ beat }) => {
+    const arrived = performance.now();
+    if (beat) requestAnimationFrame((now) => model.send({ beat, slack: now - arrived, refresh }));
+  };
   model.on("msg:custom", answer);
   model.on("change:legend", label);
   model.on("change:bindings", letGo);
 
-  let poll = requestAnimationFrame(function look() {
+  let refresh = 17, last = performance.now(); // milliseconds between refreshes of the page, and when the last one was
+  let poll = requestAnimationFrame(function look(now) {
+    // Near the shortest time: a page that is busy lets refreshes pass.
+    refresh += (now - last - refresh) * (now - last < refresh ? 0.1 : 0.005);
+    last = now;
     if (gamepads().length) update();
     poll = requestAnimationFrame(look);
   });

@@ -129,7 +129,8 @@ class Pad(anywidget.AnyWidget):
     .awm-pad { font: 12px ui-monospace, monospace; padding: 6px 10px; color: #5a6478; cursor: pointer;
                border: 2px solid #8894a8; border-radius: 6px; outline: none; white-space: pre-wrap; }
     .awm-pad.awm-focused { border-color: #009e73; color: inherit; }
-    .awm-play canvas { max-width: 100%; height: auto; border-radius: 8px; }
+    /* Pixel for pixel where there is room: scaling blurs, and costs browsers without a graphics card time. */
+    .awm-play canvas { width: auto; max-width: 100%; height: auto; align-self: flex-start; }
     """
 
     bindings: traitlets.Dict[str, list[int]] = traitlets.Dict().tag(sync=True)
@@ -143,6 +144,7 @@ class Pad(anywidget.AnyWidget):
         self._backlog = Backlog()
         self._pictures = 0
         self._on_click: list[Callable[[], object]] = []
+        self._on_slack: list[Callable[[float, float], object]] = []
         self.remap(keyboard or KeyboardMap.solo())
         self.on_msg(self._receive)
         take_messages_on_the_senders_thread(self)
@@ -166,6 +168,13 @@ class Pad(anywidget.AnyWidget):
         """Call back whenever somebody clicks the game, in the thread that the message arrives in."""
         self._on_click.append(callback)
 
+    def on_slack(self, callback: Callable[[float, float], object]) -> None:
+        """Call back a few times a second with how long before a refresh of the page pictures reach it.
+
+        The callback is given that time and the one between refreshes, in milliseconds.
+        """
+        self._on_slack.append(callback)
+
     def picture_wanted(self) -> bool:
         """Whether to draw the next picture; False while pages have yet to draw earlier ones."""
         if self._backlog.behind:
@@ -178,6 +187,8 @@ class Pad(anywidget.AnyWidget):
     def _receive(self, _: object, content: dict[str, Any], buffers: list[Any]) -> None:
         if "beat" in content:
             self._backlog.answer(int(content["beat"]))
+            for hear in self._on_slack:
+                hear(float(content.get("slack", -1)), float(content.get("refresh", 0)))
         if "click" in content:
             for callback in self._on_click:
                 callback()

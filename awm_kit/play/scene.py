@@ -10,7 +10,7 @@ import numpy as np
 from awm_kit.action_states import Family, family_of
 from awm_kit.play.camera import Camera
 from awm_kit.play.draw_fighter import Figure, draw_afterimage, draw_fighter
-from awm_kit.play.draw_hud import draw_hud
+from awm_kit.play.draw_hud import draw_captions, draw_panels, panels_key
 from awm_kit.play.draw_stage import draw_sky, draw_stage
 from awm_kit.play.drawing import Drawing
 from awm_kit.play.effects import Effects
@@ -37,6 +37,7 @@ class Scene:
         self.effects = Effects()
         self.note = ""
         self.banner = ""
+        self._hud: tuple[tuple[object, ...], Drawing] = ((), Drawing())
         self._last_frame: int | None = None
         self._trail: deque[list[Figure]] = deque(maxlen=TRAIL_FRAMES[-1] + 1)
 
@@ -58,10 +59,10 @@ class Scene:
         Returns
         -------
         dict of str to Drawing
-            ``stage``, ``fighters`` and ``hud``.
+            ``stage``, ``fighters`` and ``hud``, the last the same object while it looks the same.
         """
         self.advance(frame)
-        stage, fighters, hud = Drawing(), Drawing(), Drawing()
+        stage, fighters = Drawing(), Drawing()
         draw_stage(stage, self.camera, int(frame["stage"]))
         if ghost is not None:
             for index in range(2):
@@ -70,8 +71,8 @@ class Scene:
         for index in (1, 0):
             draw_fighter(fighters, self.camera, self._trail[-1][index])
         self.effects.draw(fighters, self.camera, int(frame["frame"]))
-        draw_hud(hud, self.camera, frame, self.names, self.note, self.banner)
-        return {"stage": stage, "fighters": fighters, "hud": hud}
+        draw_captions(fighters, self.camera, frame, self.names, self.banner)
+        return {"stage": stage, "fighters": fighters, "hud": self._compose_hud(frame)}
 
     def advance(self, frame: np.ndarray) -> None:
         """Move the camera and the effects on to a frame; `compose` does so by itself."""
@@ -85,6 +86,14 @@ class Scene:
         if step != 0:
             self.camera.follow(self._targets(frame), snap=step is None or not 0 < step <= 8)
         self.camera.shake = self.effects.shake * (-1.0) ** now
+
+    def _compose_hud(self, frame: np.ndarray) -> Drawing:
+        """The same object as long as it looks the same: painters need not paint it again."""
+        key = panels_key(frame, self.names, self.note)
+        if key != self._hud[0]:
+            self._hud = key, Drawing()
+            draw_panels(self._hud[1], self.camera, frame, self.names, self.note)
+        return self._hud[1]
 
     def _draw_afterimages(self, out: Drawing) -> None:
         for age, alpha in zip(TRAIL_FRAMES, (0.3, 0.15), strict=True):

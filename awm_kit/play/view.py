@@ -8,8 +8,9 @@ from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
-from ipycanvas import Canvas, MultiCanvas, hold_canvas
+from ipycanvas import Canvas, hold_canvas
 
+from awm_kit.play.draw_hud import PANELS
 from awm_kit.play.drawing import Drawing, Text
 from awm_kit.play.painters import LAYERS
 from awm_kit.play.palette import Color
@@ -17,6 +18,8 @@ from awm_kit.play.scene import HEIGHT, WIDTH, Scene
 
 # `hold_canvas` collects the calls of the whole process, so two views must not draw at once.
 _DRAWING = threading.Lock()
+#: Layers that a page keeps until they change, and the share of the picture, from below, that they cover.
+KEPT = {"background": 1.0, "hud": PANELS}
 FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
@@ -51,7 +54,11 @@ class View(Protocol):
 
 
 class CanvasPainter:
-    """Paints on an ipycanvas; remembers the layers, for pages that open later.
+    """Paints layers on an ipycanvas; remembers them, for pages that open later.
+
+    Layers that seldom change are canvases of their own, which the page keeps; the others are drawn between
+    them. A `MultiCanvas` would put all layers together anew for each that changed, and in browsers that
+    draw without a graphics card it is copying whole pictures that costs.
 
     Parameters
     ----------
@@ -60,30 +67,49 @@ class CanvasPainter:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self.canvas = MultiCanvas(len(LAYERS), width=width, height=height)
+        self.canvas = Canvas(width=width, height=height)
         self.canvas.layout.max_width = "100%"
+        self._kept = {name: Canvas(width=width, height=round(height * share)) for name, share in KEPT.items()}
         self._layers: dict[str, Drawing] = {}
-        self.canvas.on_client_ready(self.repaint)
+        for canvas in (self.canvas, *self._kept.values()):
+            canvas.on_client_ready(self.repaint)
 
     def paint(self, layers: Mapping[str, Drawing]) -> None:
-        """Replace the given layers, by name, in one message."""
+        """Replace the given layers, by name, in one message; a kept layer only if it is another object."""
         with _DRAWING:
+            changed = [name for name in KEPT if name in layers and layers[name] is not self._layers.get(name)]
             self._layers.update(layers)
-            self._send(layers)
+            self._send(changed)
 
     def repaint(self) -> None:
         """Send every layer again: a page that was reloaded, or a second one, starts blank."""
         with _DRAWING:
-            self._send(self._layers)
+            self._send(list(KEPT))
 
-    def _send(self, layers: Mapping[str, Drawing]) -> None:
+    def _send(self, changed: Sequence[str]) -> None:
         # A page that missed the message which named the canvas would ignore all that follow:
         # forgetting the current one makes ipycanvas name it in every message.
         self.canvas._canvas_manager._current_canvas = None
         with hold_canvas():
-            for index, name in enumerate(LAYERS):
-                if name in layers:
-                    _draw(self.canvas[index], layers[name])
+            for name in changed:
+                if name in self._layers:
+                    self._keep(self._kept[name], self._layers[name])
+            for name in LAYERS:
+                if name in self._kept:
+                    kept = self._kept[name]
+                    self.canvas.draw_image(kept, 0, self.canvas.height - kept.height)
+                elif name in self._layers:
+                    _draw(self.canvas, self._layers[name])
+            # Pages show the canvas that is current when a message begins as well as those that it names:
+            # ending on one that is not on display saves showing the picture twice.
+            self._kept["hud"].begin_path()
+
+    def _keep(self, canvas: Canvas, drawing: Drawing) -> None:
+        top = self.canvas.height - canvas.height
+        canvas.clear()
+        canvas.translate(0, -top)
+        _draw(canvas, drawing)
+        canvas.translate(0, top)
 
 
 class MatchView:
@@ -106,7 +132,7 @@ class MatchView:
         return f"<MatchView {' against '.join(self.scene.names)}>"
 
     @property
-    def widget(self) -> MultiCanvas:
+    def widget(self) -> Canvas:
         """What to display."""
         return self.painter.canvas
 
@@ -120,7 +146,6 @@ class MatchView:
 
 
 def _draw(canvas: Canvas, drawing: Drawing) -> None:
-    canvas.clear()
     if drawing.polygons:
         counts = np.array([len(p) for p in drawing.polygons], np.uint32)
         canvas.fill_styled_polygons(
