@@ -28,9 +28,13 @@ class Case:
 
     def sums(self, view: int) -> np.ndarray:
         """What a kernel's accumulators must be, by definition: int32, shape (rows,)."""
-        rows = len(self.weight)
-        exact = n4.sums(self.weight, self.scales, self.x[view]) + n4.bias_offset(self.scales, rows)
+        exact = n4.sums(self.weight, self.scales, self.x[view]) + n4.bias_offset(self.scales)
         return exact.astype(np.int32)
+
+
+def random_scales(rng: np.random.Generator, rows: int, cols: int) -> np.ndarray:
+    """Any scales, the same for two rows."""
+    return rng.integers(0, 256, (n4.n_pairs(rows), n4.n_chunks(cols))).astype(np.uint8).repeat(2, 0)[:rows]
 
 
 def cases() -> Iterator[Case]:
@@ -38,12 +42,10 @@ def cases() -> Iterator[Case]:
     rng = np.random.default_rng(3)
 
     def case(name: str, weight: np.ndarray, x: np.ndarray, scales: np.ndarray | None = None) -> Case:
-        shape = n4.n_pairs(len(weight)), n4.n_chunks(weight.shape[1])
         if scales is None:
-            scales = rng.integers(0, 256, shape)
-        return Case(
-            name, weight.astype(np.int8), np.broadcast_to(scales, shape).astype(np.uint8), x.astype(np.int8)
-        )
+            scales = random_scales(rng, *weight.shape)
+        scales = np.broadcast_to(scales, (len(weight), n4.n_chunks(weight.shape[1])))
+        return Case(name, weight.astype(np.int8), scales.astype(np.uint8), x.astype(np.int8))
 
     def full(rows: int, cols: int, w: int, x: int) -> tuple[np.ndarray, np.ndarray]:
         return np.full((rows, cols), w), np.full((2, cols), x)
@@ -56,7 +58,9 @@ def cases() -> Iterator[Case]:
     lanes = np.tile([[7], [-7], [-7], [7]], (4, 64))
     yield case("neighbouring lanes at opposite ends", lanes, np.full((2, 64), -128), top)
     signs = rng.choice([-1, 1], 512)
-    yield case("aligned signs", 7 * signs * rng.choice([-1, 1], (32, 1)), np.stack([127 * signs, -128 * signs]))
+    yield case(
+        "aligned signs", 7 * signs * rng.choice([-1, 1], (32, 1)), np.stack([127 * signs, -128 * signs])
+    )
     only = np.zeros((2, 64), int)
     only[0, 37], only[1, 2] = 127, -128
     yield case("one column each", rng.integers(-7, 8, (17, 64)), only)

@@ -31,6 +31,7 @@ RECORDS = {
 CONSTANTS = {
     "AWM_VERSION": layout.VERSION,
     "AWM_FORMAT_I8": layout.FORMAT_I8,
+    "AWM_FORMAT_N4": layout.FORMAT_N4,
     "AWM_WEIGHT_BIAS": layout.WEIGHT_BIAS,
     "AWM_LUT_POINTS": layout.LUT_POINTS,
     "AWM_MAX_DIM": layout.MAX_DIM,

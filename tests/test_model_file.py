@@ -219,7 +219,7 @@ def test_shards_of_another_world_are_refused() -> None:
     [
         ("magic", b"NOTAWM", "magic", "MAGIC"),
         ("version", 3, "version 1 to 2", "VERSION"),
-        ("format", 1, "format 0", "VERSION"),
+        ("format", 2, "format in", "VERSION"),
         ("total_len", 999, "expected 999 bytes", "LENGTH"),
         ("d_model", 60, "expected", "DIMENSIONS"),
         ("n_views", 3, "expected", "DIMENSIONS"),

@@ -18,6 +18,7 @@
 enum {
     AWM_VERSION = 2, /* 1, which knows no CHOOSE, is read too */
     AWM_FORMAT_I8 = 0,
+    AWM_FORMAT_N4 = 1, /* 4-bit weights: awm_matvec_n4.h */
     AWM_WEIGHT_BIAS = 64,
     AWM_LUT_POINTS = 257,
     AWM_MAX_DIM = 4096,
@@ -97,7 +98,7 @@ typedef struct awm_ssm_head {
 typedef struct awm_op {
     uint8_t kind, layer, out, shift;
     uint16_t row0, rows, cols, shard;
-    uint32_t weights, params, reserved;
+    uint32_t weights, params, format;
 } awm_op;
 
 AWM_STATIC_ASSERT(header_size, sizeof(awm_header) == 256);

@@ -227,7 +227,8 @@ static void blocks_twice(const awm_n4_args *a) {
 static void quad(const awm_n4_args *a, const uint8_t *words, const uint8_t *scales, uint64_t *acc) {
     const uint64_t views = a->views, *lanes = a->lanes;
     uint64_t left = a->cols;
-    acc[0] = acc[1] = acc[80] = acc[81] = 0;
+    acc[0] = acc[1] = 0;
+    if (views == 2) acc[80] = acc[81] = 0;
     while (left) {
         const uint64_t cols = left > AWM_N4_CHUNK ? AWM_N4_CHUNK : left, *end = lanes + views * cols;
         if (views == 1)

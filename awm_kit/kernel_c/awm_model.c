@@ -1,4 +1,5 @@
 /* awm_model.c: checks a world's bytes, once, so that a step never has to. */
+#include "awm_matvec_n4.h"
 #include "awm_ops.h"
 
 /* ---------------------------------------------------------------- header and sections */
@@ -23,7 +24,7 @@ static int check_header(const uint8_t *m, uint64_t len) {
     for (i = 0; i < 8; i++) {
         if (h->magic[i] != magic[i]) return AWM_ERR_MAGIC;
     }
-    if (h->version < 1 || h->version > AWM_VERSION || h->format != AWM_FORMAT_I8) return AWM_ERR_VERSION;
+    if (h->version < 1 || h->version > AWM_VERSION || h->format > AWM_FORMAT_N4) return AWM_ERR_VERSION;
     if (h->total_len != len) return AWM_ERR_LENGTH;
     if (!dim_ok(h->d_model, 8, AWM_MAX_DIM) || !dim_ok(h->d_inner, 8, AWM_MAX_DIM)
         || !dim_ok(h->d_feat, 8, AWM_MAX_DIM) || !dim_ok(h->d_state, 4, AWM_MAX_D_STATE))
@@ -163,6 +164,13 @@ static int check_layer(const uint8_t *m, const awm_layer *l) {
     return ok ? AWM_OK : AWM_ERR_LAYER;
 }
 
+/* Bytes that a matrix takes with what may be read behind it; more than any shard has if its format is not allowed. */
+static uint64_t weight_bytes(const awm_header *h, const awm_op *op) {
+    if (op->format == AWM_FORMAT_I8) return (uint64_t)op->rows * op->cols + AWM_WEIGHT_TAIL;
+    if (op->format != AWM_FORMAT_N4 || h->format != AWM_FORMAT_N4 || op->cols > AWM_N4_MAX_COLS) return UINT64_MAX;
+    return awm_n4_words(op->rows, op->cols) + awm_n4_scales(op->rows, op->cols);
+}
+
 static int check_matvec(const uint8_t *m, const awm_op *op) {
     const awm_header *h = AWM_HEADER(m);
     uint32_t inner = 2u * h->d_inner + 2u * h->d_state, first = 0, rows, cols = h->d_model;
@@ -176,7 +184,7 @@ static int check_matvec(const uint8_t *m, const awm_op *op) {
     }
     if (op->rows == 0 || op->row0 < first || (uint32_t)op->row0 + op->rows > first + rows) return AWM_ERR_OP;
     if (op->cols != cols || !shift_ok(op->shift)) return AWM_ERR_OP;
-    if (!in_shard(m, op->shard, op->weights, (uint64_t)op->rows * cols + AWM_WEIGHT_TAIL)) return AWM_ERR_OP;
+    if (!in_shard(m, op->shard, op->weights, weight_bytes(h, op))) return AWM_ERR_OP;
     return in_shard(m, op->shard, op->params, 8u * (uint64_t)op->rows) ? AWM_OK : AWM_ERR_OP;
 }
 
@@ -366,7 +374,8 @@ static void place(awm_model *model, const awm_header *h) {
     model->at_logits = at, at += awm_round8(4u * h->n_logits);
     model->view_bytes = at;
     at = 4 * cols;
-    model->at_acc = at, at += 4u * AWM_CHUNK;
+    if (h->format == AWM_FORMAT_N4) at = (uint32_t)awm_n4_lanes(cols, h->n_views);
+    model->at_acc = at, at += 4u * AWM_CHUNK * (h->format == AWM_FORMAT_N4 ? h->n_views : 1);
     model->at_bc = at, at += 8u * h->d_state + 8;
     model->at_old = at, at += AWM_FRAME_BYTES;
     model->at_views = at;
@@ -403,20 +412,40 @@ int awm_open(awm_model *model, const awm_files *files) {
     return awm_open_range(model, files, 0, AWM_HEADER(files->manifest)->n_ops);
 }
 
+/* A byte above 127 shows in w; subtracting 1 from the lowest 0 byte borrows and shows there. */
+static int bytes_ok(const uint8_t *w, const uint8_t *stop) {
+    for (; w != stop; w += 8) {
+        uint64_t v = awm_load64(w);
+        if ((v | (v - 0x0101010101010101u)) & 0x8080808080808080u) return 0;
+    }
+    return 1;
+}
+
+/* No nibble is 0: the or of its bits, at its lowest. */
+static int nibbles_ok(const uint8_t *w, const uint8_t *stop) {
+    for (; w != stop; w += 8) {
+        uint64_t v = awm_load64(w);
+        v |= v >> 2;
+        if (((v | v >> 1) & 0x1111111111111111u) != 0x1111111111111111u) return 0;
+    }
+    return 1;
+}
+
 int awm_check_weights(const awm_model *model, uint32_t begin, uint32_t end) {
     const awm_op *ops = AWM_SECTION(awm_op, model->manifest, ops);
     uint32_t i;
     if (begin < model->first_op || begin > end || end > model->last_op) return AWM_ERR_RANGE;
     for (i = begin; i < end; i++) {
-        const uint8_t *w, *stop;
-        if (ops[i].kind != AWM_MATVEC) continue;
-        w = model->shards[ops[i].shard] + ops[i].weights;
-        stop = w + (uint64_t)ops[i].rows * ops[i].cols;
-        /* A byte above 127 shows in w; subtracting 1 from the lowest 0 byte borrows and shows there. */
-        for (; w != stop; w += 8) {
-            uint64_t v = awm_load64(w);
-            if ((v | (v - 0x0101010101010101u)) & 0x8080808080808080u) return AWM_ERR_WEIGHT;
-        }
+        const awm_op *op = ops + i;
+        const uint8_t *w;
+        int ok;
+        if (op->kind != AWM_MATVEC) continue;
+        w = model->shards[op->shard] + op->weights;
+        if (op->format == AWM_FORMAT_N4)
+            ok = nibbles_ok(w, w + awm_n4_words(op->rows, op->cols));
+        else
+            ok = bytes_ok(w, w + (uint64_t)op->rows * op->cols);
+        if (!ok) return AWM_ERR_WEIGHT;
     }
     return AWM_OK;
 }

@@ -1,4 +1,5 @@
 /* awm_step.c: the tape interpreter, and a layer's operations in the order of the Mamba2 paper. */
+#include "awm_matvec_n4.h"
 #include "awm_ops.h"
 
 static int8_t *view_i8(const awm_model *model, const awm_match *match, uint32_t view, uint32_t at) {
@@ -144,8 +145,8 @@ static void matvec_begin(awm_matvec_args *a, const awm_model *model, const awm_m
 }
 
 /* Requantises and stores the accumulators of rows [row, row + a->rows) of an op. */
-static void matvec_store(const awm_matvec_args *a, const awm_model *model, int8_t *scratch, const awm_op *op,
-                         uint32_t row) {
+AWM_INLINE void matvec_store(const awm_matvec_args *a, const awm_model *model, int8_t *scratch, const awm_op *op,
+                             uint32_t row) {
     const int32_t *params = (const int32_t *)(const void *)(model->shards[op->shard] + op->params);
     awm_store_args s;
     s.acc = a->acc;
@@ -191,6 +192,32 @@ static int matvec_both(const awm_model *model, const awm_match *match, const awm
     return 1;
 }
 #endif
+
+/* Products with 4-bit weights, of all views. */
+static AWM_NOINLINE void matvec_n4(const awm_model *model, const awm_match *match, const awm_op *op) {
+    const uint32_t at_x = op->out == AWM_RESIDUAL_SET ? 0 : model->at_u;
+    awm_matvec_args sums; /* what matvec_store reads */
+    awm_n4_args a;
+    uint32_t row, view;
+    a.acc = (int32_t *)(void *)(match->scratch + model->at_acc);
+    a.words = model->shards[op->shard] + op->weights;
+    a.scales = a.words + awm_n4_words(op->rows, op->cols);
+    a.lanes = (uint64_t *)(void *)match->scratch;
+    a.cols = op->cols;
+    a.views = AWM_HEADER(model->manifest)->n_views;
+    a.backend = sums.backend = model->backend;
+    for (view = 0; view < 2; view++) a.x[view] = view_i8(model, match, view % a.views, at_x);
+    awm_n4_begin(&a);
+    for (row = 0; row < op->rows; row += a.rows) {
+        a.rows = sums.rows = op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
+        awm_n4_matvec(&a);
+        for (view = 0; view < a.views; view++) {
+            sums.acc = a.acc + view * AWM_CHUNK;
+            matvec_store(&sums, model, view_i8(model, match, view, 0), op, row);
+        }
+        awm_n4_skip(&a, a.rows);
+    }
+}
 
 /* ---------------------------------------------------------------- causal convolution */
 
@@ -367,6 +394,10 @@ int awm_run(const awm_model *model, const awm_match *match, uint32_t begin, uint
     for (i = begin; i < end; i++) {
         if (ops[i].kind == AWM_DECODE) {
             awm_decode(model, match);
+            continue;
+        }
+        if (ops[i].kind == AWM_MATVEC && ops[i].format == AWM_FORMAT_N4) {
+            matvec_n4(model, match, ops + i);
             continue;
         }
 #ifndef AWM_PORTABLE_ONLY

@@ -71,7 +71,7 @@ def _real(linear: Linear) -> Tensor:
 
 def _rows(linear: Linear, scale_in: float | Tensor, scale_out: float | Tensor) -> Tensor:
     per_row = _real(linear) * scale_out / scale_in
-    return torch.from_numpy(linear.weight.astype(np.float64)) * per_row[:, None]
+    return torch.from_numpy(linear.factors.astype(np.float64)) * per_row[:, None]
 
 
 def _bias(linear: Linear, scale_out: float) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from awm_kit.quant import n4
 from awm_kit.schema import Schema
 
 
@@ -20,20 +21,30 @@ class Linear:
 
     Attributes
     ----------
-    weight : ndarray of int8, shape (rows, cols), in -63..63
+    weight : ndarray of int8, shape (rows, cols), in -63..63, or -7..7 with ``scales``
     bias : ndarray of int32, shape (rows,), in accumulator units
     mul : ndarray of int32, shape (rows,), >= 0
     shift : int, 1..62
+    scales : ndarray of uint8, shape (rows, chunks of 32 columns), optional
+        Makes it a 4-bit matrix (`awm_kit.quant.n4`): a chunk's part of the sum is multiplied by its scale.
     """
 
     weight: np.ndarray
     bias: np.ndarray
     mul: np.ndarray
     shift: int
+    scales: np.ndarray | None = None
 
     def rows(self, first: int, end: int) -> Linear:
         """Rows ``first`` to ``end`` alone."""
-        return Linear(self.weight[first:end], self.bias[first:end], self.mul[first:end], self.shift)
+        cut = slice(first, end)
+        scales = None if self.scales is None else self.scales[cut]
+        return Linear(self.weight[cut], self.bias[cut], self.mul[cut], self.shift, scales)
+
+    @property
+    def factors(self) -> np.ndarray:
+        """What multiplies each activation: int64, shape (rows, cols)."""
+        return self.weight.astype(np.int64) if self.scales is None else n4.expand(self.weight, self.scales)
 
 
 @dataclass

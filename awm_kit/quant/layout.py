@@ -15,6 +15,8 @@ MAGIC = b"AWMMODEL"
 VERSION = 2
 VERSIONS = (1, 2)  # readable; 1 knows no CHOOSE
 FORMAT_I8 = 0  # 7-bit symmetric weights stored as w + 64, row-major
+FORMAT_N4 = 1  # 4-bit weights with scales, see n4.py; a manifest's: some matrices are
+FORMATS = (FORMAT_I8, FORMAT_N4)
 WEIGHT_BIAS = 64
 WEIGHT_MAX = 63
 COLUMN_ALIGN = 8
@@ -211,6 +213,6 @@ OP = np.dtype(
         ("shard", "<u2"),
         ("weights", "<u4"),  # CHOOSE: i8 gates[2][rows][cols], then offsets[2][rows][cols]
         ("params", "<u4"),  # i32 bias[rows], then i32 mul[rows]; CHOOSE: the offsets' multiplier itself
-        ("reserved", "<u4"),
+        ("format", "<u4"),  # of a matrix's weights
     ]
 )

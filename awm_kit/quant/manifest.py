@@ -10,6 +10,7 @@ import numpy as np
 
 from awm_kit.errors import ModelFileError
 from awm_kit.quant import layout as L
+from awm_kit.quant import n4
 from awm_kit.quant.decode_rules import head_record, type_code
 from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import exp2_table, softplus_table
@@ -66,9 +67,9 @@ class Manifest:
         header = np.frombuffer(raw, L.HEADER, 1)[0]
         if header["magic"] != L.MAGIC:
             raise ModelFileError(f"not a manifest: expected magic {L.MAGIC!r} (got {raw[:8]!r})")
-        if header["version"] not in L.VERSIONS or header["format"] != L.FORMAT_I8:
+        if header["version"] not in L.VERSIONS or header["format"] not in L.FORMATS:
             raise ModelFileError(
-                f"expected manifest version {L.VERSIONS[0]} to {L.VERSION}, format {L.FORMAT_I8} "
+                f"expected manifest version {L.VERSIONS[0]} to {L.VERSION}, format in {L.FORMATS} "
                 f"(got {header['version']}, {header['format']})"
             )
         if header["total_len"] != len(raw):
@@ -221,7 +222,7 @@ class _Tape:
         head = self.linear(L.MatvecOut.LOGITS, 0, m.d_model)
         choice = self.choice() if m.n_lead else None
         if choice:
-            head = _joined(head, self.linear(L.MatvecOut.LOGITS, 0, m.d_model, first_row=m.n_lead))
+            head = _joined([head, self.linear(L.MatvecOut.LOGITS, 0, m.d_model, first_row=m.n_lead)])
         self.take(L.OpKind.DECODE)
         if self.at != len(m.ops):
             raise ModelFileError(f"expected {self.at} ops (got {len(m.ops)})")
@@ -290,25 +291,35 @@ class _Tape:
 
     def linear(self, out: L.MatvecOut, layer: int, cols: int, first_row: int = 0) -> Linear:
         ops, row = self.manifest.ops, first_row
-        blocks: list[tuple[np.ndarray, np.ndarray, int]] = []
+        blocks: list[Linear] = []
         while self.at < len(ops) and ops[self.at]["kind"] == L.OpKind.MATVEC and ops[self.at]["out"] == out:
             op = self.take(L.OpKind.MATVEC, layer)
-            if op["row0"] != row or op["cols"] != cols or (blocks and op["shift"] != blocks[0][2]):
-                raise ModelFileError(
-                    f"op {self.at - 1}: expected row {row}, {cols} columns, one shift (got {op})"
-                )
-            rows, shard = int(op["rows"]), int(op["shard"])
-            stored = self.tensor(shard, op["weights"], "u1", rows * cols).reshape(rows, cols)
-            params = self.tensor(shard, op["params"], "<i4", 2 * rows).reshape(2, rows)
-            blocks.append(((stored.astype(np.int16) - L.WEIGHT_BIAS), params, int(op["shift"])))
-            row += rows
+            if op["row0"] != row or op["cols"] != cols:
+                raise ModelFileError(f"op {self.at - 1}: expected row {row}, {cols} columns (got {op})")
+            blocks.append(self.block(op))
+            row += int(op["rows"])
         if not blocks:
             raise ModelFileError(f"op {self.at}: expected a {out.name} matvec of layer {layer}")
-        weight = np.concatenate([b[0] for b in blocks])
-        # Out of range bytes stay visible to check_model instead of wrapping.
-        weight = weight.astype(np.int8) if np.abs(weight).max() <= 127 else weight
-        params = np.concatenate([b[1] for b in blocks], axis=1)
-        return Linear(weight, params[0].copy(), params[1].copy(), blocks[0][2])
+        return _joined(blocks)
+
+    def block(self, op: np.void) -> Linear:
+        """The rows of one op."""
+        rows, cols, shard = int(op["rows"]), int(op["cols"]), int(op["shard"])
+        params = self.tensor(shard, op["params"], "<i4", 2 * rows).reshape(2, rows)
+        if op["format"] == L.FORMAT_I8:
+            stored = self.tensor(shard, op["weights"], "u1", rows * cols).reshape(rows, cols)
+            weight = stored.astype(np.int16) - L.WEIGHT_BIAS
+            # Out of range bytes stay visible to check_model instead of wrapping.
+            weight = weight.astype(np.int8) if np.abs(weight).max() <= 127 else weight
+            return Linear(weight, params[0].copy(), params[1].copy(), int(op["shift"]))
+        if op["format"] != L.FORMAT_N4 or self.manifest.format != L.FORMAT_N4:
+            raise ModelFileError(f"expected a format of the manifest's (got {op})")
+        size = n4.words_bytes(rows, cols) + n4.scales_bytes(rows, cols)
+        raw = self.tensor(shard, op["weights"], "u1", size).tobytes()
+        weight, scales = n4.unpack_weights(raw, rows, cols)
+        bias = params[0] + n4.bias_offset(scales)
+        bias = bias.astype(np.int32) if np.abs(bias).max() < 1 << 31 else bias
+        return Linear(weight, bias, params[1].copy(), int(op["shift"]), scales)
 
     def head(self, row: np.void) -> HeadTable:
         fields = [f for f in self.manifest.schema.player_fields if f.offset == row["offset"]]
@@ -340,15 +351,20 @@ class _Tape:
         return np.frombuffer(self.shards[shard], dtype, count, start).copy()
 
 
-def _joined(first: Linear, rest: Linear) -> Linear:
-    """Two blocks of rows of one matrix."""
-    if first.shift != rest.shift:
-        raise ModelFileError(f"expected one shift for all logits (got {first.shift}, {rest.shift})")
+def _joined(blocks: list[Linear]) -> Linear:
+    """Blocks of rows of one matrix."""
+    first = blocks[0]
+    scales = [b.scales for b in blocks if b.scales is not None]
+    if any(b.shift != first.shift for b in blocks) or len(scales) not in (0, len(blocks)):
+        raise ModelFileError(
+            f"expected one shift and one format for a matrix (got {[b.shift for b in blocks]})"
+        )
     return Linear(
-        np.concatenate([first.weight, rest.weight]),
-        np.concatenate([first.bias, rest.bias]),
-        np.concatenate([first.mul, rest.mul]),
+        np.concatenate([b.weight for b in blocks]),
+        np.concatenate([b.bias for b in blocks]),
+        np.concatenate([b.mul for b in blocks]),
         first.shift,
+        np.concatenate(scales) if scales else None,
     )
 
 

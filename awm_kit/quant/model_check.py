@@ -8,6 +8,7 @@ import numpy as np
 
 from awm_kit.errors import ModelFileError
 from awm_kit.quant import layout as L
+from awm_kit.quant import n4
 from awm_kit.quant.decode_rules import head_record, stored_range
 from awm_kit.quant.integer_model import Choice, IntegerModel, Layer, Linear, Norm
 from awm_kit.schema import CONTROLLER_BYTES, GLOBAL_BYTES, PLAYER_BYTES, Field, Schema
@@ -133,10 +134,17 @@ def _check_dims(m: IntegerModel) -> None:
 
 
 def _check_linear(what: str, linear: Linear, rows: int, cols: int) -> None:
-    _check_array(f"{what}.weight", linear.weight, (rows, cols), -L.WEIGHT_MAX, L.WEIGHT_MAX)
+    most = L.WEIGHT_MAX if linear.scales is None else n4.WEIGHT_MAX
+    _check_array(f"{what}.weight", linear.weight, (rows, cols), -most, most)
     _check_array(f"{what}.bias", linear.bias, (rows,), -(1 << 31), (1 << 31) - 1)
     _check_array(f"{what}.mul", linear.mul, (rows,), 0, (1 << 31) - 1)
     _check_shift(f"{what}.shift", linear.shift)
+    if linear.scales is None:
+        return
+    _expect(cols <= n4.MAX_COLS, f"{what}.weight", f"at most {n4.MAX_COLS} columns in 4 bits", cols)
+    _check_array(f"{what}.scales", linear.scales, (rows, n4.n_chunks(cols)), 0, n4.SCALE_MAX)
+    stored = int((linear.bias - n4.bias_offset(linear.scales)).min())
+    _expect(stored >= -(1 << 31), f"{what}.bias", "room for the offset of the scales", stored)
 
 
 def _check_layer(what: str, m: IntegerModel, layer: Layer) -> None:

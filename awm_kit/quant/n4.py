@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from awm_kit.errors import ModelFileError
+
 CHUNK = 32  # columns that share a scale
 BLOCK = 16  # rows that lie side by side
 QUAD = 4  # rows in a word
@@ -47,7 +49,7 @@ def sums(weight: np.ndarray, scales: np.ndarray, x: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     weight : ndarray of int8, shape (rows, cols), in -7..7
-    scales : ndarray of uint8, shape (n_pairs(rows), n_chunks(cols))
+    scales : ndarray of uint8, shape (rows, n_chunks(cols))
     x : ndarray of int64, shape (cols,), in -128..127
 
     Returns
@@ -58,12 +60,18 @@ def sums(weight: np.ndarray, scales: np.ndarray, x: np.ndarray) -> np.ndarray:
     padded = np.zeros((rows, n_chunks(cols) * CHUNK), np.int64)
     padded[:, :cols] = weight * x.astype(np.int64)
     chunked = padded.reshape(rows, -1, CHUNK).sum(2)
-    return np.asarray((chunked * scales.astype(np.int64).repeat(2, 0)[:rows]).sum(1))
+    return np.asarray((chunked * scales).sum(1))
 
 
-def bias_offset(scales: np.ndarray, rows: int) -> np.ndarray:
-    """What the kernel's sums are larger by: the biases on file are smaller by as much; int64, shape (rows,)."""
-    return np.asarray((scales.astype(np.int64).sum(1) * CHUNK_BIAS).repeat(2)[:rows])
+def bias_offset(scales: np.ndarray) -> np.ndarray:
+    """What the kernel's sums are larger by, and the biases on file smaller: int64, shape (rows,)."""
+    return np.asarray(scales.sum(1, dtype=np.int64) * CHUNK_BIAS)
+
+
+def expand(weight: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Each weight times its scale: int64, shape (rows, cols)."""
+    full = scales.astype(np.int64).repeat(CHUNK, 1)[:, : weight.shape[1]]
+    return np.asarray(weight * full)
 
 
 def pack_weights(weight: np.ndarray, scales: np.ndarray) -> bytes:
@@ -72,20 +80,29 @@ def pack_weights(weight: np.ndarray, scales: np.ndarray) -> bytes:
     Parameters
     ----------
     weight : ndarray of int8, shape (rows, cols), in -7..7; cols a multiple of 8
-    scales : ndarray of uint8, shape (n_pairs(rows), n_chunks(cols))
+    scales : ndarray of uint8, shape (rows, n_chunks(cols)); rows 2 i and 2 i + 1 have the same
+
+    Raises
+    ------
+    ModelFileError : if the rows of a pair differ in their scales
     """
     rows, cols = weight.shape
+    if not np.array_equal(scales[: rows // 2 * 2 : 2], scales[1::2]):
+        raise ModelFileError("expected the same scales for the rows 2 i and 2 i + 1 of a 4-bit matrix")
     nibbles = np.full((n_pairs(rows) * 2, cols), 8, np.uint16)
     nibbles[:rows] += weight.astype(np.int16).view(np.uint16)
     lanes = nibbles.reshape(-1, QUAD, cols // 4, 4)[:, _ROW_OF_LANE]
     words = lanes[..., 0] | lanes[..., 1] << 4 | lanes[..., 2] << 8 | lanes[..., 3] << 12
     words = words.transpose(0, 2, 1)  # (quads, cols / 4, lanes)
-    by_quad = scales.reshape(-1, 2, n_chunks(cols)).transpose(0, 2, 1)  # (quads, chunks, pairs)
+    by_pair = np.zeros((n_pairs(rows), n_chunks(cols)), np.uint8)
+    by_pair[: -(-rows // 2)] = scales[::2]
+    by_quad = by_pair.reshape(-1, 2, n_chunks(cols)).transpose(0, 2, 1)  # (quads, chunks, pairs)
     whole = rows // BLOCK * (BLOCK // QUAD)
-    parts = [_side_by_side(words[:whole]), words[whole:].astype("<u2").tobytes()]
-    ends = [_side_by_side(by_quad[:whole]), by_quad[whole:].tobytes()]
-    tail = b"".join(ends)
-    return b"".join(parts) + tail.ljust(scales_bytes(rows, cols), b"\0")
+    parts = [
+        _side_by_side(words[:whole]), words[whole:].astype("<u2").tobytes(),
+        _side_by_side(by_quad[:whole]), by_quad[whole:].tobytes(),
+    ]  # fmt: skip
+    return b"".join(parts).ljust(words_bytes(rows, cols) + scales_bytes(rows, cols), b"\0")
 
 
 def unpack_weights(data: bytes, rows: int, cols: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +114,7 @@ def unpack_weights(data: bytes, rows: int, cols: int) -> tuple[np.ndarray, np.nd
     by_row = lanes.transpose(0, 2, 1, 3)[:, np.argsort(_ROW_OF_LANE)].reshape(quads * QUAD, cols)
     raw = np.frombuffer(data, np.uint8, quads * 2 * chunks, words_bytes(rows, cols))
     scales = _one_by_one(raw, (quads, chunks, 2), whole).transpose(0, 2, 1).reshape(-1, chunks)
-    return (by_row[:rows].astype(np.int8) - 8), scales.copy()
+    return (by_row[:rows].astype(np.int8) - 8), scales.repeat(2, 0)[:rows]
 
 
 def _side_by_side(quads: np.ndarray) -> bytes:

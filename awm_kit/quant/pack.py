@@ -18,6 +18,7 @@ import numpy as np
 
 from awm_kit.errors import ModelFileError
 from awm_kit.quant import layout as L
+from awm_kit.quant import n4
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.decode_rules import head_record, type_code
 from awm_kit.quant.integer_model import IntegerModel, Layer, Linear, Norm
@@ -33,17 +34,22 @@ CU_OP = 400
 CU_MAC = 2.035
 CU_MAC_EIGHT = 2.11  # a fast column count that is no multiple of 16
 CU_MAC_GENERIC = 2.65
+CU_MAC_N4 = (1.31, 1.16)  # with one view, with two that share the unpacking
 CU_ROW = 30
 CU_COLUMN = 8
+CU_COLUMN_N4 = 11
 CU_TAIL = 400  # rows that do not fill a block of five
+CU_TAIL_N4 = 9  # a column of rows that do not fill a block of 16
 CU_FEATURE = 100
 CU_BIT = 10
 CU_NORM = 16.3
 CU_NORM_ONCE = 700
 CU_CONV = 73
-CU_SSM_HEAD = 150
-CU_SSM_CHANNEL = 82
-CU_SSM_ELEMENT = 8.8
+CU_SSM_HEAD = 250
+CU_SSM_CHANNEL = 52
+CU_SSM_ELEMENT = 7.4
+CU_SSM_CHANNEL_GENERIC = 62
+CU_SSM_ELEMENT_GENERIC = 11.2
 CU_CLASS = 16  # a logit's turn and the check of its constant
 CU_CHOOSE = 40  # a value of the residual: two gates, two offsets
 CU_CHOOSE_CLASS = 8  # a logit's turn, for both players
@@ -51,6 +57,7 @@ CU_HEAD = 200
 
 # Column counts that awm_matvec_swar.c has compiled in; others are slower on SBF.
 FAST_COLS = (64, 96, 128, 160, 192, 200, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
+FAST_STATES = (16, 32, 64)  # and states that awm_scan_swar.c has
 
 
 def pack(model: IntegerModel, shard_limit: int = SHARD_LIMIT, cu_limit: int = CU_LIMIT) -> Cartridge:
@@ -160,27 +167,30 @@ class _Writer:
 
     def matvec(self, linear: Linear, out: L.MatvecOut, layer: int = 0, first_row: int = 0) -> None:
         rows, cols = linear.weight.shape
-        stored = (linear.weight.astype(np.int16) + L.WEIGHT_BIAS).astype(np.uint8)
-        row_bytes = cols + 8  # weights, bias and multiplier
+        code = L.FORMAT_I8 if linear.scales is None else L.FORMAT_N4
+        multiple = ROW_MULTIPLE if linear.scales is None else n4.BLOCK
+        # of a row with bias and multiplier; of what is read behind a matrix, or fills up a quad
+        row_bytes, spare = cols + 8, 8
+        if linear.scales is not None:
+            row_bytes, spare = -(-_n4_bytes(multiple, cols) // multiple) + 8, _n4_bytes(n4.QUAD, cols) + 8
         start = 0
         while start < rows:
             left = rows - start
-            block = self.affordable(L.OpKind.MATVEC, left, ROW_MULTIPLE, cols)
-            self.reserve(min(block, ROW_MULTIPLE) * row_bytes + 8)
-            block = min(block, _multiple((self.room() - 8) // row_bytes, left))
-            cut = slice(start, start + block)
-            params = np.concatenate([linear.bias[cut], linear.mul[cut]]).astype("<i4").tobytes()
-            shard, at = self.append(stored[cut].tobytes())
+            block = self.affordable(L.OpKind.MATVEC, left, multiple, cols, code)
+            self.reserve(min(block, multiple) * row_bytes + spare)
+            block = min(block, _multiple((self.room() - spare) // row_bytes, left, multiple))
+            weights, params = _stored(linear.rows(start, start + block))
+            shard, at = self.append(weights)
             self.op(
                 L.OpKind.MATVEC, layer, out=out, shift=linear.shift, row0=first_row + start, rows=block,
-                cols=cols, shard=shard, weights=at, params=self.append(params)[1],
+                cols=cols, shard=shard, weights=at, params=self.append(params)[1], format=code,
             )  # fmt: skip
             start += block
 
-    def affordable(self, kind: L.OpKind, most: int, multiple: int, cols: int = 0) -> int:
+    def affordable(self, kind: L.OpKind, most: int, multiple: int, cols: int = 0, code: int = 0) -> int:
         """Rows or heads that the rest of this segment can pay for; begins a new one if it is too few."""
-        once = _cost(self.model, kind, 0, cols)
-        each = _cost(self.model, kind, 1, cols) - once
+        once = _cost(self.model, kind, 0, cols, code)
+        each = _cost(self.model, kind, 1, cols, code) - once
         least = min(multiple, most)
         if self.spent + once + least * each > self.cu_limit:
             self.next_segment()
@@ -235,18 +245,38 @@ class _Writer:
         return self.shard_limit - len(self.shards[-1])
 
 
+def _n4_bytes(rows: int, cols: int) -> int:
+    return n4.words_bytes(rows, cols) + n4.scales_bytes(rows, cols)
+
+
+def _stored(linear: Linear) -> tuple[bytes, bytes]:
+    """Weights and parameters of an op as they lie in a shard."""
+    bias = linear.bias.astype(np.int64)
+    if linear.scales is None:
+        weights = (linear.weight.astype(np.int16) + L.WEIGHT_BIAS).astype(np.uint8).tobytes()
+    else:
+        weights = n4.pack_weights(linear.weight, linear.scales)
+        bias -= n4.bias_offset(linear.scales)
+    return weights, np.concatenate([bias, linear.mul]).astype("<i4").tobytes()
+
+
 def op_cost(model: IntegerModel, op: np.void) -> float:
     """Compute units that one op is planned with, over all views."""
-    return _cost(model, L.OpKind(int(op["kind"])), int(op["rows"]), int(op["cols"]))
+    return _cost(model, L.OpKind(int(op["kind"])), int(op["rows"]), int(op["cols"]), int(op["format"]))
 
 
-def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int) -> float:
-    if kind == L.OpKind.MATVEC:
+def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int, code: int) -> float:
+    if kind == L.OpKind.MATVEC and code == L.FORMAT_N4:
+        per_mac = CU_MAC_N4[m.n_views - 1]
+        per_view = rows * (per_mac * cols + CU_ROW) + CU_COLUMN_N4 * cols + CU_TAIL_N4 * cols
+    elif kind == L.OpKind.MATVEC:
         per_mac = CU_MAC_GENERIC if cols not in FAST_COLS else CU_MAC_EIGHT if cols % 16 else CU_MAC
         per_view = rows * (per_mac * cols + CU_ROW) + CU_COLUMN * cols + CU_TAIL
     elif kind == L.OpKind.SSM:
-        per_channel = CU_SSM_CHANNEL + CU_SSM_ELEMENT * m.d_state
-        per_view = rows * (CU_SSM_HEAD + m.headdim * per_channel) + 2 * CU_SSM_ELEMENT * m.d_state
+        fast = m.d_state in FAST_STATES
+        per_element = CU_SSM_ELEMENT if fast else CU_SSM_ELEMENT_GENERIC
+        per_channel = (CU_SSM_CHANNEL if fast else CU_SSM_CHANNEL_GENERIC) + per_element * m.d_state
+        per_view = rows * (CU_SSM_HEAD + m.headdim * per_channel) + 18 * m.d_state
     elif kind == L.OpKind.FEATURES:
         per_view = CU_FEATURE * len(m.features) + CU_BIT * int(m.features["width"].sum()) + m.d_feat
     elif kind == L.OpKind.DECODE:
@@ -275,7 +305,9 @@ def _manifest(model: IntegerModel, writer: _Writer) -> bytes:
         )
     shards = np.zeros(len(writer.shards), L.SHARD)
     shards["length"] = [len(s) for s in writer.shards]
-    shards["format"] = L.FORMAT_I8
+    matvec = [op for op in writer.ops if op["kind"] == L.OpKind.MATVEC]
+    for op in matvec:
+        shards["format"][op["shard"]] = max(shards["format"][op["shard"]], op["format"])
     shards["sha256"] = [np.void(hashlib.sha256(s).digest()) for s in writer.shards]
     segments = np.array(writer.segments, "<u2")
     schema = model.schema.to_json().encode()
@@ -296,6 +328,7 @@ def _manifest(model: IntegerModel, writer: _Writer) -> bytes:
         "off_notes": notes,
     }
     header = _header(model)
+    header["format"] = max(int(op["format"]) for op in matvec)
     body = bytearray()
     for name, data in sections.items():
         header[name] = L.HEADER.itemsize + len(body)
@@ -309,7 +342,7 @@ def _manifest(model: IntegerModel, writer: _Writer) -> bytes:
 
 def _header(model: IntegerModel) -> np.ndarray:
     header = np.zeros((), L.HEADER)
-    header["magic"], header["version"], header["format"] = L.MAGIC, L.VERSION, L.FORMAT_I8
+    header["magic"], header["version"] = L.MAGIC, L.VERSION
     for name in ("d_model", "d_inner", "d_state", "headdim", "nheads", "n_views", "d_feat"):
         header[name] = getattr(model, name)
     header["d_conv"], header["n_players"], header["n_layers"] = 4, 2, len(model.layers)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from awm_kit.quant import layout as L
+from awm_kit.quant import n4
 from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import silu_lut
 from awm_kit.schema import FIGHTER, FRAME, Field, Schema, Slot
@@ -73,6 +74,46 @@ def random_model(
         head=draw.linear(n_logits, shape.d_model, target=1 << 13), heads=heads,
         choice=draw.choice(heads[0].n_classes, shape.d_model) if leads else None,
     )  # fmt: skip
+
+
+def in_four_bits(model: IntegerModel, seed: int = 0, share: float = 1.0) -> IntegerModel:
+    """The same world with matrices of 4-bit weights and random scales.
+
+    Parameters
+    ----------
+    model : IntegerModel
+    seed : int
+    share : float
+        About how many of the matrices.
+
+    Returns
+    -------
+    IntegerModel
+    """
+    rng = np.random.default_rng(seed)
+
+    def convert(linear: Linear, lead: int = 0) -> Linear:
+        if rng.random() >= share:
+            return linear
+        rows, cols = linear.weight.shape
+        pairs = rng.integers(64, 256, (rows, n4.n_chunks(cols)))
+        if model.notes.get("flavor") == "extreme":
+            pairs = np.where(rng.random(pairs.shape) < 0.6, rng.choice([0, 255], pairs.shape), pairs)
+        parts = [pairs[start:end][: -(-(end - start) // 2)] for start, end in ((0, lead), (lead, rows))]
+        scales = np.concatenate(
+            [p.repeat(2, 0)[:n] for p, n in zip(parts, (lead, rows - lead), strict=True)]
+        ).astype(np.uint8)
+        weight = np.clip(np.round(linear.weight / 9), -n4.WEIGHT_MAX, n4.WEIGHT_MAX).astype(np.int8)
+        grown = 160 / 9  # a mean scale, for weights a ninth as large
+        bias = (linear.bias * grown).clip(-(1 << 30), (1 << 31) - 1).astype(np.int32)
+        mul = np.maximum(linear.mul / grown, 1).astype(np.int32)
+        return Linear(weight, bias, mul, linear.shift, scales)
+
+    layers = [
+        replace(a, in_zx=convert(a.in_zx), in_dt=convert(a.in_dt), out=convert(a.out)) for a in model.layers
+    ]
+    head = convert(model.head, model.choice.n_lead if model.choice else 0)
+    return replace(model, encoder=convert(model.encoder), layers=layers, head=head)
 
 
 class _Draw:

@@ -152,7 +152,7 @@ def _within(what: str, value: np.ndarray, limit: int) -> np.ndarray:
 
 
 def _matvec(linear: Linear, x: np.ndarray) -> np.ndarray:
-    acc = _within("accumulator", linear.weight.astype(np.int64) @ x, (1 << 31) - 1)
+    acc = _within("accumulator", linear.factors @ x, (1 << 31) - 1)
     return _rounded_shift((acc + linear.bias) * linear.mul.astype(np.int64), linear.shift)
 
 

@@ -16,8 +16,10 @@ OUTPUT = WEB / "kernel.wasm"
 SOURCES = (
     WEB / "module.c",
     WEB / "ops_simd.c",
-    *(KERNEL / name for name in ("awm_model.c", "awm_codec.c", "awm_step.c")),
-)
+    *(KERNEL / name for name in (
+        "awm_model.c", "awm_codec.c", "awm_step.c", "awm_matvec_n4.c", "awm_matvec_n4_swar.c",
+    )),
+)  # fmt: skip
 
 # No -g and no names: nothing of the place or time of the build gets in.
 # -fno-builtin keeps LLVM from turning loops into calls of memcpy, which nothing here defines.
