@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from awm_kit.data.replay import Replay
 from awm_kit.kernel import NativeWorld
+from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.evaluate import HORIZONS, Evaluation, Runner, TorchRunner, evaluate
 from awm_kit.model.world import WorldModel
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.dequantize import dequantize
+from awm_kit.quant.manifest import unpack
+from awm_kit.worlds import find_world
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,6 +109,55 @@ class Fidelity:
         right.set_yticks(y, [n.removesuffix("_exact") for n in names], fontsize=7)
         right.legend(fontsize=8, loc="lower left")
         return figure
+
+
+def open_runners(world: str, engine: str | None = None) -> tuple[list[Runner], str, dict[str, Any]]:
+    """What predicts the frames of a world.
+
+    Parameters
+    ----------
+    world : str
+        A checkpoint, a cartridge, or the name of a shipped world.
+    engine : str, optional
+        ``int8``, ``fp32`` or ``both``, integers first; by default what the file holds. The floats of a
+        cartridge are those of the checkpoint beside it if that is of the same training, else its integers'.
+
+    Returns
+    -------
+    runners : list of Runner
+    name : str
+    notes : dict
+        Of the training.
+
+    Raises
+    ------
+    ValueError
+        If integers are asked of a checkpoint.
+    """
+    path = find_world(world)
+    if path.suffix == ".safetensors":
+        if engine in ("int8", "both"):
+            raise ValueError(
+                f"{path.name} is a checkpoint of floats: make integers of it with `awm quantize` first"
+            )
+        model, notes = load_checkpoint(path)
+        return [TorchRunner(model)], str(notes.get("name") or path.stem), notes
+    cartridge = Cartridge.load(path)
+    runners: list[Runner] = []
+    if engine in (None, "int8", "both"):
+        runners.append(NativeRunner(cartridge))
+    if engine in ("fp32", "both"):
+        runners.append(TorchRunner(_floats_of(path, cartridge)))
+    return runners, cartridge.manifest.name, cartridge.manifest.notes
+
+
+def _floats_of(path: Path, cartridge: Cartridge) -> WorldModel:
+    beside, notes = path.with_suffix(".safetensors"), cartridge.manifest.notes
+    if beside.is_file():
+        model, its = load_checkpoint(beside)
+        if all(its.get(key) == notes.get(key) for key in ("step", "data_sha256")):
+            return model
+    return dequantize(unpack(cartridge))
 
 
 def fidelity_report(

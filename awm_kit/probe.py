@@ -100,7 +100,7 @@ def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeRepor
     params : Params, optional
         The teacher's physics; by default those in the world's notes.
     """
-    params = params or Params(**cartridge.manifest.notes.get("data", {}).get("params", {}))
+    params = params or Params.from_notes(cartridge.manifest.notes)
     world = NativeWorld(cartridge)
     report = ProbeReport()
     for probe in PROBES:

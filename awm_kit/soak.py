@@ -1,60 +1,112 @@
-"""Long free runs of a world and what goes wrong in them: events that the game's rules exclude."""
+"""Long free runs of a world: what goes wrong in them, and whether as much happens as in real games."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import STAGES, Params, generate
+from awm_kit.data.scuffle import Params, generate
 from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.state import State
+from awm_kit.impossible import Normal, impossible_events
 from awm_kit.kernel import NativeWorld
+from awm_kit.model.intervals import Estimate, Sums, pool
+from awm_kit.model.metrics import events_of
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import FIGHTER, FRAME, STATUS_PLAYING
 
-LAST_DEAD_STATE = 10
-LAST_RESPAWN_STATE = 13
-BLAST_MARGIN = 12.0  # units beyond a blast zone that one frame of the fastest launch may take
-STUCK_FRAMES = 600
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 FRAMES_PER_MINUTE = 3600
+FIRST_SEED = 1_000_000
 
 
-@dataclass
+@dataclass(frozen=True)
+class Rate:
+    """How often something happens a minute: in the world and in the games it is compared with."""
+
+    world: Estimate
+    reference: Estimate
+
+    @property
+    def ratio(self) -> float:
+        """The world's rate over the reference's; NaN where that is zero."""
+        return self.world.value / self.reference.value if self.reference.value else float("nan")
+
+
+@dataclass(frozen=True)
 class SoakReport:
-    """Impossible events and knock-outs of free-running play.
+    """Impossible events and rates of free-running play.
 
     Attributes
     ----------
-    minutes : float
-        Played, both players together counting once.
+    minutes, matches
+        Played by the world; both players together count once.
     events : dict
-        Kind -> frames (or runs, for ``stuck``) in which it happened.
-    kos_per_minute, reference_kos_per_minute : float
-        Stocks lost in the world, and in the teacher or the real games.
+        Kind of `impossible_events` -> count.
+    reference_minutes, reference_events
+        The same of the teacher's matches or the real games.
+    rates : dict
+        ``hit``, ``ko``, ``respawn``, ``edge_grab``, ``match_end`` -> `Rate`.
     """
 
     minutes: float
-    events: dict[str, int] = field(default_factory=dict)
-    kos_per_minute: float = 0.0
-    reference_kos_per_minute: float = 0.0
-    hits_per_minute: float = 0.0
-    reference_hits_per_minute: float = 0.0
+    matches: int
+    events: dict[str, int]
+    reference_minutes: float
+    reference_events: dict[str, int]
+    rates: dict[str, Rate]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able form."""
+        """JSON-able form; ``ratios`` is null where the reference has none."""
+        flat: dict[str, Any] = {}
+        for name, rate in self.rates.items():
+            flat[f"{name}s_per_minute"] = rate.world.value
+            flat[f"reference_{name}s_per_minute"] = rate.reference.value
         return {
             "minutes": round(self.minutes, 3),
+            "matches": self.matches,
             "impossible_events": self.events,
-            "kos_per_minute": self.kos_per_minute,
-            "reference_kos_per_minute": self.reference_kos_per_minute,
-            "hits_per_minute": self.hits_per_minute,
-            "reference_hits_per_minute": self.reference_hits_per_minute,
+            "reference_minutes": round(self.reference_minutes, 3),
+            "reference_impossible_events": self.reference_events,
+            **flat,
+            "ratios": {n: None if np.isnan(r.ratio) else r.ratio for n, r in self.rates.items()},
+            "intervals": {
+                n: {"world": r.world[1:], "reference": r.reference[1:]} for n, r in self.rates.items()
+            },
         }
+
+    def __repr__(self) -> str:
+        lines = [f"{self.minutes:.1f} minutes in {self.matches} matches"]
+        lines.append(f"{'a minute':16}{'world':>26}{'reference':>26}{'ratio':>8}")
+        for name, rate in self.rates.items():
+            lines.append(f"{name:16}{rate.world:>8.2f}{rate.reference:>8.2f}{rate.ratio:8.2f}")
+        lines.append("impossible: " + ", ".join(f"{kind} {n}" for kind, n in self.events.items()))
+        return "\n".join(lines)
+
+    def plot(self) -> Figure:
+        """Rates beside the reference's with 95 % intervals, and impossible events a minute."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        y = np.arange(len(self.rates))
+        for shift, who, color in ((-0.2, "world", "#D55E00"), (0.2, "reference", "0.6")):
+            estimates = np.array([getattr(rate, who) for rate in self.rates.values()])
+            reach = np.abs(estimates[:, 1:] - estimates[:, :1]).T
+            left.barh(y + shift, estimates[:, 0], 0.4, xerr=reach, color=color, label=who)
+        left.set_yticks(y, list(self.rates))
+        left.set(title="a minute", xscale="symlog")
+        left.legend()
+        right.barh(list(self.events), [n / self.minutes for n in self.events.values()], color="#D55E00")
+        right.set(title="impossible frames a minute", xscale="symlog")
+        return figure
 
 
 def free_run(world: NativeWorld, starts: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -80,29 +132,86 @@ def free_run(world: NativeWorld, starts: np.ndarray, inputs: np.ndarray) -> np.n
 
 
 def soak_replays(cartridge: Cartridge, replays: Sequence[Replay]) -> SoakReport:
-    """Free-run whole recorded games from their first frames under their true inputs."""
+    """Free-run whole recorded games from their first frames under their true inputs.
+
+    Raises
+    ------
+    ValueError
+        If the world is no fighter, or there are no games.
+    """
+    _check_fighter(cartridge)
     world = NativeWorld(cartridge)
     runs = [free_run(world, r.frames[:1], r.inputs[None])[0] for r in replays]
-    return report(runs, [r.frames for r in replays])
+    return report([_until_decided(f) for f in runs], [r.frames for r in replays])
 
 
 def soak_scripted(
-    cartridge: Cartridge, minutes: float, seed: int = 1_000_000, matches: int = 32, progress: bool = True
+    cartridge: Cartridge,
+    minutes: float,
+    seed: int = FIRST_SEED,
+    matches: int = 16,
+    progress: bool = True,
 ) -> SoakReport:
-    """Let scripted players play in the world, and the same players in the teacher for comparison."""
-    length = max(2, round(minutes * FRAMES_PER_MINUTE / matches))
-    seeds = list(range(seed, seed + matches))
-    params = Params(**cartridge.manifest.notes.get("data", {}).get("params", {}))
-    starts, players = scripted_matches(seeds, params)
+    """Let scripted players play in the world, and the same players in the teacher for comparison.
+
+    Parameters
+    ----------
+    minutes : float
+        Of play in all; matches that are decided make room for further ones.
+    seed : int
+        Of the first match; the others follow.
+    matches : int
+        Played side by side; none lasts longer than ``minutes / matches``.
+    """
+    _check_fighter(cartridge)
+    params = Params.from_notes(cartridge.manifest.notes)
     world = NativeWorld(cartridge)
-    states = np.zeros((matches, world.state_bytes), np.uint8)
-    frames = np.zeros((matches, length), FRAME)
+    wanted = round(minutes * FRAMES_PER_MINUTE)
+    length = max(2, -(-wanted // matches))
+    runs: list[np.ndarray] = []
+    reference: list[np.ndarray] = []
+    with tqdm(total=wanted, disable=not progress, unit="frame", unit_scale=True) as bar:
+        while (played := sum(map(len, runs))) < wanted:
+            count = min(matches, -(-(wanted - played) // length))
+            seeds = range(seed + len(runs), seed + len(runs) + count)
+            new = [_until_decided(f) for f in _scripted_run(world, seeds, length, params)]
+            runs += new
+            reference += [r.frames for r in generate(seeds, length, params)]
+            bar.update(sum(map(len, new)))
+    return report(runs, reference)
+
+
+def report(runs: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> SoakReport:
+    """Count what happened in ``runs`` and, for comparison, in ``reference``, sequences of FRAME arrays."""
+    normal = Normal.of(reference)
+    ours, true = pool([_happenings(r) for r in runs]), pool([_happenings(r) for r in reference])
+    return SoakReport(
+        _minutes(runs),
+        len(runs),
+        _total(runs, normal),
+        _minutes(reference),
+        _total(reference, normal),
+        {name: Rate(ours[name], true[name]) for name in ours},
+    )
+
+
+def _check_fighter(cartridge: Cartridge) -> None:
+    name = cartridge.manifest.schema.name
+    if name != FIGHTER.name:
+        raise ValueError(
+            f"expected a world of the schema {FIGHTER.name!r}, whose rules are known (got {name!r})"
+        )
+
+
+def _scripted_run(world: NativeWorld, seeds: range, length: int, params: Params) -> np.ndarray:
+    starts, players = scripted_matches(seeds, params)
+    states = np.zeros((len(seeds), world.state_bytes), np.uint8)
+    frames = np.zeros((len(seeds), length), FRAME)
     frames[:, 0] = starts
-    for t in tqdm(range(1, length), disable=not progress, unit="frame"):
+    for t in range(1, length):
         inputs = np.ascontiguousarray(players.act(State.from_frames(frames[:, t - 1])).to_inputs())
         frames[:, t] = world.step_many(states, frames[:, t - 1].copy(), inputs)
-    runs = [_until_decided(f) for f in frames]
-    return report(runs, [r.frames for r in generate(seeds, length, params)])
+    return frames
 
 
 def _until_decided(frames: np.ndarray) -> np.ndarray:
@@ -110,64 +219,18 @@ def _until_decided(frames: np.ndarray) -> np.ndarray:
     return frames[: over[0] + 1] if len(over) else frames
 
 
-def report(runs: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> SoakReport:
-    """Count what happened in ``runs`` and, for comparison, in ``reference``, sequences of FRAME arrays."""
-    counts: dict[str, int] = {}
-    for run in runs:
-        for kind, n in impossible_events(run).items():
-            counts[kind] = counts.get(kind, 0) + n
-    minutes = sum(len(r) for r in runs) / FRAMES_PER_MINUTE
-    kos, hits = _rates(runs)
-    true_kos, true_hits = _rates(reference)
-    return SoakReport(minutes, counts, kos, true_kos, hits, true_hits)
+def _total(games: Sequence[np.ndarray], normal: Normal) -> dict[str, int]:
+    counts = [impossible_events(frames, normal) for frames in games]
+    return {kind: sum(c[kind] for c in counts) for kind in counts[0]}
 
 
-def _rates(runs: Sequence[np.ndarray]) -> tuple[float, float]:
-    minutes = max(sum(len(r) for r in runs) / FRAMES_PER_MINUTE, 1e-9)
-    kos = sum(int((np.diff(r["players"]["stocks"].astype(int), axis=0) < 0).sum()) for r in runs)
-    hits = sum(int((np.diff(r["players"]["percent"].astype(int), axis=0) > 0).sum()) for r in runs)
-    return kos / minutes, hits / minutes
+def _happenings(frames: np.ndarray) -> Sums:
+    """Events of one match with the minutes it took, for `pool`."""
+    minutes, players = len(frames) / FRAMES_PER_MINUTE, frames["players"]
+    sums = {e.name: (float(e.happened(players[:-1], players[1:]).sum()), minutes) for e in events_of(FIGHTER)}
+    sums["match_end"] = (float((players["stocks"][-1] == 0).any()), minutes)
+    return sums
 
 
-def impossible_events(frames: np.ndarray) -> dict[str, int]:
-    """Count events that no match can hold.
-
-    Parameters
-    ----------
-    frames : ndarray of FRAME, shape (T,)
-        Consecutive frames of one match.
-
-    Returns
-    -------
-    dict
-        ``stocks_rise``, ``stocks_skip``, ``percent_falls`` (without a lost stock nearby), ``outside``
-        (alive beyond the blast zones), ``air_and_ground``, ``stuck`` (the same action, still unchanged,
-        for ten seconds while the controller moves on).
-    """
-    p = frames["players"]
-    stocks = np.diff(p["stocks"].astype(int), axis=0)
-    percent = np.diff(p["percent"].astype(int), axis=0)
-    alive = p["action_state"] > LAST_RESPAWN_STATE
-    stage = STAGES.get(int(frames["stage"][0]), STAGES[31])
-    x, y = FIGHTER.player("x").to_real(p["x"]), FIGHTER.player("y").to_real(p["y"])
-    left, right, top, bottom = stage.blast
-    beyond = (x < left - BLAST_MARGIN) | (x > right + BLAST_MARGIN) | (y < bottom - BLAST_MARGIN)
-    dead_or_back = ~alive[1:] | ~alive[:-1]
-    floating = (
-        (p["on_ground"] == 1) & alive & ((np.abs(x) > stage.floor.right + BLAST_MARGIN) | (y < -BLAST_MARGIN))
-    )
-    return {
-        "stocks_rise": int((stocks > 0).sum()),
-        "stocks_skip": int((stocks < -1).sum()),
-        "percent_falls": int(((percent < 0) & ~dead_or_back).sum()),
-        "outside": int((beyond & alive).sum() + ((y > top + 100) & alive).sum()),
-        "air_and_ground": int(floating.sum()),
-        "stuck": int(
-            (p["state_age"] == STUCK_FRAMES).sum() - (p["state_age"][alive & _waits(p)] == STUCK_FRAMES).sum()
-        ),
-    }
-
-
-def _waits(players: np.ndarray) -> np.ndarray:
-    """States in which a player may stay as long as they like: waiting, crouching, on a respawn platform."""
-    return np.isin(players["action_state"], (14, 39, 40, 13))
+def _minutes(games: Sequence[np.ndarray]) -> float:
+    return sum(len(frames) for frames in games) / FRAMES_PER_MINUTE

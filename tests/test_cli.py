@@ -97,7 +97,8 @@ def random_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check_evaluation(result: dict[str, Any], engine: str, games: int) -> None:
-    assert list(result) == ["world", "engine", "games", "free", "teacher_forced"]
+    keys = ["world", "engine", "games", "frames", "free", "teacher_forced", "intervals", "events"]
+    assert list(result) == keys
     assert (result["world"], result["engine"], result["games"]) == ("tiny", engine, games)
     assert list(result["free"]) == ["1", "5", "10", "20", "60"]
     figures = {"rc", "action_acc", "percent_err", "frozen_rc", "velocity_rc", "frozen_action_acc"}
@@ -119,6 +120,14 @@ class TestLearning:
         seeds = ("--seeds", "4:5", "--no-progress")
         check_evaluation(awm.json("eval", world, "--engine", "fp32", *seeds), "fp32", 1)
         check_evaluation(awm.json("eval", run / "last.safetensors", *seeds), "fp32", 1)
+
+    def test_eval_judges_both_side_by_side(self, world: Path, tmp_path: Path) -> None:
+        plot = tmp_path / "eval.png"
+        asked = ("--seeds", "4:5", "--plot", plot, "--no-progress")
+        result = awm.json("eval", world, "--engine", "both", *asked)
+        assert result["engine"] == "int8" and result["fp32"]["engine"] == "fp32"
+        assert set(result["fp32"]["free"]["5"]) == set(result["free"]["5"])
+        assert plot.read_bytes().startswith(b"\x89PNG")
 
     def test_eval_judges_on_a_folder_of_replays(self, world: Path, tmp_path: Path) -> None:
         for game in generate(range(4, 6), 120):
@@ -381,7 +390,7 @@ def test_help_lists_the_verbs_in_order_and_loads_nothing_heavy() -> None:
     said, _, loaded = done.stdout.partition("LOADED")
     verbs = [line.split()[0] for line in said.partition("Commands:")[2].strip().splitlines()]
     assert verbs == [
-        *("train", "eval", "probe", "soak", "quantize", "deploy", "worlds", "play", "export", "film"),
+        *("train", "eval", "probe", "soak", "report", "quantize", "deploy", "worlds", "play", "export", "film"),
         *("fork", "verify", "publish", "leaderboard", "history", "retire", "localnet", "bench", "doctor"),
     ]
     assert loaded.split() == []

@@ -13,6 +13,7 @@ import pytest
 ORDER = (
     *("errors", "schema", "action_states"),
     *("data", "model", "quant", "worlds", "kernel", "fidelity", "impossible", "soak", "probe"),
+    *("report_page", "report"),
     *("chain", "play"),
     *("bench", "doctor", "cli"),
 )

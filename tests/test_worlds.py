@@ -17,7 +17,7 @@ from awm_kit.play import Match, RecordedController, make_engine
 from awm_kit.play.engines import start_frame
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.soak import impossible_events, soak_replays, soak_scripted
+from awm_kit.soak import soak_scripted
 from awm_kit.worlds import FOLDER, load_world, shipped
 
 
@@ -64,31 +64,9 @@ def test_integers_lose_little(world: Cartridge, tmp_path) -> None:
 
 def test_matches_in_it_have_hits_and_few_impossible_events(world: Cartridge) -> None:
     report = soak_scripted(world, 4, matches=16, progress=False)
-    assert report.hits_per_minute > 0.3 * report.reference_hits_per_minute
+    assert report.rates["hit"].ratio > 0.3
     assert report.events["stocks_rise"] == report.events["stocks_skip"] == 0
     assert sum(report.events.values()) < 0.1 * report.minutes * 3600
-
-
-def test_the_teacher_itself_has_no_impossible_events() -> None:
-    for replay in generate(range(72_000, 72_006), 2400):
-        assert not any(impossible_events(replay.frames).values()), replay.source
-
-
-def test_impossible_events_are_seen() -> None:
-    frames = generate([3], 400)[0].frames.copy()
-    players = frames["players"]
-    players["stocks"][200:, 0] += 1
-    players["percent"][100:150, 1] = 6400
-    players["y"][300, 0] = -300 * 1024
-    events = impossible_events(frames)
-    assert events["stocks_rise"] == 1 and events["percent_falls"] == 1 and events["outside"] == 1
-
-
-def test_soaking_a_replay_compares_with_it(world: Cartridge) -> None:
-    replay = generate([5], 600)[0]
-    report = soak_replays(world, [replay])
-    assert report.minutes == pytest.approx(600 / 3600)
-    assert set(report.to_json()) >= {"minutes", "impossible_events", "kos_per_minute"}
 
 
 def test_a_thousand_real_inputs_end_in_one_state_on_every_home(world: Cartridge, slp_dir: Path) -> None:

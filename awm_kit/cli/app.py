@@ -41,6 +41,7 @@ ORDER = (
     "eval",
     "probe",
     "soak",
+    "report",
     "quantize",
     "deploy",
     "worlds",

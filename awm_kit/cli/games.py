@@ -62,4 +62,4 @@ def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
     data = teacher_of(notes)
     if data is None:
         raise ValueError("this world's notes name no built-in teacher: use --replays DIR")
-    return generate(seeds, int(data.get("n_frames", 3600)), Params(**data.get("params", {})))
+    return generate(seeds, int(data.get("n_frames", 3600)), Params.from_notes(notes))

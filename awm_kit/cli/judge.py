@@ -1,21 +1,63 @@
-"""Verbs that ask what a world learned: physics probes and long free runs."""
+"""Verbs that ask what a world learned: errors against games, physics probes, long free runs."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from awm_kit.cli.app import Json, Progress, Replays, app, show
+from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show
+from awm_kit.cli.games import choose_games, parse_seeds, teacher_of
+
+if TYPE_CHECKING:
+    from awm_kit.model.evaluate import Evaluation
 
 World = Annotated[str, typer.Argument(help="Cartridge, or the name of a shipped world.")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Draw it into this PNG.")]
+
+
+class Numbers(StrEnum):
+    """Which arithmetic predicts."""
+
+    INT8 = "int8"
+    FP32 = "fp32"
+    BOTH = "both"
+
+
+@app.command("eval")
+def evaluate(
+    world: Annotated[str, typer.Argument(help="Cartridge, checkpoint, or the name of a shipped world.")],
+    replays: Replays = None,
+    seeds: Seeds = None,
+    engine: Annotated[
+        Numbers | None,
+        typer.Option("--engine", help="[default: int8 for a cartridge, fp32 for a checkpoint]"),
+    ] = None,
+    plot: Plot = None,
+    progress: Progress = True,
+    as_json: Json = False,
+) -> None:
+    """Measure how true a world is: free-running and teacher-forced error against games, beside baselines."""
+    from awm_kit.fidelity import open_runners
+    from awm_kit.model.evaluate import evaluate as measure
+
+    runners, name, notes = open_runners(world, engine.value if engine else None)
+    games = choose_games(notes, replays, seeds, progress)
+    _warn_of_training_games(notes, seeds)
+    results = [measure(runner, games, progress=progress) for runner in runners]
+    if plot is not None:
+        results[0].plot(*results[1:]).savefig(plot, dpi=120)
+    facts = {"world": name, **results[0].to_json(), **{r.engine: r.to_json() for r in results[1:]}}
+    text = "\n".join(f"{name}, {evaluation_table(result)}" for result in results)
+    show(facts, text, as_json)
 
 
 @app.command()
 def probe(
     world: World,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the errors into this PNG.")] = None,
+    plot: Plot = None,
     as_json: Json = False,
 ) -> None:
     """Measure learned physics against taught: jumps, falls, runs, shields, knockback."""
@@ -34,6 +76,7 @@ def soak(
     world: World,
     minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="Minutes of scripted play.")] = 10.0,
     replays: Replays = None,
+    plot: Plot = None,
     as_json: Json = False,
     progress: Progress = True,
 ) -> None:
@@ -51,5 +94,72 @@ def soak(
         report = soak_replays(cartridge, load_folder(replays, progress=progress).replays)
     else:
         report = soak_scripted(cartridge, minutes, progress=progress)
-    facts = {"world": world, **report.to_json()}
-    show(facts, "\n".join(f"{key}: {value}" for key, value in facts.items()), as_json)
+    if plot is not None:
+        report.plot().savefig(plot, dpi=120)
+    show({"world": world, **report.to_json()}, f"{world}, {report!r}", as_json)
+
+
+@app.command()
+def report(
+    worlds: Annotated[
+        list[str] | None, typer.Argument(help="Cartridges or shipped worlds. [default: all shipped]")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for page, JSON and plots.")] = Path("report"),
+    quick: Annotated[bool, typer.Option("--quick", help="Few games and minutes: a look, no proof.")] = False,
+    games: Annotated[int | None, typer.Option("--games", min=1, help="Unseen games a world.")] = None,
+    starts: Annotated[int | None, typer.Option("--starts", min=1, help="Free runs a game.")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", min=0.1, help="Of play left alone.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure everything about worlds and write it on one page: errors, events, play left alone, physics.
+
+    Goes on where an interrupted report stopped.
+    """
+    from dataclasses import replace
+
+    from awm_kit.report import QUICK, Effort, make_report
+    from awm_kit.worlds import shipped
+
+    asked: dict[str, Any] = {"games": games, "starts": starts, "minutes": minutes}
+    effort = replace(QUICK if quick else Effort(), **{k: v for k, v in asked.items() if v is not None})
+    result = make_report(worlds or shipped(), out, effort, note)
+    show(result, out / "REPORT.md", as_json)
+
+
+def evaluation_table(result: Evaluation) -> str:
+    """An evaluation for people: one line a horizon with baselines beside, then single steps."""
+    names = ("rc", "frozen_rc", "velocity_rc", "percent_err", "action_acc", "frozen_action_acc")
+    heads = ("position", "frozen", "velocity", "percent", "action", "frozen")
+    lines = [f"{result.engine}, {result.games} games; free-running, mean over 1..K frames, 95 % over games"]
+    shown = [(n, h) for n, h in zip(names, heads, strict=True) if n in result.free[max(result.free)]]
+    lines.append(f"{'K':>4}" + "".join(f"{head:>{_width(name)}}" for name, head in shown))
+    for k, row in result.free.items():
+        ends = result.intervals["free"][k]
+        cells = (_cell(row[name], ends[name], _width(name)) for name, _ in shown)
+        lines.append(f"{k:4}" + "".join(cells))
+    forced, ends = result.teacher_forced, result.intervals["teacher_forced"]
+    lines.append("one frame ahead from true frames:")
+    for name, value in forced.items():
+        if not name.endswith("_exact"):
+            count = result.events.get(name.rpartition("_")[0])
+            cases = f"  of {count}" if count is not None and name.endswith("recall") else ""
+            lines.append(f"  {name:22}{_cell(value, ends[name], 28)}{cases}")
+    return "\n".join(lines)
+
+
+def _width(name: str) -> int:
+    return 11 if name.startswith(("frozen", "velocity")) else 26
+
+
+def _cell(value: float, ends: tuple[float, float], width: int) -> str:
+    text = f"{value:.3f}" if width < 20 else f"{value:.4f} [{ends[0]:.4f}, {ends[1]:.4f}]"
+    return f"{text:>{width}}"
+
+
+def _warn_of_training_games(notes: dict[str, Any], seeds: str | None) -> None:
+    data = teacher_of(notes)
+    if seeds is None or data is None:
+        return
+    asked, (first, end) = parse_seeds(seeds), data.get("seeds", (0, 0))
+    if asked.start < end and first < asked.stop:
+        note(f"some of these games were trained on: seeds {first}:{end}")

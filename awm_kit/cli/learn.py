@@ -1,28 +1,17 @@
-"""Verbs that make and judge a world: train, eval, quantize."""
+"""Verbs that make a world: train, quantize."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show
 from awm_kit.cli.games import choose_games, parse_seeds, teacher_games, teacher_of
 
-if TYPE_CHECKING:
-    from awm_kit.model.evaluate import Evaluation, Runner
-
 CALIBRATION_GAMES = 64
 REPORT_GAMES = 8
-
-
-class Numbers(StrEnum):
-    """Which arithmetic predicts."""
-
-    INT8 = "int8"
-    FP32 = "fp32"
 
 
 @app.command()
@@ -54,28 +43,6 @@ def train(
         "loss": loss,
     }
     show(result, f"{checkpoint}: {trainer.step:,} steps, loss {loss:.4f}; curve in {plot}", as_json)
-
-
-@app.command("eval")
-def evaluate(
-    world: Annotated[str, typer.Argument(help="Cartridge, checkpoint, or the name of a shipped world.")],
-    replays: Replays = None,
-    seeds: Seeds = None,
-    engine: Annotated[
-        Numbers | None,
-        typer.Option("--engine", help="[default: int8 for a cartridge, fp32 for a checkpoint]"),
-    ] = None,
-    progress: Progress = True,
-    as_json: Json = False,
-) -> None:
-    """Measure how true a world is: free-running and teacher-forced error against games, beside baselines."""
-    from awm_kit.model.evaluate import evaluate as measure
-
-    runner, name, notes = open_runner(world, engine)
-    games = choose_games(notes, replays, seeds, progress)
-    _warn_of_training_games(notes, seeds)
-    result = measure(runner, games, progress=progress)
-    show({"world": name, **result.to_json()}, f"{name}, {evaluation_table(result)}", as_json)
 
 
 @app.command()
@@ -130,62 +97,6 @@ def quantize(
         result["fidelity"] = {row: {"fp32": a, "int8": b} for row, a, b in fidelity.rows()}
         text += f"\n{fidelity!r}"
     show(result, text, as_json)
-
-
-def open_runner(world: str, engine: Numbers | None) -> tuple[Runner, str, dict[str, Any]]:
-    """What predicts the frames of ``world``, its name, and its training notes."""
-    from awm_kit.model.evaluate import TorchRunner
-    from awm_kit.worlds import find_world
-
-    path = find_world(world)
-    if path.suffix == ".safetensors":
-        from awm_kit.model.checkpoint import load_checkpoint
-
-        if engine is Numbers.INT8:
-            raise ValueError(
-                f"{path.name} is a checkpoint of floats: make integers of it with `awm quantize` first"
-            )
-        model, notes = load_checkpoint(path)
-        return TorchRunner(model), str(notes.get("name") or path.stem), notes
-    from awm_kit.quant.cartridge import Cartridge
-
-    cartridge = Cartridge.load(path)
-    manifest = cartridge.manifest
-    if engine is Numbers.FP32:
-        from awm_kit.quant.dequantize import dequantize
-        from awm_kit.quant.manifest import unpack
-
-        return TorchRunner(dequantize(unpack(cartridge))), manifest.name, manifest.notes
-    from awm_kit.fidelity import NativeRunner
-
-    return NativeRunner(cartridge), manifest.name, manifest.notes
-
-
-def evaluation_table(result: Evaluation) -> str:
-    """An evaluation for people: one line a horizon, baselines beside."""
-    lines = [
-        f"{result.engine}, {result.games} games; free-running, mean over horizons 1..K",
-        f"{'K':>4}{'position':>10}{'frozen':>10}{'velocity':>10}{'percent':>10}{'action':>9}{'frozen':>9}",
-    ]
-    for k, row in result.free.items():
-        lines.append(
-            f"{k:4}{row['rc']:10.3f}{row['frozen_rc']:10.3f}{row['velocity_rc']:10.3f}{row['percent_err']:10.3f}"
-            f"{row['action_acc']:9.4f}{row['frozen_action_acc']:9.4f}"
-        )
-    forced = ("action_acc", "action_change_acc", "hit_recall", "hit_precision")
-    lines.append(
-        "teacher-forced: " + ", ".join(f"{name} {result.teacher_forced[name]:.4f}" for name in forced)
-    )
-    return "\n".join(lines)
-
-
-def _warn_of_training_games(notes: dict[str, Any], seeds: str | None) -> None:
-    data = teacher_of(notes)
-    if seeds is None or data is None:
-        return
-    asked, (first, end) = parse_seeds(seeds), data.get("seeds", (0, 0))
-    if asked.start < end and first < asked.stop:
-        note(f"some of these games were trained on: seeds {first}:{end}")
 
 
 def _unseen_seeds(notes: dict[str, Any], calibrated: str | None) -> range:

@@ -67,4 +67,5 @@ def pool(games: Sequence[Sums], draws: int = DRAWS, seed: int = 0) -> dict[str, 
 
 
 def _ratio(sums: np.ndarray, cases: np.ndarray) -> np.ndarray:
-    return np.divide(sums, cases, out=np.full(sums.shape, np.nan), where=cases > 0)
+    ratio: np.ndarray = np.divide(sums, cases, out=np.full(sums.shape, np.nan), where=cases > 0)
+    return ratio

@@ -6,7 +6,7 @@ decoded as a class. Events that a schema has no field for are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,8 +141,8 @@ def _count(event: Event, replay: Replay) -> int:
 
 
 def _speed(schema: Schema, item: Field, begin: np.ndarray) -> np.ndarray:
-    parts: Iterator[np.ndarray] = (schema.player(v).to_real(begin[v]) for v in item.update.velocities)
-    return np.sum(list(parts), 0)
+    speed: np.ndarray = np.sum([schema.player(v).to_real(begin[v]) for v in item.update.velocities], 0)
+    return speed
 
 
 def _share(hits: np.ndarray) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from awm_kit.data.augment import mirror
-from awm_kit.data.folder import load_folder
+from awm_kit.data.folder import load_any, load_folder
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params, generate
 from awm_kit.model.checkpoint import load_checkpoint
@@ -36,6 +36,7 @@ from awm_kit.model.transfer import refit
 from awm_kit.schema import FIGHTER, Schema
 
 WORLDS = Path(__file__).parent.parent / "worlds"
+UNSEEN_SEED = 50_000  # recipes train on seeds below it
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,17 @@ class Recipe:
             report = load_folder(Path(folder), progress=progress)
             games += [r for r in report.replays if Path(r.source).name not in self.holdout]
         return games + [mirror(r) for r in games] if self.augment else games
+
+    def unseen(self, count: int) -> list[Replay]:
+        """At most ``count`` games never trained on: those held out, or the teacher's under other seeds.
+
+        Empty if the recipe holds none out or their folders are not on this machine.
+        """
+        if self.kind != "replays":
+            first = max(UNSEEN_SEED, self.seeds[1])
+            return replace(self, seeds=(first, first + count)).replays(progress=False)
+        files = [Path(folder, name) for name in self.holdout for folder in self.folders]
+        return [load_any(file) for file in files if file.is_file()][:count]
 
     def data(self, progress: bool = True) -> PackedReplays:
         """The training games as tensors."""

@@ -67,7 +67,7 @@ class TrainConfig:
         if self.precision != "auto":
             return self.precision == "bf16"
         if device.type == "cuda":
-            return torch.cuda.is_bf16_supported()
+            return bool(torch.cuda.is_bf16_supported())
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
     def horizon(self, step: int) -> int:

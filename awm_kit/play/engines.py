@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from solders.keypair import Keypair
 
@@ -12,7 +10,9 @@ from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World, list_worlds, open_world
-from awm_kit.data.scuffle import Params, initial_frame
+from awm_kit.data.replay import as_record
+from awm_kit.data.scuffle import Params
+from awm_kit.data.teachers import Teacher, teacher_of
 from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
 from awm_kit.play.places import LOCALNET, Place, open_place
 from awm_kit.play.table import host_match, seat_script
@@ -46,8 +46,7 @@ def open_cartridge(world: World | Cartridge | str | None) -> Cartridge:
 
 def teacher_params(cartridge: Cartridge) -> Params:
     """The physics that a world was taught, as its notes tell; the teacher's own where they do not."""
-    data: dict[str, Any] = cartridge.manifest.notes.get("data", {})
-    return Params(**data.get("params", {})) if data.get("kind") == "scuffle" else Params()
+    return Params.from_notes(cartridge.manifest.notes)
 
 
 def start_frame(cartridge: Cartridge, seed: int) -> np.ndarray:
@@ -57,7 +56,8 @@ def start_frame(cartridge: Cartridge, seed: int) -> np.ndarray:
     -------
     ndarray, `FRAME` scalar
     """
-    return initial_frame(seed, params=teacher_params(cartridge))
+    teacher = teacher_of(cartridge.manifest.notes) or Teacher("scuffle")
+    return as_record(teacher.initial_frame(seed))
 
 
 def make_engine(

@@ -6,8 +6,10 @@ which is what the step computes with.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -141,6 +143,16 @@ class Params:
     stage: int = 31
     stocks: int = 4
     characters: dict[int, CharacterParams] = field(default_factory=lambda: {FOX: FAST_FALLER, MARTH: FLOATER})
+
+    @classmethod
+    def from_notes(cls, notes: Mapping[str, Any]) -> Params:
+        """The physics that a world was taught, as its training notes tell; the default where they do not."""
+        data = notes.get("data")
+        return (
+            cls(**data.get("params", {}))
+            if isinstance(data, dict) and data.get("kind") == "scuffle"
+            else cls()
+        )
 
     def __hash__(self) -> int:
         """Hash by value (``characters`` included), so that derived tables can be cached."""

@@ -1,0 +1,192 @@
+"""Every figure of a world in one place: a page with baselines and intervals, its plots, and the same as JSON.
+
+A report is made of sections, each kept under the world's hash as soon as it is measured: whoever interrupts a
+long report goes on from there, and only worlds that changed are measured again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from awm_kit.data.replay import Replay
+from awm_kit.fidelity import open_runners
+from awm_kit.model.evaluate import Evaluation, evaluate
+from awm_kit.model.recipe import WORLDS, Recipe, load_recipe
+from awm_kit.probe import run_probes
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import FIGHTER
+from awm_kit.soak import soak_replays, soak_scripted
+from awm_kit.worlds import find_world
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REVISION = 1  # of what sections hold; a new one measures all worlds again
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: unseen games, free runs from each, minutes of free-running play."""
+
+    games: int = 20
+    starts: int = 200
+    minutes: float = 60.0
+
+
+QUICK = Effort(4, 40, 4.0)
+
+Section = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A world to report on.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+        Of its cartridge.
+    cartridge : Cartridge
+    recipe : Recipe or None
+        That made it, where one is known: it says which games are unseen.
+    """
+
+    name: str
+    path: Path
+    cartridge: Cartridge
+    recipe: Recipe | None
+
+    @classmethod
+    def of(cls, name: str) -> Subject:
+        """The shipped world of that name, or a cartridge by path; its recipe is the one of the same stem."""
+        path = find_world(name)
+        beside = path.with_suffix(".toml")
+        shipped = WORLDS / f"{path.stem}.toml"
+        recipe = beside if beside.is_file() else shipped
+        return cls(path.stem, path, Cartridge.load(path), load_recipe(recipe) if recipe.is_file() else None)
+
+    def unseen(self, count: int) -> list[Replay]:
+        """At most ``count`` games that it never saw; empty if they are not on this machine."""
+        return self.recipe.unseen(count) if self.recipe else []
+
+
+def make_report(
+    names: Sequence[str], folder: Path, effort: Effort | None = None, said: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Measure worlds and write ``REPORT.md``, ``report.json`` and plots into ``folder``.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Shipped worlds or cartridges.
+    folder : Path
+        Made if missing; holds ``parts/``, from which an interrupted report goes on.
+    effort : Effort, optional
+    said : callable
+        Gets a line a section.
+
+    Returns
+    -------
+    dict
+        What ``report.json`` holds: world -> section -> figures.
+    """
+    from awm_kit.report_page import page
+
+    effort = effort or Effort()
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    worlds: dict[str, dict[str, Section]] = {}
+    for name in names:
+        subject = Subject.of(name)
+        worlds[subject.name] = {}
+        for title, work in SECTIONS.items():
+            part = _part(folder, subject, title, effort)
+            if not part.exists():
+                said(f"{subject.name}: {title}")
+                facts, figure = work(subject, effort)
+                _keep(part, facts, figure, folder / f"{subject.name}-{title}.png")
+            worlds[subject.name][title] = json.loads(part.read_text())
+    result = {"effort": asdict(effort), "worlds": worlds}
+    _write(folder / "report.json", json.dumps(result, indent=1) + "\n")
+    _write(folder / "REPORT.md", page(result, folder))
+    return result
+
+
+Measured = tuple[Section, "Figure | None"]
+
+
+def _facts(subject: Subject, effort: Effort) -> Measured:
+    manifest, notes = subject.cartridge.manifest, subject.cartridge.manifest.notes
+    return {
+        "world_hash": subject.cartridge.world_hash,
+        "parameters": manifest.n_params,
+        "bytes": subject.cartridge.nbytes,
+        "macs_per_frame": manifest.macs_per_frame,
+        "transactions_per_frame": len(manifest.segments),
+        **{key: notes[key] for key in ("trained_on", *TRAINING) if key in notes},
+    }, None
+
+
+#: Of a world's training notes.
+TRAINING = ("step", "seconds", "frames", "replays", "data_sha256", "machine")
+
+
+def _accuracy(subject: Subject, effort: Effort) -> Measured:
+    games = subject.unseen(effort.games)
+    if not games:
+        return {"left_out": "the games that it never saw are not on this machine"}, None
+    runners, _, _ = open_runners(str(subject.path), "both")
+    results: list[Evaluation] = [evaluate(r, games, starts=effort.starts, progress=False) for r in runners]
+    return {r.engine: r.to_json() for r in results}, results[0].plot(*results[1:])
+
+
+def _soak(subject: Subject, effort: Effort) -> Measured:
+    if subject.cartridge.manifest.schema.name != FIGHTER.name:
+        return {"left_out": "its rules are not those of a fighter"}, None
+    if subject.recipe is None or subject.recipe.kind == "scuffle":
+        report = soak_scripted(subject.cartridge, effort.minutes, progress=False)
+    elif games := subject.unseen(effort.games):
+        report = soak_replays(subject.cartridge, games)
+    else:
+        return {"left_out": "the games that it never saw are not on this machine"}, None
+    return report.to_json(), report.plot()
+
+
+def _probes(subject: Subject, effort: Effort) -> Measured:
+    if subject.recipe is None or subject.recipe.kind != "scuffle":
+        return {"left_out": "it has no teacher to compare with"}, None
+    report = run_probes(subject.cartridge)
+    return {"probes": [{**vars(r), "error": r.error} for r in report]}, report.plot()
+
+
+#: Title -> what measures it, in the order of the page.
+SECTIONS: dict[str, Callable[[Subject, Effort], Measured]] = {
+    "facts": _facts,
+    "accuracy": _accuracy,
+    "soak": _soak,
+    "probes": _probes,
+}
+
+
+def _part(folder: Path, subject: Subject, title: str, effort: Effort) -> Path:
+    key = json.dumps([REVISION, subject.cartridge.world_hash, title, asdict(effort)])
+    return folder / "parts" / f"{subject.name}-{title}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
+
+
+def _keep(part: Path, facts: Section, figure: Figure | None, image: Path) -> None:
+    if figure is not None:
+        figure.savefig(image, dpi=100)
+        facts = {**facts, "plot": image.name}
+    _write(part, json.dumps(facts))
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
