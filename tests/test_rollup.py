@@ -282,8 +282,23 @@ def test_a_local_match_begins_and_comes_home(stack: Stack) -> None:
 
 
 def test_bench_rollup(rollup_package: Any) -> None:
-    done = CliRunner().invoke(app, ["bench", "rollup", "--build", "sbf", "--seconds", "1", "--json"])
-    (row,) = json.loads(done.stdout)["worlds"]
+    order = ["bench", "rollup", "scuffle", "--build", "sbf", "--seconds", "1", "--json"]
+    (row,) = json.loads(CliRunner().invoke(app, order).stdout)["worlds"]
     assert row["build"] == "sbf" and row["params"] > 100_000 and row["tx_per_frame"] >= 1
-    assert row["frames"] > 10 and 0 < row["interval_p50_ms"] <= row["interval_p99_ms"]
+    assert row["frames"] > 1 and 0 < row["interval_p50_ms"] <= row["interval_p99_ms"]
     assert 0 < row["cu_per_frame"] <= 1_400_000 * row["tx_per_frame"]
+
+
+def test_bench_lifecycle(rollup_package: Any) -> None:
+    """What was deposited comes back, but for what stays on the L1 for good: the result and the replay."""
+    found = json.loads(CliRunner().invoke(app, ["bench", "lifecycle", "--frames", "30", "--json"]).stdout)
+    assert found["frames"] == 30
+    steps = {step["name"]: step for step in found["steps"]}
+    kept = steps["record the result"]["deposit"] + steps["publish the replay"]["deposit"]
+    assert sum(step["deposit"] for step in steps.values()) == kept > 0
+    free = [name for name, step in steps.items() if step["fees"] == 0]
+    assert free == ["open in the rollup", "join", "ready", "30 frames", "end"]
+    assert all(steps[name]["l1_transactions"] == 0 for name in free)
+    assert steps["deploy"]["deposit"] == -steps["retire"]["deposit"]
+    assert steps["create"]["l1_transactions"] == steps["delegate"]["l1_transactions"] == 1
+    assert steps["commit and undelegate"]["l1_transactions"] == 4

@@ -3,50 +3,47 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from solders.keypair import Keypair
 from solders.signature import Signature
 
+from awm_kit.bench.kernel import SIZES
 from awm_kit.bench.timing import machine
-from awm_kit.chain import embedded
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
 from awm_kit.chain.rollup_session import RollupSession, local_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.errors import ValidatorError
+from awm_kit.play.duel import FRAMES_A_SECOND
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.quant.layout import OpKind
 from awm_kit.quant.pack import pack
-from awm_kit.quant.random_model import Shape, random_inputs, random_model
+from awm_kit.quant.random_model import random_inputs, random_model
 from awm_kit.schema import FIGHTER, STATUS_PLAYING
 from awm_kit.worlds import load_world
 
-FRAMES_A_SECOND = 60
 BUILDS = ("sbf", "syscall")
-#: Random worlds by size: what a frame costs does not depend on what was learned.
-SHAPES = {
-    "1M": Shape(d_model=192, nheads=6, headdim=64, d_state=32, n_layers=4),
-    "4M": Shape(d_model=320, nheads=10, headdim=64, d_state=32, n_layers=6),
-    "15M": Shape(d_model=512, nheads=16, headdim=64, d_state=32, n_layers=12),
-}
+#: Random worlds by size: what a frame costs does not depend on what was learned. A frame of a trained world
+#: is two passes of the network, one for each player; 15M is one pass of 19 million products, 15Mx2 two.
+SHAPES = {**SIZES, "15M": replace(SIZES["15M"], n_views=1), "15Mx2": SIZES["15M"]}
+#: What is measured unless asked otherwise: world and build of the program.
+CASES = (("1M", "sbf"), ("1M", "syscall"), ("4M", "syscall"), ("15M", "syscall"))
 
 
 def measure_rollup(
-    worlds: list[str], builds: list[str], seconds: float = 10.0, seed: int = 0
+    cases: Sequence[tuple[str, str]] = CASES, seconds: float = 10.0, seed: int = 0
 ) -> dict[str, Any]:
-    """Play random inputs on the local network, at most one frame a slot.
+    """Play random inputs on the local network, 60 frames a second.
 
     Parameters
     ----------
-    worlds : list of str
-        Cartridges, names of shipped worlds, or ``1M``, ``4M``, ``15M``: random ones of that many parameters.
-    builds : list of str
-        Of ``sbf`` and ``syscall``: the program's two builds.
+    cases : sequence of (str, str)
+        World and build of the program. A world is a cartridge, the name of a shipped one, or a random one of
+        `SHAPES`; a build is one of `BUILDS`.
     seconds : float
         For each.
     seed : int
@@ -56,28 +53,31 @@ def measure_rollup(
     -------
     dict
         ``machine``, and ``worlds``, for each: ``name``, ``build``, ``params`` (entries of all matrices),
-        ``frames``, ``fps``, ``interval_p50_ms``, ``interval_p99_ms`` (between notifications of new frames),
-        ``latency_p50_ms``, ``latency_p99_ms`` (from an input's submission with its frame to the notification;
-        waiting for the slot included), ``tx_per_frame``, ``cu_per_frame``, ``retries`` and ``dropped``
-        (60ths of a second that passed without a new frame).
+        ``macs`` (multiply-accumulates of a frame's matrices), ``frames``, ``fps``, ``interval_p50_ms``,
+        ``interval_p99_ms`` (between notifications of new frames), ``latency_p50_ms``, ``latency_p99_ms`` (an
+        input's submission with its frame to the notification), ``tx_per_frame``, ``cu_per_frame``,
+        ``retries`` and ``dropped`` (60ths of a second that passed without a new frame).
 
     Raises
     ------
     ValidatorError
         The local network does not start here.
     """
+    wrong = [build for _, build in cases if build not in BUILDS]
+    if wrong:
+        raise ValueError(f"expected a build of {', '.join(BUILDS)} (got {wrong[0]!r})")
     rows = []
-    for build in builds:
-        with _network(build) as network:
-            l1, rollup = RpcLedger(network.l1), RpcLedger(network.rollup, preflight=False)
+    for build in dict.fromkeys(build for _, build in cases):
+        with network(build) as local:
+            l1, rollup = RpcLedger(local.l1), RpcLedger(local.rollup, preflight=False)
             owner = Keypair()
             l1.airdrop(owner.pubkey(), 1_000 * LAMPORTS_PER_SOL)
-            for name in worlds:
+            for name in (name for name, of in cases if of == build):
                 cartridge = _cartridge(name, seed)
                 world = deploy(l1, cartridge, owner, progress=False)
+                row = {"name": name, "build": build, **_size(cartridge)}
                 with local_match(l1, rollup, world, seed) as session:
-                    rows.append({"name": f"{name} {build}", "build": build, "params": _params(cartridge)})
-                    rows[-1] |= _play(session, rollup, seconds, seed)
+                    rows.append(row | _play(session, rollup, seconds, seed))
             l1.close()
             rollup.close()
     return {"machine": machine(), "worlds": rows}
@@ -85,9 +85,13 @@ def measure_rollup(
 
 def _play(session: RollupSession, rollup: RpcLedger, seconds: float, seed: int) -> dict[str, Any]:
     inputs = random_inputs(np.random.default_rng(seed), int(seconds * FRAMES_A_SECOND * 2))
-    begun, sent, arrived = time.perf_counter(), [], []
+    sent, arrived = [], []
     signatures: list[str] = []
+    begun = due = time.perf_counter()
     for pads in inputs:
+        # Where frames come late the next ones follow at once, until the clock is caught up with.
+        time.sleep(max(0.0, due - time.perf_counter()))
+        due += 1 / FRAMES_A_SECOND
         sent.append(time.perf_counter())
         retries = session.retries
         frame = session.step(pads)
@@ -105,7 +109,7 @@ def _play(session: RollupSession, rollup: RpcLedger, seconds: float, seed: int) 
         "interval_p99_ms": _percentile(gaps, 99),
         "latency_p50_ms": _percentile(latency, 50),
         "latency_p99_ms": _percentile(latency, 99),
-        "tx_per_frame": session.tx_per_frame,
+        "tx_per_frame": len(signatures),
         "cu_per_frame": sum(rollup.compute_units(Signature.from_string(s)) for s in signatures),
         "retries": session.retries,
         "dropped": int(np.maximum(np.rint(gaps * FRAMES_A_SECOND) - 1, 0).sum()),
@@ -123,17 +127,22 @@ def _cartridge(name: str, seed: int) -> Cartridge:
     return pack(random_model(seed, SHAPES[name], schema=replace(FIGHTER, end_field="")))
 
 
-def _params(cartridge: Cartridge) -> int:
-    products = cartridge.manifest.ops[cartridge.manifest.ops["kind"] == OpKind.MATVEC]
-    return int((products["rows"].astype(np.int64) * products["cols"]).sum())
+def _size(cartridge: Cartridge) -> dict[str, int]:
+    macs = cartridge.manifest.macs_per_frame
+    return {"params": macs // cartridge.manifest.n_views, "macs": macs}
 
 
-def _network(build: str) -> AbstractContextManager[Any]:
-    if build not in BUILDS:
-        raise ValueError(f"expected a build of {', '.join(BUILDS)} (got {build!r})")
+def network(build: str = "sbf") -> AbstractContextManager[Any]:
+    """A local network with this build of the world program (`validator.launch.running`).
+
+    Raises
+    ------
+    ValidatorError
+        This is no checkout, or it does not start here.
+    """
     try:
         from validator import launch
     except ModuleNotFoundError as error:
         raise ValidatorError(f"the rollup is started from a checkout of awm-kit ({error})") from error
-    image = Path(embedded.__file__).with_name("world_model_syscall.so")
-    return launch.running(program=image if build == "syscall" else None)
+    started: AbstractContextManager[Any] = launch.running(program=launch.BUILDS[build])
+    return started

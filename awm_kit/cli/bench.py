@@ -50,11 +50,27 @@ def cu(world: World = "scuffle", frames: Frames = 30, as_json: Json = False) -> 
 
 
 @bench.command()
-def canvas(frames: Frames = 120, as_json: Json = False) -> None:
-    """Time to draw a frame."""
+def canvas(
+    world: World = "scuffle",
+    seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="For each way of playing.")] = 15.0,
+    as_json: Json = False,
+) -> None:
+    """Live play in JupyterLab and headless Chromium: rate, jitter, key latency, bytes, the kernel's share.
+
+    Drawn by Python with and without the server extension, and predicted in the page. Needs Playwright and
+    a Chromium.
+    """
     from awm_kit.bench.canvas import measure_canvas
 
-    _print(measure_canvas(frames), as_json)
+    _print(measure_canvas(world, seconds), as_json)
+
+
+@bench.command()
+def drawing(frames: Frames = 120, as_json: Json = False) -> None:
+    """Time to compose a picture, and to paint it as an image."""
+    from awm_kit.bench.drawing import measure_drawing
+
+    _print(measure_drawing(frames), as_json)
 
 
 @bench.command()
@@ -83,18 +99,33 @@ def homes(world: World = "scuffle", frames: Frames = 60, as_json: Json = False) 
 def rollup(
     worlds: Annotated[
         list[str] | None,
-        typer.Argument(help="Cartridges, shipped worlds, or 1M, 4M, 15M. [default: scuffle]"),
+        typer.Argument(help="Cartridges, shipped worlds, or 1M, 4M, 15M, 15Mx2. [default: 1M, 4M, 15M]"),
     ] = None,
     build: Annotated[
-        str, typer.Option("--build", help="sbf, syscall, or both as sbf,syscall.")
+        str,
+        typer.Option("--build", help="sbf, syscall, or both as sbf,syscall. [default: sbf for 1M only]"),
     ] = "sbf,syscall",
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="For each world and build.")] = 10.0,
     as_json: Json = False,
 ) -> None:
     """Frames in real time on MagicBlock's rollup: intervals, latency, transactions and units a frame."""
-    from awm_kit.bench.rollup import measure_rollup
+    from awm_kit.bench.rollup import CASES, measure_rollup
 
-    _print(measure_rollup(worlds or ["scuffle"], build.split(","), seconds), as_json)
+    cases = [(name, one) for one in build.split(",") for name in worlds or ()]
+    _print(measure_rollup(cases or CASES, seconds), as_json)
+
+
+@bench.command()
+def lifecycle(
+    world: World = "scuffle",
+    frames: Frames = 600,
+    as_json: Json = False,
+) -> None:
+    """What each step of a match on the rollup takes: seconds, transactions on the L1, lamports."""
+    from awm_kit.bench.lifecycle import measure_lifecycle
+    from awm_kit.worlds import load_world
+
+    _print(measure_lifecycle(load_world(world), frames), as_json)
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:
@@ -109,7 +140,8 @@ def _rows(result: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield from _rows(value, f"{prefix}{name} ")
         elif isinstance(value, list):
             for row in value:
-                yield from _rows(row, f"{prefix}{row['name']} ")
+                which = f"{row['name']} {row['build']}" if "build" in row else row["name"]
+                yield from _rows(row, f"{prefix}{which} ")
         else:
             yield (
                 f"{prefix}{name}".replace("_", " "),
