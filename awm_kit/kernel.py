@@ -26,7 +26,7 @@ import numpy as np
 from awm_kit.errors import CompilerMissingError, KernelError
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.reference import frame_bytes
-from awm_kit.schema import CONTROLLER_BYTES, FRAME_BYTES
+from awm_kit.schema import CONTROLLER_BYTES, FRAME, FRAME_BYTES
 
 KERNEL_C = Path(__file__).with_name("kernel_c")
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
@@ -329,7 +329,7 @@ class NativeWorld:
             self.initial_state(),
             np.zeros(self.scratch_bytes, np.uint8),
             _copied(frame, self.frame_dtype),
-            np.ascontiguousarray(inputs, self.controller_dtype),
+            _as_records(inputs, self.controller_dtype),
         )
 
         match = _Match(*(part.ctypes.data for part in memory))
@@ -366,7 +366,7 @@ class NativeWorld:
         n = len(frames)
         self._check_state(states, (n, self.state_bytes))
         new = _copied(frames, self.frame_dtype)
-        pads = np.ascontiguousarray(inputs, dtype=self.controller_dtype)
+        pads = _as_records(inputs, self.controller_dtype)
         if new.shape != (n,) or pads.shape != (n, 2):
             raise ValueError(f"expected frames ({n},) and inputs ({n}, 2) (got {new.shape} and {pads.shape})")
         wanted = (n, self.manifest.n_views, self.manifest.n_logits)
@@ -397,7 +397,7 @@ class NativeWorld:
     ) -> tuple[np.ndarray, np.ndarray]:
         self._check_state(state, (self.state_bytes,))
         new = _copied(frame, self.frame_dtype)
-        pads = np.ascontiguousarray(inputs, dtype=self.controller_dtype)
+        pads = _as_records(inputs, self.controller_dtype)
         if new.nbytes != FRAME_BYTES or pads.nbytes != 2 * CONTROLLER_BYTES:
             raise ValueError(f"expected one frame and two controllers (got {new.shape} and {pads.shape})")
         scratch = np.zeros(self.scratch_bytes, np.uint8)
@@ -419,8 +419,8 @@ def _copied(frames: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """A writable copy with zeros between fields: NumPy's own leave anything there, yet records are hashed."""
     if frames.dtype.names != dtype.names:
         raise ValueError(f"expected frames with fields {dtype.names} (got {frames.dtype.names})")
-    # np.stack and np.concatenate give records without gaps
-    frames = frames.astype(dtype, copy=False)
+    if frames.dtype != FRAME:  # which carries the frames of any game
+        frames = frames.astype(dtype, copy=False)  # np.stack and np.concatenate give records without gaps
     return np.frombuffer(bytearray(frame_bytes(frames)), dtype).reshape(frames.shape)
 
 
@@ -455,3 +455,9 @@ def available_backends() -> list[str]:
         for name, code in BACKENDS.items()
         if code and kernel.lib.awm_set_backend(scratch.ctypes.data, code) == 0
     ]
+
+
+def _as_records(inputs: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Contiguous controllers of ``dtype``; those of another game are taken byte for byte."""
+    inputs = np.ascontiguousarray(inputs)
+    return inputs if inputs.dtype == dtype else inputs.view(dtype)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awm_kit.cli.app import note
+from awm_kit.data.teachers import TEACHERS, Teacher
 
 if TYPE_CHECKING:
     from awm_kit.data.replay import Replay
@@ -22,7 +23,7 @@ def parse_seeds(text: str) -> range:
 def teacher_of(notes: dict[str, Any]) -> dict[str, Any] | None:
     """What a world's notes say about the teacher's games it learned from; None if it had none."""
     data = notes.get("data")
-    return data if isinstance(data, dict) and data.get("kind") == "scuffle" else None
+    return data if isinstance(data, dict) and data.get("kind") in TEACHERS else None
 
 
 def choose_games(
@@ -57,9 +58,8 @@ def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
     ValueError
         If the notes name no built-in teacher.
     """
-    from awm_kit.data.scuffle import Params, generate
-
     data = teacher_of(notes)
     if data is None:
         raise ValueError("this world's notes name no built-in teacher: use --replays DIR")
-    return generate(seeds, int(data.get("n_frames", 3600)), Params.from_notes(notes))
+    teacher = Teacher(str(data["kind"]), data.get("params", {}))
+    return teacher.generate(seeds, int(data.get("n_frames", 3600)))

@@ -159,8 +159,20 @@ def without_padding(array: np.ndarray) -> np.ndarray:
     """
     clean: np.ndarray = np.zeros(array.shape, array.dtype)
     for name in array.dtype.names or ():
-        clean[name] = array[name]
+        nested = array[name]
+        clean[name] = nested if nested.dtype.names is None else without_padding(nested)
     return clean
+
+
+def as_record(frame: np.ndarray) -> np.ndarray:
+    """A frame of any schema as the `FRAME` scalar of the same 80 bytes.
+
+    `FRAME` has a field for every byte of a player, so it can carry any game's frame: engines, sessions
+    and ledgers hold frames in it.
+    """
+    raw = bytearray(without_padding(np.atleast_1d(frame)).tobytes())
+    record: np.ndarray = np.frombuffer(raw, FRAME)[0, ...]
+    return record
 
 
 def clean_frame(frame: np.ndarray) -> np.ndarray:

@@ -26,7 +26,8 @@ from typing import Any
 from awm_kit.data.augment import mirror
 from awm_kit.data.folder import load_any, load_folder
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import Params, generate
+from awm_kit.data.scuffle import Params
+from awm_kit.data.teachers import TEACHERS, Teacher
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import PackedReplays
@@ -48,7 +49,7 @@ class Recipe:
     name, trained_on : str
         For the manifest.
     kind : str
-        ``scuffle`` or ``replays``.
+        A built-in game (`awm_kit.data.teachers.TEACHERS`) or ``replays``.
     seeds : tuple of int
         First and last + 1 of the teacher's seeds.
     n_frames : int
@@ -83,7 +84,12 @@ class Recipe:
     @property
     def schema(self) -> Schema:
         """The schema of the data."""
-        return FIGHTER
+        return self.teacher.schema if self.teacher else FIGHTER
+
+    @property
+    def teacher(self) -> Teacher | None:
+        """The built-in game, if it is one."""
+        return Teacher(self.kind, self.params) if self.kind in TEACHERS else None
 
     @property
     def physics(self) -> Params:
@@ -93,14 +99,14 @@ class Recipe:
     def notes(self) -> dict[str, Any]:
         """What the manifest says about the training."""
         source: dict[str, Any] = {"kind": self.kind, "params": self.params}
-        if self.kind == "scuffle":
+        if self.teacher:
             source |= {"seeds": list(self.seeds), "n_frames": self.n_frames}
         return {"name": self.name, "trained_on": self.trained_on, "data": source}
 
     def replays(self, progress: bool = True) -> list[Replay]:
         """Make or load the training games."""
-        if self.kind == "scuffle":
-            return generate(range(*self.seeds), self.n_frames, self.physics)
+        if self.teacher:
+            return self.teacher.generate(range(*self.seeds), self.n_frames)
         games: list[Replay] = []
         for folder in self.folders:
             report = load_folder(Path(folder), progress=progress)
@@ -166,7 +172,7 @@ def load_recipe(path: Path | str) -> Recipe:
         If a key is unknown; the message names it and what is known.
     """
     path = Path(path)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         path = WORLDS / f"{path.name}.toml"
     raw = tomllib.loads(path.read_text())
     data, model, train = raw.pop("data", {}), raw.pop("model", {}), raw.pop("train", {})

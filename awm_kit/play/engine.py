@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from awm_kit.data.replay import clean_frame
+from awm_kit.data.replay import as_record, clean_frame
 from awm_kit.data.scuffle import Params, Scuffle
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant import reference
@@ -101,7 +101,7 @@ class NativeEngine(_WorldEngine):
         return self._world.state_bytes
 
     def _next(self, inputs: np.ndarray) -> np.ndarray:
-        return self._world.step(self._state, self._frame, inputs)
+        return as_record(self._world.step(self._state, self._frame, inputs))
 
 
 class ReferenceEngine(_WorldEngine):
@@ -117,7 +117,7 @@ class ReferenceEngine(_WorldEngine):
         return reference.state_bytes(self._model)
 
     def _next(self, inputs: np.ndarray) -> np.ndarray:
-        return reference.step(self._model, self._state, self._frame, inputs)
+        return as_record(reference.step(self._model, self._state, self._frame, inputs))
 
 
 class TeacherEngine:

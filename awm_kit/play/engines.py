@@ -12,7 +12,7 @@ from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World, list_worlds, open_world
 from awm_kit.data.replay import as_record
 from awm_kit.data.scuffle import Params
-from awm_kit.data.teachers import Teacher, teacher_of
+from awm_kit.data.teachers import teacher_for, teacher_of
 from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
 from awm_kit.play.places import LOCALNET, Place, open_place
 from awm_kit.play.table import host_match, seat_script
@@ -56,7 +56,8 @@ def start_frame(cartridge: Cartridge, seed: int) -> np.ndarray:
     -------
     ndarray, `FRAME` scalar
     """
-    teacher = teacher_of(cartridge.manifest.notes) or Teacher("scuffle")
+    manifest = cartridge.manifest
+    teacher = teacher_of(manifest.notes) or teacher_for(manifest.schema)
     return as_record(teacher.initial_frame(seed))
 
 

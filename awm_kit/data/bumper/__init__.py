@@ -1,0 +1,7 @@
+"""`bumper`: a second game, no fighter. Two carts push each other off a round table."""
+
+from awm_kit.data.bumper.game import initial_frame, step
+from awm_kit.data.bumper.players import generate
+from awm_kit.data.bumper.schema import BUMPER, Act
+
+__all__ = ["BUMPER", "Act", "generate", "initial_frame", "step"]

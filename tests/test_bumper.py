@@ -1,0 +1,130 @@
+"""The second game: its teacher's rules, and that nothing after it knows which game it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from awm_kit.data.bumper import BUMPER, Act, generate, initial_frame, step
+from awm_kit.data.bumper.game import CART_RADIUS, FALL_FRAMES, ONE, TABLE_RADIUS
+from awm_kit.data.bumper.schema import CONTROLLER, FRAME
+from awm_kit.data.replay import Replay
+from awm_kit.data.teachers import Teacher, teacher_of
+from awm_kit.play.engines import make_engine, start_frame
+from awm_kit.play.headless import play_headless
+from awm_kit.quant.pack import pack
+from awm_kit.quant.random_model import Shape, random_model
+from awm_kit.schema import FRAME as RECORD
+from awm_kit.schema import Button
+from awm_kit.worlds import load_world
+
+
+@pytest.fixture(scope="module")
+def games() -> list[Replay]:
+    return generate(range(16), 1200)
+
+
+def drive(frame: np.ndarray, n: int, **pads: int) -> np.ndarray:
+    """``n`` frames in which player 0 holds something and player 1 nothing, shape (n + 1,)."""
+    frames, inputs = np.zeros(n + 1, FRAME), np.zeros((1, 2), CONTROLLER)
+    for name, value in pads.items():
+        inputs[name][0, 0] = value
+    frames[0] = frame
+    for t in range(n):
+        frames[t + 1] = step(frames[t : t + 1], inputs)[0]
+    return frames
+
+
+def alone() -> np.ndarray:
+    """Player 0 in the middle looking along x, player 1 out of the way."""
+    frame = initial_frame(0)
+    frame["players"]["x"], frame["players"]["y"] = (0, 0), (0, 40 * ONE)
+    frame["players"]["heading"] = 0
+    return frame
+
+
+def test_recordings_are_valid_and_fixed_by_their_seed(games: list[Replay]) -> None:
+    for game in games:
+        game.validate(BUMPER)
+    again = generate([5], 1200)[0]
+    assert again.sha256() == games[5].sha256()
+    assert generate([6], 1200)[0].sha256() != again.sha256()
+
+
+def test_a_cart_gains_speed_to_a_limit_and_rolls_out() -> None:
+    frames = drive(alone(), 40, buttons=Button.A)
+    speed = frames["players"]["vx"][:, 0]
+    assert (np.diff(speed.astype(int)) >= 0).all() and 400 < speed[-1] <= 32 * 18 + 32
+    rolling = drive(frames[-1], 60)["players"]["vx"][:, 0]
+    assert (np.diff(rolling.astype(int)) <= 0).all() and rolling[-1] < speed[-1] // 2
+
+
+def test_positions_move_by_their_velocity_unless_carts_touch(games: list[Replay]) -> None:
+    q = np.concatenate([g.frames["players"][1:] for g in games])
+    p = np.concatenate([g.frames["players"][:-1] for g in games])
+    moved = (q["x"] == p["x"] + q["vx"]) & (q["y"] == p["y"] + q["vy"])
+    gap = np.hypot(*(np.diff(q[a].astype(float), axis=1)[:, 0] / ONE for a in ("x", "y")))
+    free = (
+        (q["action_state"] == Act.DRIVE)
+        & (gap > 2 * CART_RADIUS + 1)[:, None]
+        & (p["action_state"] == q["action_state"])
+    )
+    assert free.sum() > 1000 and moved[free].all()
+
+
+def test_who_leaves_the_table_loses_a_life_and_returns() -> None:
+    frame = alone()
+    frame["players"]["x"][0] = (TABLE_RADIUS - 1) * ONE
+    frames = drive(frame, FALL_FRAMES + 40, buttons=Button.A)
+    acts, lives = frames["players"]["action_state"][:, 0], frames["players"]["stocks"][:, 0]
+    fell = int(np.argmax(acts == Act.FALL))
+    assert 0 < fell < 30 and lives[fell - 1] - lives[fell] == 1
+    assert acts[fell + FALL_FRAMES] == Act.RETURN and set(lives[fell:]) == {lives[fell]}
+
+
+def test_a_hard_hit_spins_the_slower_cart_and_hurts_it() -> None:
+    frame = alone()
+    frame["players"]["x"], frame["players"]["y"] = (0, 8 * ONE), (0, 0)
+    frame["players"]["vx"] = (700, 0)
+    after = drive(frame, 4)[-1]["players"]
+    assert after["action_state"].tolist() == [Act.DRIVE, Act.SPIN]
+    assert after["percent"][1] > 0 == after["percent"][0]
+    assert after["vx"][1] > after["vx"][0]
+
+
+def test_percent_falls_and_lives_change_at_a_fall_only(games: list[Replay]) -> None:
+    for game in games:
+        p = game.frames["players"]
+        returns = p["action_state"][1:] == Act.RETURN
+        assert (np.diff(p["percent"].astype(int), axis=0)[~returns] >= 0).all()
+        lost = np.diff(p["stocks"].astype(int), axis=0)
+        assert set(np.unique(lost)) <= {-1, 0} and (p["action_state"][1:][lost < 0] == Act.FALL).all()
+
+
+def test_all_homes_run_a_game_that_is_no_fighter() -> None:
+    world = pack(random_model(3, Shape(32, 2, 32, 8, 1), schema=BUMPER))
+    hashes = {
+        home: play_headless(world, home, frames=20, seed=2, players=("random", "random")).state_hash
+        for home in ("native", "chain", "wasm", "reference")
+    }
+    assert len(set(hashes.values())) == 1, hashes
+
+
+def test_the_shipped_world_starts_and_plays_its_own_game() -> None:
+    world = load_world("bumper")
+    assert world.manifest.schema.name == "bumper"
+    teacher = teacher_of(world.manifest.notes)
+    assert teacher == Teacher("bumper")
+    first = start_frame(world, 4)
+    assert first.dtype == RECORD and first.tobytes()[16:24] == initial_frame(4).tobytes()[16:24]
+    matches = [play_headless(world, home, 60, 1, ("random", "random")) for home in ("native", "chain")]
+    assert matches[0].state_hash == matches[1].state_hash
+    assert make_engine("native", world, first).frame["stage"] == 0
+
+
+def test_unknown_games_and_physics_are_named() -> None:
+    with pytest.raises(ValueError, match="expected a built-in game"):
+        Teacher("chess")
+    with pytest.raises(ValueError, match="no physics to change"):
+        Teacher("bumper", {"gravity_scale": 2})
+    assert teacher_of({"data": {"kind": "replays"}}) is None
