@@ -13,9 +13,9 @@ from typing import Any
 # cores, each with a thread per core, are slower than with one or two.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "2")
-# Nobody's Jupyter or IPython settings take part in a test.
+# Nobody's Jupyter, IPython or key settings take part in a test.
 _settings = tempfile.mkdtemp(prefix="awm-kit-settings-")
-for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"):
+for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "AWM_CONFIG_DIR"):
     os.environ[variable] = os.path.join(_settings, variable.lower())
 # Kernels are compiled in the checkout: a clean one starts from its sources, whatever a home folder holds.
 REPO_ROOT = Path(__file__).resolve().parent.parent

@@ -391,7 +391,8 @@ def test_help_lists_the_verbs_in_order_and_loads_nothing_heavy() -> None:
     verbs = [line.split()[0] for line in said.partition("Commands:")[2].strip().splitlines()]
     assert verbs == [
         *("train", "eval", "probe", "soak", "report", "quantize", "deploy", "worlds", "play", "export", "film"),
-        *("fork", "verify", "publish", "leaderboard", "history", "retire", "localnet", "bench", "doctor"),
+        *("clone", "fork", "verify", "publish", "leaderboard", "history", "retire", "localnet"),
+        *("bench", "doctor"),
     ]
     assert loaded.split() == []
 

@@ -3,7 +3,7 @@
 Heavy imports stand inside the verbs, so that ``awm --help`` answers at once.
 """
 
-from awm_kit.cli import bench, chain, doctor, duel, export, film, judge, learn, localnet, matches, play  # noqa: F401  (each adds verbs)
+from awm_kit.cli import bench, chain, clone, doctor, duel, export, film, judge, learn, localnet, matches, play  # noqa: F401  (each adds verbs)
 from awm_kit.cli.app import app
 
 __all__ = ["app"]

@@ -50,6 +50,7 @@ ORDER = (
     "join",
     "export",
     "film",
+    "clone",
     "fork",
     "verify",
     "publish",

@@ -104,11 +104,11 @@ def _wallet(place: Place, keypair: Path | None, yes: bool) -> Any:
 
 
 def _play(seat: Seat, style: str, seed: int, publish: bool, as_json: bool) -> None:
+    from awm_kit.play.controllers import opponent
     from awm_kit.play.duel import finish_seat, play_seat
-    from awm_kit.play.headless import scripted
 
     try:
-        rhythm = play_seat(seat, scripted(style, seat.player or 0, seed))
+        rhythm = play_seat(seat, opponent(style, seat.player or 0, seed))
         result = finish_seat(seat, publish=publish)
     finally:
         seat.disconnect()

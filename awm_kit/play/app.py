@@ -23,14 +23,16 @@ from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.verify import MatchRecord
 from awm_kit.chain.worlds import World
-from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES
+from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.errors import AwmError
 from awm_kit.play import nodelay
 from awm_kit.play.cards import CSS
-from awm_kit.play.controllers import Controller, KeyboardMap, ScriptedController
+from awm_kit.play.controllers import OPPONENTS, Controller, KeyboardMap
+from awm_kit.play.controllers import opponent as automatic
 from awm_kit.play.engine import Engine, TeacherEngine, name_of
 from awm_kit.play.engines import ENGINES, make_engine, open_cartridge, place_of, release, start_frame
 from awm_kit.play.errand import Errands
+from awm_kit.play.keymap_menu import KeyMenu
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.match import Match
 from awm_kit.play.pad import Pad
@@ -99,6 +101,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self._told = 0.0
         self.view = self._new_view()
         self.pad = Pad()
+        self.key_menu = KeyMenu(self._use_keys)
         self.loop = FrameLoop(self._tick, on_error=self._show_error)
         self._make_controls(engine, opponent)
         self.errands = Errands(self._line)
@@ -107,7 +110,8 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.pad.on_slack(self.loop.follow)
         bar = widgets.HBox([self._run, self._again, self._engine, self._opponent, self._save])
         card = [widgets.HTML(CSS), self._line, self._card]
-        super().__init__([self.view.widget, bar, self.pad, self._status, *card])
+        keys = [] if keyboard else [widgets.Accordion([self.key_menu], titles=("Keys",))]
+        super().__init__([self.view.widget, bar, self.pad, self._status, *card, *keys])
         self.add_class("awm-play")
 
     def __repr__(self) -> str:
@@ -167,7 +171,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self._save = widgets.Button(description="Save match", icon="download", layout=small)
         choices = [(text, name) for name, text in ENGINES.items()]
         self._engine = widgets.Dropdown(options=choices, value=engine, layout=small)
-        self._opponent = widgets.Dropdown(options=[*STYLE_NAMES, FRIEND], value=opponent, layout=small)
+        self._opponent = widgets.Dropdown(options=[*OPPONENTS, FRIEND], value=opponent, layout=small)
         self._status, self._line, self._card = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._run.on_click(lambda _: self.pause() if self.loop.running else self.start())
         self._again.on_click(lambda _: self.rematch())
@@ -177,9 +181,12 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
 
     def _seats(self) -> list[Controller]:
         friend = self._opponent.value == FRIEND
-        self.pad.remap(self.keyboard or (KeyboardMap.shared() if friend else KeyboardMap.solo()))
-        second = self.pad.controller(1) if friend else ScriptedController(self._opponent.value, 1, self.seed)
+        self.key_menu.show("shared" if friend else "solo")
+        second = self.pad.controller(1) if friend else automatic(self._opponent.value, 1, self.seed)
         return [self.pad.controller(0), second]
+
+    def _use_keys(self, chosen: KeyboardMap) -> None:
+        self.pad.remap(self.keyboard or chosen)
 
     def _names(self) -> tuple[str, str]:
         return ("P1", "P2") if self._opponent.value == FRIEND else ("YOU", self._opponent.value.upper())
@@ -302,7 +309,7 @@ def play(
     engine : str
         Where frames are computed at first, one of `awm_kit.play.engines.ENGINES`; a menu changes it.
     opponent : str, optional
-        Style of the scripted opponent, one of `awm_kit.data.scuffle.STYLE_NAMES`; None is a second
+        Who plays against you, one of `awm_kit.play.controllers.OPPONENTS`; None is a second
         person on the same keyboard.
     characters : tuple of int
         Melee internal character ids.
@@ -317,7 +324,7 @@ def play(
     time_limit : int, optional
         Frames, 0 for none; by default the world's own.
     keyboard : KeyboardMap, optional
-        Other keys than the built-in ones.
+        Other keys than the built-in ones and those chosen in the menu below the game.
     instant : bool
         The page computes and draws the match itself, a picture after each key, ahead of the engine,
         which still decides: what differs is taken back. Not with the ``teacher`` engine.
@@ -339,8 +346,8 @@ def play(
     chosen = FRIEND if opponent is None else opponent
     if engine not in ENGINES:
         raise ValueError(f"expected an engine of {list(ENGINES)} (got {engine!r})")
-    if chosen not in (*STYLE_NAMES, FRIEND):
-        raise ValueError(f"expected an opponent of {list(STYLE_NAMES)} or None (got {opponent!r})")
+    if chosen not in (*OPPONENTS, FRIEND):
+        raise ValueError(f"expected an opponent of {list(OPPONENTS)} or None (got {opponent!r})")
     cartridge = open_cartridge(world)
 
     def start(number: int) -> np.ndarray:

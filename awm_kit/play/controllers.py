@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
-from awm_kit.data.scuffle import ScriptedPlayer
+from awm_kit.data.scuffle import STYLE_NAMES, ScriptedPlayer
+from awm_kit.model.policy import TEMPERATURE, Policy, PolicyPlayers
 from awm_kit.schema import CONTROLLER, Button
+from awm_kit.worlds import load_policy
 
 #: What a player may hold down; the position is the bit in a pad message.
 ACTIONS = (
@@ -125,11 +128,11 @@ class KeyboardMap:
         """The keys of a player in one line, as ``move W A S D · attack J Z · jump Space``."""
         groups: dict[str, list[str]] = {}
         for code, action in self.players[player].items():
-            groups.setdefault("move" if action in _MOVES else action, []).append(_label(code))
+            groups.setdefault("move" if action in _MOVES else action, []).append(key_label(code))
         return " · ".join(f"{action} {' '.join(dict.fromkeys(labels))}" for action, labels in groups.items())
 
 
-def _label(code: str) -> str:
+def key_label(code: str) -> str:
     """What stands on a key: ``KeyA`` is A, ``ArrowUp`` an arrow."""
     arrows = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓"}
     signs = {"Comma": ",", "Period": ".", "Slash": "/", "ShiftLeft": "Shift", "ShiftRight": "Shift"}
@@ -185,6 +188,64 @@ class ScriptedController:
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """The controller for the frame after ``frame``."""
         return self._script.controller(frame)
+
+
+class ClonedController:
+    """A small network that learned from replays what to press; it sees the frame and nothing else.
+
+    Parameters
+    ----------
+    player : int
+        Whom it plays, 0 or 1.
+    seed : int
+        The same frames and seed press the same.
+    policy : Policy or path, optional
+        The shipped one by default.
+    temperature : float
+        Below 1 it keeps to what its models did most.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is no policy.
+    """
+
+    def __init__(
+        self,
+        player: int,
+        seed: int = 0,
+        policy: Policy | Path | str | None = None,
+        temperature: float = TEMPERATURE,
+    ) -> None:
+        self.policy = policy if isinstance(policy, Policy) else load_policy(policy or "scuffle")
+        self._players = PolicyPlayers(self.policy, player, np.array([seed], np.uint32), temperature)
+
+    def __repr__(self) -> str:
+        return f"<ClonedController {self.policy!r}>"
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """The controller for the frame after ``frame``."""
+        return self._players.act(np.asarray(frame).reshape(1))[0, ...]
+
+
+#: Scripted players by strength, weakest first: shares of games won against all the styles of
+#: `awm_kit.data.scuffle.STYLES` in the teacher were 0.07, 0.30, 0.57, 0.74 and 0.86.
+LEVELS = ("masher", "novice", "dancer", "balanced", "rusher")
+#: The player that `ClonedController` is.
+CLONED = "cloned"
+#: Everybody who plays by themselves, by name; `opponent` makes one.
+OPPONENTS = (*LEVELS, CLONED, *(style for style in STYLE_NAMES if style not in LEVELS), "random")
+
+
+def opponent(name: str, player: int, seed: int = 0) -> Controller:
+    """A player who needs nobody; ``ValueError`` unless one of `OPPONENTS`."""
+    if name == CLONED:
+        return ClonedController(player, seed)
+    if name == "random":
+        return RandomController(2 * seed + player)
+    if name not in STYLE_NAMES:
+        raise ValueError(f"expected a player of {OPPONENTS} (got {name!r})")
+    return ScriptedController(name, player, seed)
 
 
 class RecordedController:

@@ -6,16 +6,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from awm_kit.data.scuffle import STYLE_NAMES
-from awm_kit.play.controllers import Controller, RandomController, ScriptedController
+from awm_kit.play.controllers import OPPONENTS, opponent
 from awm_kit.play.engines import make_engine, start_frame
 from awm_kit.play.match import Match
 from awm_kit.quant.cartridge import Cartridge
 
 #: Where a world's frames can be computed, all with the same bytes.
 HOMES = ("native", "chain", "wasm", "reference")
-#: Who can play by itself: the teacher's scripted players, and one that presses anything.
-PLAYERS = (*STYLE_NAMES, "random")
+#: Who can play by itself.
+PLAYERS = OPPONENTS
 
 
 @dataclass(frozen=True)
@@ -83,18 +82,9 @@ def play_headless(
     ValueError
         If there is no such engine or player.
     """
-    controllers = [scripted(name, index, seed) for index, name in enumerate(players)]
+    controllers = [opponent(name, index, seed) for index, name in enumerate(players)]
     match = Match(make_engine(engine, cartridge, start_frame(cartridge, seed)), controllers)
     begun = time.perf_counter()
     match.run_headless(frames)
     seconds = time.perf_counter() - begun
     return HeadlessMatch(cartridge, engine, match, match.engine.state_hash(), seconds)
-
-
-def scripted(name: str, player: int, seed: int) -> Controller:
-    """A player that needs nobody; ``ValueError`` if there is none of that name."""
-    if name == "random":
-        return RandomController(2 * seed + player)
-    if name not in STYLE_NAMES:
-        raise ValueError(f"expected a player of {PLAYERS} (got {name!r})")
-    return ScriptedController(name, player, seed)

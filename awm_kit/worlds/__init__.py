@@ -1,10 +1,11 @@
-"""The worlds shipped with the package: a cartridge and the recipe that made it, by name."""
+"""What is shipped with the package, by name: worlds, the recipes that made them, and players for them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from awm_kit.errors import ModelFileError
+from awm_kit.model.policy import Policy
 from awm_kit.quant.cartridge import Cartridge
 
 FOLDER = Path(__file__).parent
@@ -41,3 +42,19 @@ def load_world(name: Path | str) -> Cartridge:
         If there is no such world, or the file is not a sound cartridge.
     """
     return Cartridge.load(find_world(name))
+
+
+def load_policy(name: Path | str) -> Policy:
+    """A player: the shipped one of a world by the world's name, or any by the path of its file.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such player, or the file is damaged.
+    """
+    path = Path(name)
+    if not path.is_file():
+        path = FOLDER / f"{name}-player.npz"
+    if not path.is_file():
+        raise ModelFileError(f"no player {str(name)!r}: give the path of a file that `awm clone` wrote")
+    return Policy.load(path)

@@ -1,0 +1,117 @@
+"""Key bindings that people chose, kept in a file: one map for playing alone, one for two at one keyboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from awm_kit.errors import KeymapError
+from awm_kit.play.controllers import KeyboardMap
+from awm_kit.schema import N_PLAYERS
+
+FORMAT = 1
+#: The maps of a file by name, with what each is unless somebody changed it.
+DEFAULTS = {"solo": KeyboardMap.solo(), "shared": KeyboardMap.shared()}
+#: Keys that the menu or the browser needs: nobody may play with them.
+RESERVED = ("Escape", "Tab", "F5", "F11", "F12", "MetaLeft", "MetaRight", "Unidentified", "")
+# Names of physical keys in the UI Events standard, as KeyA, Digit1, ArrowUp, NumpadEnter or IntlBackslash.
+_CODE = re.compile(r"[A-Z][A-Za-z0-9]{0,23}")
+
+
+def keys_file() -> Path:
+    """Where key bindings are kept: ``keys.json`` in ``$AWM_CONFIG_DIR``, else in the user's settings."""
+    if folder := os.environ.get("AWM_CONFIG_DIR"):
+        return Path(folder) / "keys.json"
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "awm-kit" / "keys.json"
+
+
+def load_keys(path: Path | str | None = None) -> dict[str, KeyboardMap]:
+    """The saved maps, by the names of `DEFAULTS`; those that nobody saved are the built-in ones.
+
+    Parameters
+    ----------
+    path : path, optional
+        `keys_file` by default.
+
+    Raises
+    ------
+    KeymapError
+        If the file is damaged, or names an action or key that does not exist, or a key twice.
+    """
+    path = Path(path) if path is not None else keys_file()
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw["format"] != FORMAT:
+            raise KeymapError(f"{path}: expected format {FORMAT} (got {raw['format']!r})")
+        saved = {name: _keyboard(players) for name, players in raw["maps"].items()}
+    except FileNotFoundError:
+        return dict(DEFAULTS)
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KeymapError(f"{path}: not a file of key bindings: {error}") from error
+    if unknown := set(saved) - set(DEFAULTS):
+        raise KeymapError(f"{path}: expected maps of {sorted(DEFAULTS)} (got {sorted(unknown)})")
+    return {**DEFAULTS, **saved}
+
+
+def save_keys(maps: Mapping[str, KeyboardMap], path: Path | str | None = None) -> Path:
+    """Write maps by name; a reader never sees half a file.
+
+    Raises
+    ------
+    ValueError
+        If a name is none of `DEFAULTS`.
+    KeymapError
+        If the file cannot be written.
+    """
+    if unknown := set(maps) - set(DEFAULTS):
+        raise ValueError(f"expected maps of {sorted(DEFAULTS)} (got {sorted(unknown)})")
+    path = Path(path) if path is not None else keys_file()
+    players = {name: [dict(keys) for keys in keyboard.players] for name, keyboard in maps.items()}
+    text = json.dumps({"format": FORMAT, "maps": players}, indent=1)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as part:
+            part.write(text)
+        os.replace(part.name, path)
+    except OSError as error:
+        raise KeymapError(f"cannot keep the key bindings in {path}: {error}") from error
+    return path
+
+
+def bind(keyboard: KeyboardMap, player: int, action: str, code: str) -> KeyboardMap:
+    """A map in which a key is a player's action, and nothing else any more.
+
+    Raises
+    ------
+    KeymapError
+        If the key is reserved or none, or there is no such action or player.
+    """
+    if code in RESERVED or not _CODE.fullmatch(code):
+        raise KeymapError(f"{code or 'this key'} cannot be used to play")
+    if player not in range(N_PLAYERS):
+        raise KeymapError(f"expected player 0 or 1 (got {player})")
+    try:
+        return keyboard.rebind(player, code, action)
+    except ValueError as error:
+        raise KeymapError(str(error)) from error
+
+
+def unbind(keyboard: KeyboardMap, player: int, action: str) -> KeyboardMap:
+    """A map in which no key is that action of that player."""
+    players = [dict(keys) for keys in keyboard.players]
+    players[player] = {code: name for code, name in players[player].items() if name != action}
+    return KeyboardMap((players[0], players[1]))
+
+
+def _keyboard(players: list[dict[str, str]]) -> KeyboardMap:
+    if len(players) != N_PLAYERS or not all(isinstance(keys, dict) for keys in players):
+        raise ValueError(f"expected the keys of {N_PLAYERS} players (got {players!r})")
+    for code in [code for keys in players for code in keys]:
+        if code in RESERVED or not _CODE.fullmatch(code):
+            raise ValueError(f"no key {code!r}")
+    return KeyboardMap((players[0], players[1]))
