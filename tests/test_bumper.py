@@ -11,7 +11,9 @@ from awm_kit.data.bumper.schema import CONTROLLER, FRAME
 from awm_kit.data.replay import Replay
 from awm_kit.data.teachers import Teacher, teacher_of
 from awm_kit.play.engines import make_engine, start_frame
+from awm_kit.play.film import Film, Take
 from awm_kit.play.headless import play_headless
+from awm_kit.play.palette import LIVERIES
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_model
 from awm_kit.schema import FRAME as RECORD
@@ -128,3 +130,18 @@ def test_unknown_games_and_physics_are_named() -> None:
     with pytest.raises(ValueError, match="no physics to change"):
         Teacher("bumper", {"gravity_scale": 2})
     assert teacher_of({"data": {"kind": "replays"}}) is None
+
+
+def test_a_table_and_two_carts_are_drawn(games: list[Replay]) -> None:
+    film = Film([Take(games[0].frames, game="bumper", title="teacher"), Take(games[0].frames, game="bumper")])
+    picture = np.asarray(film.still(100)).astype(int)
+    assert picture.shape == (540, 1924, 3)
+    table = picture[270, 480 + 150]
+    assert abs(int(table[0]) - int(table[2])) < 40 and table.sum() > 150, "grey, not the dark floor"
+    player = games[0].frames["players"][100]
+    for index in range(2):
+        x = 480 + player["x"][index] / ONE * 540 / 136
+        y = 270 - player["y"][index] / ONE * 540 / 136
+        around = picture[int(y) - 14 : int(y) + 14, int(x) - 14 : int(x) + 14].reshape(-1, 3)
+        colors = [LIVERIES[index].main, LIVERIES[index].dark]
+        assert min(np.abs(around - c).sum(1).min() for c in colors) < 30

@@ -10,7 +10,8 @@ import numpy as np
 
 from awm_kit.play.painters import ImagePainter
 from awm_kit.play.palette import INK, PAPER
-from awm_kit.play.scene import Scene
+from awm_kit.play.scenes import make_scene
+from awm_kit.schema import FIGHTER
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +34,8 @@ class Take:
         What the players are called.
     ghosts : ndarray of `FRAME`, shape (T,), optional
         A second trajectory, drawn translucent.
+    game : str
+        Name of the schema: whose scene draws it.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class Take:
     title: str = ""
     names: Sequence[str] = ("P1", "P2")
     ghosts: np.ndarray | None = None
+    game: str = FIGHTER.name
 
     def __post_init__(self) -> None:
         if not len(self.frames):
@@ -101,7 +105,7 @@ class _Screen:
 
     def __init__(self, take: Take, scale: float) -> None:
         self.take = take
-        self.scene = Scene(take.names)
+        self.scene = make_scene(take.game, take.names)
         self.painter = ImagePainter(self.scene.camera.width, self.scene.camera.height, scale)
         self.painter.paint(self.scene.backdrop())
 
