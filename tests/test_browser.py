@@ -100,7 +100,7 @@ def test_plays_smoothly(playing: Notebook) -> None:
         best = max(best, len(frames) / shown["seconds"])
         if best > 45:
             break
-    # bench_canvas.py measures what a free machine does; this floor holds on a crowded one.
+    # `awm bench canvas` measures what a free machine does; this floor holds on a crowded one.
     assert best > 12, "presented frames per second"
 
 
@@ -139,7 +139,7 @@ def test_a_key_shows_within_a_few_frames(playing: Notebook) -> None:
     delays = []
     for at, sequence in shown["sent"]:
         if sequence in applied:
-            later = [frame for time, frame in shown["frames"] if time > at]
+            later = [frame for time, frame, _ in shown["frames"] if time > at]
             delays.append(sum(frame < applied[sequence] for frame in later))
     assert len(delays) >= 12
     assert np.median(delays) <= 6 and max(delays) <= 20

@@ -303,7 +303,7 @@ class TestBench:
         assert result["player_frames"] == 2 * 8 * 29 and result["player_frames_per_second"] > 0
 
     def test_canvas(self) -> None:
-        assert set(awm.json("bench", "canvas", "--frames", 5)) == {"compose_ms", "image_ms", "polygons"}
+        assert set(awm.json("bench", "drawing", "--frames", 5)) == {"compose_ms", "image_ms", "polygons"}
 
     def test_cu(self, tmp_path: Path) -> None:
         # Wide enough that matrices fill transactions of their own.

@@ -1,6 +1,7 @@
 // Runs in the page before anything else: notes when the visible game canvas shows which frame,
 // what the page receives, and when pad messages leave.
 (() => {
+  // frames: time of the refresh, frame number, time when the browser had or was about to make that picture.
   const fresh = () => ({ frames: [], sent: [], stepped: [], messages: 0, bytes: 0, since: performance.now() });
   let data = fresh();
   let drawing = 0;
@@ -14,7 +15,7 @@
     // Instant mode draws in the refresh that will show it.
     if (match && this.canvas.isConnected && drawing !== shown) {
       shown = drawing;
-      data.frames.push([document.timeline.currentTime, shown]);
+      data.frames.push([document.timeline.currentTime, shown, performance.now()]);
     }
     return fillText.call(this, text, ...rest);
   };
@@ -24,7 +25,7 @@
     if (this.canvas.isConnected && drawing !== shown) {
       shown = drawing;
       const frame = shown;
-      requestAnimationFrame((time) => data.frames.push([time, frame]));
+      requestAnimationFrame((time) => data.frames.push([time, frame, performance.now()]));
     }
   };
   // A message leaves while the key's event is handled: the event's own time is when it was pressed.
@@ -33,14 +34,22 @@
   });
   document.addEventListener("awm-stepped", ({ detail }) => data.stepped.push([detail.sequence, detail.frame]));
 
+  const count = (body) => {
+    data.messages += 1;
+    data.bytes += body.byteLength ?? body.size ?? body.length;
+  };
   const Socket = window.WebSocket;
   window.WebSocket = class extends Socket {
     constructor(...args) {
       super(...args);
       this.addEventListener("message", ({ data: body }) => {
-        data.messages += 1;
-        data.bytes += body.byteLength ?? body.size ?? body.length;
+        count(body);
       });
+    }
+
+    send(body) {
+      count(body);
+      super.send(body);
     }
   };
 
