@@ -60,7 +60,9 @@ class Machine:
         self.notebook = Notebook(browser, base, "lobby.ipynb")
         self.page = self.notebook.page
         if invitation:
-            self.page.evaluate("(mark) => { window.location.hash = mark }", invitation)
+            self.page.goto("about:blank")
+            self.page.goto(f"{base}/lab/tree/lobby.ipynb#{invitation}")
+            self.notebook.wait_ready()
         self.notebook.python(0, f"from awm_kit.play import Lobby\nlobby = Lobby({place!r})")
         self.notebook.run(SHOW)
         self.page.wait_for_selector(".awm-lobby button")

@@ -91,7 +91,8 @@ def test_a_match_of_two(lobbies: list[Lobby], shelf: tuple[Place, World]) -> Non
     assert results[0].winner == Winner.PLAYER_0 and results[0].reason == EndReason.PLAYER_1_QUIT
     assert results[0].characters == (FOX, MARTH)
     assert host.verify().ok and guest.verify().ok and watcher.verify().ok
-    assert "YOU wins" in host.score.card.value and "P1 wins" in guest.score.card.value
+    assert "You win" in host.score.card.value and "P2 left" in host.score.card.value
+    assert "P1 wins" in guest.score.card.value and "YOU left" in guest.score.card.value
     assert results[0].chain_hash in guest.score.card.value and "re-simulated" in guest.score.card.value
     assert shelf[0].ledger.account(key) is None, "the accounts are closed, the rent is back"
 

@@ -37,7 +37,7 @@ from awm_kit.play.loop import FrameLoop
 from awm_kit.play.match import Match
 from awm_kit.play.pad import Pad
 from awm_kit.play.places import Place
-from awm_kit.play.result_card import frame_html, result_html
+from awm_kit.play.result_card import YOU, frame_html, result_html
 from awm_kit.play.table import finish_match
 from awm_kit.play.view import MatchView, View
 from awm_kit.quant.cartridge import Cartridge
@@ -189,7 +189,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.pad.remap(self.keyboard or chosen)
 
     def _names(self) -> tuple[str, str]:
-        return ("P1", "P2") if self._opponent.value == FRIEND else ("YOU", self._opponent.value.upper())
+        return ("P1", "P2") if self._opponent.value == FRIEND else (YOU, self._opponent.value.upper())
 
     def _clicked(self) -> None:
         if not self.loop.running and not self.match.over:

@@ -14,21 +14,24 @@ CSS = """<style>
 .awm-facts h3 { margin: 8px 12px 2px; font-size: 17px; line-height: 1.25; }
 .awm-facts p { margin: 0 12px 6px; color: var(--jp-ui-font-color2, #555); min-height: 2.6em; line-height: 1.3;
   }
-.awm-facts dl { display: grid; grid-template-columns: max-content 1fr; gap: 1px 10px; margin: 0 12px 6px; }
-.awm-facts dt { color: var(--jp-ui-font-color2, #555); }
-.awm-facts dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.awm-list { display: grid; grid-template-columns: max-content 1fr; gap: 1px 14px; margin: 0 12px 6px; }
+.awm-list i { color: var(--jp-ui-font-color2, #555); font-style: normal; }
+.awm-list span { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.awm-card .awm-list span { text-align: right; }
 .awm-facts svg { display: block; width: 100%; height: 64px; }
 .awm-facts code { font-size: 12px; background: none; color: inherit; padding: 0; }
 .awm-facts table { border-collapse: collapse; margin: 4px 0; font-variant-numeric: tabular-nums; }
 .awm-facts th, .awm-facts td { padding: 3px 14px 3px 0; text-align: left; }
-.awm-facts .awm-big { font-size: 26px; font-weight: 700; margin: 6px 0 2px; color: inherit; min-height: 0; }
+.awm-facts table, .awm-facts > a, .awm-facts > b { margin-left: 12px; }
+.awm-facts .awm-big { font-size: 26px; font-weight: 700; margin: 6px 12px 2px; color: inherit; min-height: 0;
+  }
 </style>"""
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
     """Names and values as a list, escaped."""
-    cells = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows)
-    return f"<dl>{cells}</dl>"
+    cells = "".join(f"<i>{html.escape(name)}</i><span>{html.escape(value)}</span>" for name, value in rows)
+    return f"<div class='awm-list'>{cells}</div>"
 
 
 def code(text: str) -> str:

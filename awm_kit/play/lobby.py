@@ -29,7 +29,7 @@ from awm_kit.play.lobby_invite import Invitation, InviteCard
 from awm_kit.play.lobby_pages import Desk, Room, Score
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.places import Place, open_place
-from awm_kit.play.result_card import result_html
+from awm_kit.play.result_card import YOU, result_html
 from awm_kit.play.seat import Seat
 from awm_kit.play.table import TableState, seat_script
 from awm_kit.quant.cartridge import Cartridge
@@ -325,7 +325,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
     def _begin(self, seat: Seat) -> None:
         names = ["P1", "P2"]
         if seat.player is not None:
-            names[seat.player] = "YOU"
+            names[seat.player] = YOU
         for player in self._scripts:
             names[player] = self._scripts[player].style.upper()
         self.bout = Bout(seat, names, self._over, self._lost, self._scripts, self._keyboard)

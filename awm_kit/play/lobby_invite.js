@@ -1,7 +1,13 @@
 // The page's half of lobby_invite.py: shows an invitation, copies it, and says where it is shown.
 
-// The fragment is never sent to a server; the query may hold Jupyter's token, which must not be shared.
-const arrived = () => /[#&]awm=([^&]+)/.exec(window.location.hash)?.[1] ?? "";
+// JupyterLab rewrites the address, but the browser remembers by which one the page was opened.
+function arrived() {
+  const opened = performance.getEntriesByType("navigation")[0]?.name ?? "";
+  return /[#&]awm=([^&]+)/.exec(window.location.hash || opened)?.[1] ?? "";
+}
+
+// Without the query, which may hold Jupyter's token, and without the name of this browser's workspace.
+const page = () => window.location.origin + window.location.pathname.replace(/\/workspaces\/[^/]+/, "");
 
 function row(title, text) {
   const box = document.createElement("div");
@@ -50,7 +56,7 @@ function render({ model, el }) {
   const names = ["identity", "link", "qr", "note"];
   names.forEach((name) => model.on(`change:${name}`, draw));
   draw();
-  model.set("page", window.location.origin + window.location.pathname);
+  model.set("page", page());
   if (arrived()) model.set("arrived", decodeURIComponent(arrived()));
   model.save_changes();
   return () => names.forEach((name) => model.off(`change:${name}`, draw));

@@ -10,16 +10,23 @@ import numpy as np
 
 from awm_kit.chain.accounts import EndReason, Winner
 from awm_kit.chain.results import MatchResult
-from awm_kit.chain.verify import leading
+from awm_kit.chain.verify import NO_HASH, leading
 from awm_kit.play.cards import code, facts
 from awm_kit.play.loop import FPS
 from awm_kit.schema import FIGHTER, STATUS_DECIDED
 
+#: What the person at the page is called.
+YOU = "YOU"
 _REASONS = {
     EndReason.DECIDED: "the last stock is gone",
     EndReason.TIMEOUT: "time is up",
+    EndReason.PLAYER_0_QUIT: "{0} left",
+    EndReason.PLAYER_1_QUIT: "{1} left",
     EndReason.LOG_FULL: "the input log is full",
     EndReason.STOPPED: "the match was stopped",
+    EndReason.PLAYER_0_VANISHED: "{0} vanished",
+    EndReason.PLAYER_1_VANISHED: "{1} vanished",
+    EndReason.ABANDONED: "nobody ran its frames any more",
 }
 
 
@@ -39,9 +46,12 @@ def result_html(
         What re-simulating the match gave.
     """
     rows = [
-        *_ending(result.frames, result.reason),
+        *_ending(result.frames, result.reason, names),
         ("chain hash", result.chain_hash),
-        ("state hash", result.state_hash),
+        (
+            "state hash",
+            "none: it ended within a frame" if result.state_hash == NO_HASH else result.state_hash,
+        ),
         ("inputs", f"{result.log_bytes:,} bytes, SHA-256 {result.log_hash}"),
         ("recorded as", str(result.key)),
     ]
@@ -72,20 +82,21 @@ def frame_html(frame: np.ndarray, names: Sequence[str], state_hash: str, verdict
         [int(player["stocks"]) for player in players],
         [float(percent.to_real(player["percent"])) for player in players],
     )
-    rows = [*_ending(int(frame["frame"]), reason), ("state hash", state_hash)]
+    rows = [*_ending(int(frame["frame"]), reason, names), ("state hash", state_hash)]
     return (
         f"<div class='awm-facts'>{_head(leading(frame), names)}{score}{facts(rows)}{_verdict(verdict)}</div>"
     )
 
 
 def _head(winner: Winner, names: Sequence[str]) -> str:
-    text = f"{names[winner]} wins" if winner in (Winner.PLAYER_0, Winner.PLAYER_1) else "A draw"
+    text = "A draw"
+    if winner in (Winner.PLAYER_0, Winner.PLAYER_1):
+        text = "You win" if names[winner] == YOU else f"{names[winner]} wins"
     return f"<p class='awm-big'>{html.escape(text)}</p>"
 
 
-def _ending(frames: int, reason: EndReason) -> list[tuple[str, str]]:
-    seconds = frames / FPS
-    why = _REASONS.get(reason, reason.name.lower().replace("_", " "))
+def _ending(frames: int, reason: EndReason, names: Sequence[str]) -> list[tuple[str, str]]:
+    seconds, why = frames / FPS, _REASONS[reason].format(*names)
     return [
         ("ended because", why),
         ("played", f"{frames:,} frames, {seconds // 60:.0f}:{seconds % 60:04.1f}"),
@@ -111,4 +122,4 @@ def _links(result: MatchResult, ledger: str) -> str:
 
 
 def _verdict(text: str) -> str:
-    return f"<p><b>{html.escape(text)}</b></p>" if text else ""
+    return f"<b>{html.escape(text)}</b>" if text else ""
