@@ -196,6 +196,8 @@ def _load(path: Path) -> Kernel:
         "awm_open_range": (ctypes.c_int, [pointer, pointer, u32, u32]),
         "awm_check_weights": (ctypes.c_int, [pointer, u32, u32]),
         "awm_set_backend": (ctypes.c_int, [pointer, u32]),
+        "awm_blocks_bytes": (ctypes.c_uint64, [pointer]),
+        "awm_make_blocks": (None, [pointer, pointer]),
         "awm_run": (ctypes.c_int, [pointer, pointer, u32, u32]),
         "awm_step": (ctypes.c_int, [pointer, pointer]),
         "awm_step_many": (ctypes.c_int, [pointer, pointer]),
@@ -220,13 +222,17 @@ class NativeWorld:
         One of `BACKENDS`; all give the same bytes. ``"auto"`` is the fastest of this CPU.
     flags : sequence of str
         What the kernel is compiled with.
+    reorder : bool
+        Keep a second copy of the matrices in the order that the backend reads fastest, if it has one.
 
     Raises
     ------
     KernelError : if the kernel refuses the bytes, or this CPU lacks the backend
     """
 
-    def __init__(self, cartridge: Cartridge, backend: str = "auto", flags: Sequence[str] = FLAGS) -> None:
+    def __init__(
+        self, cartridge: Cartridge, backend: str = "auto", flags: Sequence[str] = FLAGS, reorder: bool = True
+    ) -> None:
         if backend not in BACKENDS:
             raise ValueError(f"expected a backend of {list(BACKENDS)} (got {backend!r})")
         self.kernel = Kernel.load(flags)
@@ -247,6 +253,9 @@ class NativeWorld:
         self.n_ops = int(lib.awm_n_ops(model))
         self.kernel.check(lib.awm_check_weights(model, 0, self.n_ops), "the weights")
         self.kernel.check(lib.awm_set_backend(model, BACKENDS[backend]), f"the backend {backend!r}")
+        if reorder and (size := int(lib.awm_blocks_bytes(model))):
+            self._blocks = _block(size)
+            lib.awm_make_blocks(model, self._blocks.ctypes.data)
         #: Bytes of one match's recurrent state.
         self.state_bytes = int(lib.awm_state_bytes(model))
         #: Bytes of intermediates; on chain they live beside the state.
@@ -425,17 +434,23 @@ def _copied(frames: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def _in_one_block(parts: Sequence[bytes]) -> list[np.ndarray]:
-    """Copies that start at cache lines of one block: NumPy asks for huge pages for big ones.
-
-    With pages of 4 KB a frame of 19 MB of weights misses the TLB at every page.
-    """
+    """Copies that start at cache lines of one block."""
     starts = np.cumsum([0, *(len(part) // _LINE * _LINE + _LINE for part in parts)])
-    block = np.zeros(int(starts[-1]) + _HUGE_PAGE, np.uint8)
-    begin = -block.ctypes.data % (_HUGE_PAGE if len(block) > 2 * _HUGE_PAGE else _LINE)
-    copies = [block[begin + at : begin + at + len(p)] for at, p in zip(starts.tolist(), parts, strict=False)]
+    block = _block(int(starts[-1]))
+    copies = [block[at : at + len(p)] for at, p in zip(starts.tolist(), parts, strict=False)]
     for copy, part in zip(copies, parts, strict=True):
         copy[:] = np.frombuffer(part, np.uint8)
     return copies
+
+
+def _block(size: int) -> np.ndarray:
+    """Zeros, uint8, that start at a cache line: NumPy asks for huge pages for big ones.
+
+    With pages of 4 KB a frame of 19 MB of weights misses the TLB at every page.
+    """
+    block = np.zeros(size + _HUGE_PAGE, np.uint8)
+    begin = -block.ctypes.data % (_HUGE_PAGE if len(block) > 2 * _HUGE_PAGE else _LINE)
+    return block[begin : begin + size]
 
 
 def _aligned(data: bytes) -> np.ndarray:

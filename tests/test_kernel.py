@@ -187,6 +187,7 @@ def test_backends_match_the_reference_frame_for_frame(shape: Shape, flavor: str)
     model = random_model(7, shape, flavor)  # type: ignore[arg-type]
     cartridge = pack(model)
     worlds = {name: NativeWorld(cartridge, name) for name in kernel.available_backends()}
+    worlds |= {f"{name} in order": NativeWorld(cartridge, name, reorder=False) for name in worlds}
     rng = np.random.default_rng(11)
     frame, inputs = random_frame(rng), random_inputs(rng, 200)
     expected_state = reference.initial_state(model)
@@ -273,6 +274,17 @@ def test_logits_leave_the_state_alone() -> None:
     before = world.logits(state, frame, pads)
     assert not state.any()
     assert np.array_equal(before, world.step_logits(state, frame, pads)[1])
+
+
+def test_a_copy_in_another_order_is_made_where_it_pays() -> None:
+    """Of every matrix, and not where ops share weights: a small file could ask for much memory then."""
+    world = NativeWorld(pack(random_model(1)))
+    lib, model = world.kernel.lib, world._model.ctypes.data
+    if world.backend == "auto" and "avx512vnni" not in kernel.available_backends():
+        pytest.skip("no backend of this CPU has an order of its own")
+    assert lib.awm_blocks_bytes(model) >= world.manifest.macs_per_frame / world.manifest.n_views
+    lib.awm_set_backend(model, BACKENDS["portable"])
+    assert lib.awm_blocks_bytes(model) == 0
 
 
 # ---------------------------------------------------------------- arguments

@@ -74,6 +74,9 @@ typedef struct awm_model {
     uint32_t state_bytes, scratch_bytes;
     uint32_t channels;                          /* d_inner + 2 d_state */
     uint32_t backend;
+#ifndef AWM_PORTABLE_ONLY
+    const uint8_t *blocks; /* a copy of the matrices in the backend's own order, or NULL */
+#endif
 } awm_model;
 
 /* One match's memory, all aligned to 8. */
@@ -123,6 +126,13 @@ int awm_step_many(const awm_model *model, const awm_batch *batch);
 
 /* Chooses an implementation; AUTO is the fastest of this CPU. AWM_ERR_BACKEND leaves the model as it was. */
 int awm_set_backend(awm_model *model, uint32_t backend);
+
+/* Some backends are faster with a copy of the matrices in an order of their own. The bytes that it takes; 0 where there
+ * is no such order, or where it would take much more than the shards, whose ops then share weights. */
+uint64_t awm_blocks_bytes(const awm_model *model);
+
+/* Makes that copy in memory, which is aligned to 8, better to 64, and outlives the model; awm_set_backend lets go of it. */
+void awm_make_blocks(awm_model *model, uint8_t *memory);
 
 uint32_t awm_model_bytes(void); /* sizeof(awm_model), for callers that have no C compiler's eyes */
 

@@ -58,6 +58,7 @@ int awm_set_backend(awm_model *model, uint32_t backend) {
     }
     if (!cpu_has(backend)) return AWM_ERR_BACKEND;
     model->backend = backend;
+    model->blocks = 0;
     return AWM_OK;
 }
 
@@ -107,6 +108,19 @@ void awm_matvec_pair(const awm_matvec_args *a, const awm_matvec_args *b) {
     awm_matvec_pair_avx512vnni(a, b);
 }
 
+/* One backend has blocks. */
+uint64_t awm_blocks_bytes_of(uint32_t rows, uint32_t cols) {
+    return awm_blocks_bytes_avx512vnni(rows, cols);
+}
+
+void awm_blocks_fill(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols) {
+    awm_blocks_fill_avx512vnni(to, w, rows, cols);
+}
+
+void awm_blocks(const awm_blocks_args *a) {
+    awm_blocks_avx512vnni(a);
+}
+
 int awm_store_wide(const awm_store_args *a, uint32_t backend) {
     if (backend != AWM_BACKEND_AVX512VNNI) return 0;
     awm_store_avx512(a);
@@ -124,6 +138,19 @@ uint32_t awm_conv_wide(const awm_conv_args *a, uint32_t backend) {
 }
 
 #else
+
+uint64_t awm_blocks_bytes_of(uint32_t rows, uint32_t cols) {
+    (void)rows, (void)cols;
+    return 0;
+}
+
+void awm_blocks_fill(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols) {
+    (void)to, (void)w, (void)rows, (void)cols;
+}
+
+void awm_blocks(const awm_blocks_args *a) {
+    (void)a;
+}
 
 int awm_has_matvec_pair(uint32_t backend) {
     (void)backend;

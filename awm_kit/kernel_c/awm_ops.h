@@ -78,6 +78,16 @@ typedef struct awm_store_args {
     uint32_t kind;
 } awm_store_args;
 
+/* Rows of a matrix in a backend's own order against both views, stored as `to` says. */
+typedef struct awm_blocks_args {
+    const uint8_t *w;
+    const int8_t *x[2];
+    int32_t bias64[2];
+    awm_store_args to[2];
+    uint32_t rows, cols, n_views;
+    int narrow; /* |acc + bias| < 2^31, and its quotient is below 2^30: see awm_blocks.c */
+} awm_blocks_args;
+
 /* Causal convolution: samples move down by one, sum = bias + w . samples, out = lut[clamp8(sum * mul >> shift)].
  * |sum| <= 4 * 2^14 + 2^31; times |mul| <= 2^31, plus half <= 2^61: below 2^63. */
 typedef struct awm_conv_args {
@@ -157,6 +167,9 @@ void awm_matvec_avx2(const awm_matvec_args *a);
 void awm_matvec_neon(const awm_matvec_args *a);
 void awm_matvec_avx512vnni(const awm_matvec_args *a);
 void awm_matvec_pair_avx512vnni(const awm_matvec_args *a, const awm_matvec_args *b);
+uint64_t awm_blocks_bytes_avx512vnni(uint32_t rows, uint32_t cols);
+void awm_blocks_fill_avx512vnni(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols);
+void awm_blocks_avx512vnni(const awm_blocks_args *a);
 void awm_scan_begin_portable(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state);
 void awm_scan_portable(const awm_scan_args *a);
 void awm_scan_avx2(const awm_scan_args *a);
@@ -177,6 +190,12 @@ int awm_norm_wide(int8_t *u, const int32_t *x, const awm_norm_args *a, uint32_t 
 uint32_t awm_conv_wide(const awm_conv_args *a, uint32_t backend);
 
 /* Whether two views' products of the same rows are made from one load of the weights, and those products. */
+/* The block copy: see awm_blocks.c. */
+const uint8_t *awm_blocks_of(const awm_model *model, uint32_t op, int *narrow);
+uint64_t awm_blocks_bytes_of(uint32_t rows, uint32_t cols);
+void awm_blocks_fill(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols);
+void awm_blocks(const awm_blocks_args *a);
+
 int awm_has_matvec_pair(uint32_t backend);
 void awm_matvec_pair(const awm_matvec_args *a, const awm_matvec_args *b);
 #endif

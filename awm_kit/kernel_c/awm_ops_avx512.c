@@ -1,27 +1,12 @@
-/* awm_ops_avx512.c: everything but the matrices eight or sixteen at a time: requantisation, norms, convolution, scan.
- *
- * The products that NUMERICS.md bounds by 2^63 are exact in 64-bit lanes (mullo), shifts are arithmetic (sra). */
+/* awm_ops_avx512.c: everything but the matrices eight or more at a time: requantisation, norms, convolution, scan. */
 #include "awm_ops.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "awm_avx512.h"
 
-#define WIDE __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")))
-#define WIDE_INLINE WIDE static inline __attribute__((always_inline))
-
-WIDE_INLINE __m512i clamp64(__m512i v, int64_t limit) {
-    return _mm512_max_epi64(_mm512_min_epi64(v, _mm512_set1_epi64(limit)), _mm512_set1_epi64(-limit));
-}
-
-/* (v * mul + 2^(shift - 1)) >> shift */
-WIDE_INLINE __m512i scaled(__m512i v, __m512i mul, uint32_t shift) {
-    const __m512i half = _mm512_set1_epi64((int64_t)1 << (shift - 1));
-    return _mm512_sra_epi64(_mm512_add_epi64(_mm512_mullo_epi64(v, mul), half), _mm_cvtsi32_si128((int)shift));
-}
-
-WIDE_INLINE __m512i load8(__mmask8 mask, const int32_t *p) {
-    return _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(mask, p));
-}
+#define AWM_TARGET WIDE
+#define AWM_DOT(sum, a, b) _mm256_dpwssd_epi32(sum, a, b)
+#include "awm_scan_avx.h"
 
 WIDE_INLINE __m512i bytes8(const int8_t *p) {
     return _mm512_cvtepi8_epi64(_mm_loadl_epi64((const __m128i *)(const void *)p));
@@ -32,15 +17,8 @@ WIDE_INLINE __m512i bytes8(const int8_t *p) {
 WIDE void awm_store_avx512(const awm_store_args *a) {
     uint32_t r;
     for (r = 0; r < a->rows; r += 8) {
-        const __mmask8 mask = (__mmask8)(a->rows - r >= 8 ? 255 : (1 << (a->rows - r)) - 1);
-        __m512i t = _mm512_add_epi64(load8(mask, a->acc + r), load8(mask, a->bias + r));
-        t = scaled(t, load8(mask, a->mul + r), a->shift);
-        switch (a->kind) {
-        case AWM_STORE_I8: _mm512_mask_cvtepi64_storeu_epi8((int8_t *)a->out + r, mask, clamp64(t, a->limit)); break;
-        case AWM_STORE_I16: _mm512_mask_cvtepi64_storeu_epi16((int16_t *)a->out + r, mask, clamp64(t, a->limit)); break;
-        case AWM_ADD_I32: t = _mm512_add_epi64(t, load8(mask, (int32_t *)a->out + r)); /* fall through */
-        default: _mm512_mask_cvtepi64_storeu_epi32((int32_t *)a->out + r, mask, clamp64(t, a->limit)); break;
-        }
+        const __mmask8 mask = first8(a->rows - r);
+        store8(a, r, _mm256_maskz_loadu_epi32(mask, a->acc + r), mask);
     }
 }
 
@@ -63,39 +41,7 @@ WIDE void awm_norm_avx512(int8_t *u, const int32_t *x, const awm_norm_args *a) {
     }
 }
 
-/* ---------------------------------------------------------------- convolution */
-
-/* dpbusd wants unsigned weights: sum (w + 128) s - 128 sum s. Channels that do not fill sixteen are left to the
- * caller, who gets their number. */
-WIDE uint32_t awm_conv_avx512(const awm_conv_args *a) {
-    const int8_t *lut = a->lut + 128;
-    int8_t sums[16];
-    uint32_t c, i;
-    for (c = 0; c + 16 <= a->n; c += 16) {
-        const __m512i newest = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(a->next + c)));
-        const __m512i s = _mm512_or_si512(_mm512_srli_epi32(_mm512_loadu_si512(a->samples + c), 8),
-                                          _mm512_slli_epi32(newest, 24));
-        const __m512i w = _mm512_xor_si512(_mm512_loadu_si512(a->w + c), _mm512_set1_epi8(-128));
-        const __m512i surplus = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), s);
-        const __m512i sum = _mm512_sub_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), w, s),
-                                             _mm512_slli_epi32(surplus, 7));
-        _mm512_storeu_si512(a->samples + c, s);
-        for (i = 0; i < 2; i++) {
-            const __m256i half = i ? _mm512_extracti64x4_epi64(sum, 1) : _mm512_castsi512_si256(sum);
-            const __m512i t = _mm512_add_epi64(_mm512_cvtepi32_epi64(half), load8(255, a->bias + c + 8 * i));
-            const __m512i q = scaled(t, load8(255, a->mul + c + 8 * i), a->shift);
-            _mm512_mask_cvtepi64_storeu_epi8(sums + 8 * i, 255, clamp64(q, 127));
-        }
-        for (i = 0; i < 16; i++) a->out[c + i] = lut[sums[i]];
-    }
-    return c;
-}
-
-/* ---------------------------------------------------------------- selective scan */
-
-#define AWM_TARGET WIDE
-#define AWM_DOT(sum, a, b) _mm256_dpwssd_epi32(sum, a, b)
-#include "awm_scan_avx.h"
+/* ---------------------------------------------------------------- tables */
 
 /* 32 values of a table of 256, indexed by an int8 + 128: four quarters looked up, two bits choose between them. */
 WIDE_INLINE __m512i look_up(const int16_t *table, __m512i index) {
@@ -110,6 +56,42 @@ WIDE_INLINE __m512i look_up(const int16_t *table, __m512i index) {
     return _mm512_mask_blend_epi16(high, _mm512_mask_blend_epi16(odd, quarter[0], quarter[1]),
                                    _mm512_mask_blend_epi16(odd, quarter[2], quarter[3]));
 }
+
+/* ---------------------------------------------------------------- convolution */
+
+/* dpbusd wants unsigned weights: sum (w + 128) s - 128 sum s. Channels that do not fill sixteen are left to the
+ * caller, who gets their number. */
+WIDE uint32_t awm_conv_avx512(const awm_conv_args *a) {
+    int16_t lut[256];
+    uint32_t c, i;
+    for (i = 0; i < 256; i += 32)
+        _mm512_storeu_si512(lut + i, _mm512_cvtepi8_epi16(AWM_LOAD256(a->lut + i)));
+    for (c = 0; c + 16 <= a->n; c += 16) {
+        const __m512i newest = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(a->next + c)));
+        const __m512i s = _mm512_or_si512(_mm512_srli_epi32(_mm512_loadu_si512(a->samples + c), 8),
+                                          _mm512_slli_epi32(newest, 24));
+        const __m512i w = _mm512_xor_si512(_mm512_loadu_si512(a->w + c), _mm512_set1_epi8(-128));
+        const __m512i surplus = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), s);
+        const __m512i sum = _mm512_sub_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), w, s),
+                                             _mm512_slli_epi32(surplus, 7));
+        _mm512_storeu_si512(a->samples + c, s);
+        for (i = 0; i < 2; i++) {
+            const __m256i half = i ? _mm512_extracti64x4_epi64(sum, 1) : _mm512_castsi512_si256(sum);
+            const __m512i t = _mm512_add_epi64(_mm512_cvtepi32_epi64(half), load8(255, a->bias + c + 8 * i));
+            const __m512i q = scaled(t, load8(255, a->mul + c + 8 * i), a->shift);
+            _mm512_mask_cvtepi64_storeu_epi8(a->out + c + 8 * i, 255, clamp64(q, 127));
+        }
+    }
+    for (i = 0; i < c; i += 32) {
+        const __mmask32 mask = c - i >= 32 ? ~(__mmask32)0 : 0xFFFF;
+        const __m256i s = _mm256_xor_si256(_mm256_maskz_loadu_epi8(mask, a->out + i), _mm256_set1_epi8(-128));
+        _mm512_mask_cvtepi16_storeu_epi8(a->out + i, mask, look_up(lut, _mm512_cvtepu8_epi16(s)));
+    }
+    return c;
+}
+
+/* ---------------------------------------------------------------- selective scan */
+
 
 /* Word 2 j of a factor in the lower half, word 2 j + 1 in the upper one. */
 WIDE_INLINE __m512i two(const int32_t *factor, int j) {

@@ -144,17 +144,22 @@ static void matvec_begin(awm_matvec_args *a, const awm_model *model, const awm_m
     awm_matvec_begin(a);
 }
 
+/* How rows from row on of an op are requantised, and where they go. */
+AWM_INLINE void matvec_to(awm_store_args *s, const awm_model *model, int8_t *scratch, const awm_op *op, uint32_t row) {
+    const int32_t *params = (const int32_t *)(const void *)(model->shards[op->shard] + op->params);
+    s->shift = op->shift;
+    s->bias = params + row;
+    s->mul = params + op->rows + row;
+    destine(s, model, scratch, op, op->row0 + row);
+}
+
 /* Requantises and stores the accumulators of rows [row, row + a->rows) of an op. */
 AWM_INLINE void matvec_store(const awm_matvec_args *a, const awm_model *model, int8_t *scratch, const awm_op *op,
                              uint32_t row) {
-    const int32_t *params = (const int32_t *)(const void *)(model->shards[op->shard] + op->params);
     awm_store_args s;
+    matvec_to(&s, model, scratch, op, row);
     s.acc = a->acc;
-    s.shift = op->shift;
-    s.bias = params + row;
-    s.mul = params + op->rows + row;
     s.rows = a->rows;
-    destine(&s, model, scratch, op, op->row0 + row);
     store(&s, a->backend);
 }
 
@@ -171,6 +176,26 @@ static void matvec(const awm_model *model, const awm_match *match, const awm_op 
 }
 
 #ifndef AWM_PORTABLE_ONLY
+/* All views, with the matrix in the backend's own order. */
+static int matvec_blocks(const awm_model *model, const awm_match *match, const awm_op *op) {
+    awm_blocks_args a;
+    uint32_t view;
+    a.w = awm_blocks_of(model, (uint32_t)(op - AWM_SECTION(awm_op, model->manifest, ops)), &a.narrow);
+    if (!a.w) return 0;
+    a.rows = op->rows;
+    a.cols = op->cols;
+    a.n_views = AWM_HEADER(model->manifest)->n_views;
+    for (view = 0; view < a.n_views; view++) {
+        awm_matvec_args sums;
+        matvec_begin(&sums, model, match, op, view);
+        a.x[view] = sums.x;
+        a.bias64[view] = sums.bias64;
+        matvec_to(&a.to[view], model, view_i8(model, match, view, 0), op, 0);
+    }
+    awm_blocks(&a);
+    return 1;
+}
+
 /* Both views at once, where that is faster; no such backend uses the lanes. */
 static int matvec_both(const awm_model *model, const awm_match *match, const awm_op *op) {
     enum { CHUNK = 1024 };
@@ -401,6 +426,7 @@ int awm_run(const awm_model *model, const awm_match *match, uint32_t begin, uint
             continue;
         }
 #ifndef AWM_PORTABLE_ONLY
+        if (ops[i].kind == AWM_MATVEC && matvec_blocks(model, match, ops + i)) continue;
         if (n_views == 2 && ops[i].kind == AWM_MATVEC && matvec_both(model, match, ops + i)) continue;
 #endif
         for (view = 0; view < n_views; view++) run_op(model, match, ops + i, view);

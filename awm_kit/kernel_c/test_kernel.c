@@ -68,8 +68,13 @@ static void run(awm_model *model, uint32_t begin, uint32_t end) {
     uint32_t i, k;
     for (i = 0; i < 5; i++) {
         awm_match match;
-        uint8_t *inputs = malloc(2 * AWM_CONTROLLER_BYTES);
+        uint8_t *inputs = malloc(2 * AWM_CONTROLLER_BYTES), *blocks = 0;
         if (awm_set_backend(model, backends[i]) == AWM_OK) {
+            uint64_t size = awm_blocks_bytes(model);
+            if (size && rng(2)) {
+                blocks = malloc(size);
+                awm_make_blocks(model, blocks);
+            }
             match.state = malloc(awm_state_bytes(model));
             match.scratch = calloc(awm_scratch_bytes(model), 1);
             match.frame = malloc(AWM_FRAME_BYTES);
@@ -83,6 +88,7 @@ static void run(awm_model *model, uint32_t begin, uint32_t end) {
             free(match.state);
             free(match.scratch);
             free(match.frame);
+            free(blocks);
         }
         free(inputs);
     }

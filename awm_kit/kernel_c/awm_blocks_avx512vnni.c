@@ -1,0 +1,120 @@
+/* awm_blocks_avx512vnni.c: products with a matrix in blocks of 64 rows, four columns of each after another.
+ *
+ * A lane of dpbusd then sums a row: nothing is left to add across lanes, sums go to requantisation in registers, and
+ * the weights are one stream, read once for both views. A block of fewer rows, the last, is as many groups of sixteen
+ * as hold them; what fills up the last group is not stored.
+ *
+ *     byte (c / 4 * G + g) * 64 + i * 4 + c % 4 of a block of G groups is column c of row 16 g + i
+ */
+#include "awm_ops.h"
+
+#if defined(__x86_64__)
+#include "awm_avx512.h"
+
+enum { ROWS = 64, GROUP = 16 };
+
+uint64_t awm_blocks_bytes_avx512vnni(uint32_t rows, uint32_t cols) {
+    return (uint64_t)((rows + GROUP - 1u) & ~(GROUP - 1u)) * cols;
+}
+
+void awm_blocks_fill_avx512vnni(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols) {
+    uint32_t first, c, i;
+    for (first = 0; first < rows; first += ROWS) {
+        const uint32_t left = rows - first, n = left < ROWS ? (left + GROUP - 1u) & ~(GROUP - 1u) : ROWS;
+        for (c = 0; c < cols; c += 4) {
+            for (i = 0; i < n; i++, to += 4) {
+                const uint8_t *from = w + (uint64_t)(first + (i < left ? i : left - 1)) * cols + c;
+                to[0] = from[0], to[1] = from[1], to[2] = from[2], to[3] = from[3];
+            }
+        }
+    }
+}
+
+WIDE_INLINE __m512i four_columns(const int8_t *x) {
+    int32_t v;
+    __builtin_memcpy(&v, x, 4);
+    return _mm512_set1_epi32(v);
+}
+
+/* Requantises and stores rows r .. r + 15. If the op is narrow, acc + bias and the quotient fit int32: then the even
+ * and the odd rows are 32 x 32-bit products, which take half as long as 64-bit ones. */
+WIDE_INLINE void store16(const awm_blocks_args *a, uint32_t v, uint32_t r, __m512i sum) {
+    const awm_store_args *to = &a->to[v];
+    const uint32_t left = a->rows - r;
+    const __mmask16 mask = (__mmask16)(left >= 16 ? 0xFFFF : (1 << left) - 1);
+    const __m512i half = _mm512_set1_epi64((int64_t)1 << (to->shift - 1));
+    const __m128i shift = _mm_cvtsi32_si128((int)to->shift);
+    __m512i mul, even, odd, t;
+    if (!a->narrow) {
+        store8(to, r, _mm512_castsi512_si256(sum), first8(left));
+        if (left > 8) store8(to, r + 8, _mm512_extracti64x4_epi64(sum, 1), first8(left - 8));
+        return;
+    }
+    sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, to->bias + r));
+    mul = _mm512_maskz_loadu_epi32(mask, to->mul + r);
+    even = _mm512_add_epi64(_mm512_mul_epi32(sum, mul), half);
+    odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(sum, 32), _mm512_srli_epi64(mul, 32)), half);
+    odd = _mm512_slli_epi64(_mm512_sra_epi64(odd, shift), 32);
+    t = _mm512_mask_blend_epi32(0xAAAA, _mm512_sra_epi64(even, shift), odd);
+    if (to->kind == AWM_ADD_I32) t = _mm512_add_epi32(t, _mm512_maskz_loadu_epi32(mask, (int32_t *)to->out + r));
+    t = _mm512_min_epi32(t, _mm512_set1_epi32((int32_t)to->limit));
+    t = _mm512_max_epi32(t, _mm512_set1_epi32((int32_t)-to->limit));
+    switch (to->kind) {
+    case AWM_STORE_I8: _mm512_mask_cvtepi32_storeu_epi8((int8_t *)to->out + r, mask, t); break;
+    case AWM_STORE_I16: _mm512_mask_cvtepi32_storeu_epi16((int16_t *)to->out + r, mask, t); break;
+    default: _mm512_mask_storeu_epi32((int32_t *)to->out + r, mask, t); break;
+    }
+}
+
+/* G groups of a block against V views. Few groups leave too few sums to hide the latency: then columns 4 to 7 of
+ * each eight have sums of their own. */
+WIDE_INLINE void block(const awm_blocks_args *a, const uint8_t *w, uint32_t row, const uint32_t G, const uint32_t V) {
+    __m512i sum[2][2][4];
+    const uint32_t two = G * V <= 4;
+    uint32_t v, g, k, i;
+    for (i = 0; i <= two; i++)
+        for (v = 0; v < V; v++)
+            for (g = 0; g < G; g++) sum[i][v][g] = _mm512_set1_epi32(i ? 0 : -a->bias64[v]);
+    for (k = 0; k < a->cols; k += 8) {
+        AWM_UNROLL(2)
+        for (i = 0; i < 2; i++, w += 64 * G) {
+            __m512i x[2];
+            AWM_UNROLL(2)
+            for (v = 0; v < V; v++) x[v] = four_columns(a->x[v] + k + 4 * i);
+            AWM_UNROLL(4)
+            for (g = 0; g < G; g++) {
+                const __m512i word = _mm512_loadu_si512(w + 64 * g);
+                AWM_UNROLL(2)
+                for (v = 0; v < V; v++) sum[i & two][v][g] = _mm512_dpbusd_epi32(sum[i & two][v][g], word, x[v]);
+            }
+        }
+    }
+    for (v = 0; v < V; v++) {
+        for (g = 0; g < G; g++) {
+            store16(a, v, row + GROUP * g, two ? _mm512_add_epi32(sum[0][v][g], sum[1][v][g]) : sum[0][v][g]);
+        }
+    }
+}
+
+#define BLOCKS(V) \
+    for (; a->rows - row >= ROWS; row += ROWS, w += (uint64_t)ROWS * a->cols) block(a, w, row, 4, V); \
+    switch ((a->rows - row + GROUP - 1) / GROUP) { \
+    case 1: block(a, w, row, 1, V); break; \
+    case 2: block(a, w, row, 2, V); break; \
+    case 3: block(a, w, row, 3, V); break; \
+    case 4: block(a, w, row, 4, V); break; \
+    }
+
+WIDE void awm_blocks_avx512vnni(const awm_blocks_args *a) {
+    const uint8_t *w = a->w;
+    uint32_t row = 0;
+    if (a->n_views == 2) {
+        BLOCKS(2)
+    } else {
+        BLOCKS(1)
+    }
+}
+
+#else
+AWM_STATIC_ASSERT(this_target_has_no_blocks, 1);
+#endif
