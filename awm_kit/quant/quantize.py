@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from awm_kit.model import choice as choice_module
 from awm_kit.model.features import Feature, FeatureTable, quantized_table
 from awm_kit.model.heads import LOGIT_ONE, Head
 from awm_kit.model.mamba2 import Mamba2
+from awm_kit.model.qat import MATRICES
+from awm_kit.model.qat import four_bits as round_to_four_bits
 from awm_kit.model.world import WorldModel
 from awm_kit.quant.calibrate import LayerRanges, Ranges
 from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
@@ -33,6 +36,7 @@ def quantize(
     name: str,
     notes: dict[str, Any] | None = None,
     parent: bytes = bytes(32),
+    four_bits: Collection[str] = (),
 ) -> IntegerModel:
     """Turn a float network into the integer model that every home runs.
 
@@ -47,6 +51,8 @@ def quantize(
         JSON-able training notes for the manifest.
     parent : bytes
         SHA-256 of the parent world's manifest, 32 zeros for none.
+    four_bits : collection of str
+        Matrices in 4 bits, of `awm_kit.model.qat.MATRICES`; the others have 7.
 
     Raises
     ------
@@ -55,11 +61,13 @@ def quantize(
     """
     if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
         raise QuantizationError("expected finite weights; this network has diverged")
+    if unknown := set(four_bits) - set(MATRICES):
+        raise ValueError(f"expected matrices of {MATRICES} (got {sorted(unknown)})")
     config = model.config
     residual = RESIDUAL_HEADROOM * max(ranges.residual, 1e-3) / (1 << 23)
     residual = 2.0 ** math.ceil(math.log2(residual))
     layers = [m for m in model.layers if isinstance(m, Mamba2)]
-    quantized = [_layer(m, r, residual) for m, r in zip(layers, ranges.layers, strict=True)]
+    quantized = [_layer(m, r, residual, four_bits) for m, r in zip(layers, ranges.layers, strict=True)]
     features, embed = _features(model.table, {k: quantized_table(v) for k, v in model.encoder.tables.items()})
     head_weight, head_scale = _head_rows(model, ranges)
     scales = {
@@ -79,10 +87,14 @@ def quantize(
         d_feat=model.table.d_feat,
         features=features,
         embed=embed,
-        encoder=_linear(model.embed.weight, model.embed.bias, 1 / FEATURE_ONE, residual),
+        encoder=_linear(
+            model.embed.weight, model.embed.bias, 1 / FEATURE_ONE, residual, "encoder" in four_bits
+        ),
         layers=quantized,
         final_norm=_norm(config.d_model, ranges.final / INT8, residual, model.final_norm.eps),
-        head=_linear(head_weight, model.head.bias, head_scale, 1 / LOGIT_ONE),
+        head=_linear(
+            head_weight, model.head.bias, head_scale, 1 / LOGIT_ONE, "head" in four_bits, model.n_lead
+        ),
         heads=[_head(h) for h in model.heads],
         choice=_choice(model.choice, ranges.choice, residual),
         notes={**(notes or {}), "scales": scales},
@@ -118,18 +130,32 @@ def _choice(choice: choice_module.Choice | None, reach: float, residual: float) 
 
 
 def _linear(
-    weight: Tensor, bias: Tensor | None, scale_in: float | Tensor, scale_out: float | Tensor
+    weight: Tensor,
+    bias: Tensor | None,
+    scale_in: float | Tensor,
+    scale_out: float | Tensor,
+    in_four_bits: bool = False,
+    lead: int = 0,
 ) -> Linear:
-    """Per-output-channel symmetric 7-bit weights; ``real_out = scale_out * requantize(acc + bias)``."""
+    """Symmetric weights with ``real_out = scale_out * requantize(acc + bias)``.
+
+    Of 7 bits with a scale for each row, or of 4 bits with scales for chunks; then the first ``lead`` rows
+    are a matrix of their own.
+    """
     w = weight.detach().double()
-    scale_w = w.abs().amax(1).clamp(min=1e-12) / WEIGHT_MAX
-    q = (w / scale_w[:, None]).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
-    if q.shape[1] % 8:
-        q = torch.nn.functional.pad(q, (0, -q.shape[1] % 8))
+    if w.shape[1] % 8:
+        w = torch.nn.functional.pad(w, (0, -w.shape[1] % 8))
+    if in_four_bits:
+        parts = [round_to_four_bits(part) for part in (w[:lead], w[lead:]) if len(part)]
+        q, scales, scale_w = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    else:
+        scale_w = w.abs().amax(1).clamp(min=1e-12) / WEIGHT_MAX
+        q = (w / scale_w[:, None]).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
     acc = scale_w * scale_in
     b = torch.zeros_like(acc) if bias is None else bias.detach().double() / acc
     mul, shift = _multipliers((acc / scale_out).numpy())
-    return Linear(q.numpy().astype(np.int8), _int32(b), mul, shift)
+    stored = scales.numpy().astype(np.uint8) if in_four_bits else None
+    return Linear(q.numpy().astype(np.int8), _int32(b), mul, shift, stored)
 
 
 def _multipliers(real: np.ndarray) -> tuple[np.ndarray, int]:
@@ -150,7 +176,7 @@ def _norm(width: int, scale: float, unit: float, eps: float) -> Norm:
     return Norm(num, max(1, round(width * eps / unit**2)), NORM_SHIFT)
 
 
-def _layer(layer: Mamba2, seen: LayerRanges, residual: float) -> Layer:
+def _layer(layer: Mamba2, seen: LayerRanges, residual: float, four_bits: Collection[str]) -> Layer:
     config = layer.config
     inner, channels = config.d_inner, config.channels
     su, sz, sa, sc = seen.u / INT8, seen.z / INT8, seen.conv / INT8, seen.mixed / INT8
@@ -170,8 +196,8 @@ def _layer(layer: Mamba2, seen: LayerRanges, residual: float) -> Layer:
     sg = seen.gated / INT8
     return Layer(
         norm=_norm(config.d_model, su, residual, layer.norm.eps),
-        in_zx=_linear(weight[: inner + channels], None, su, zx_out),
-        in_dt=_linear(weight[inner + channels :], layer.dt_bias, su, 1 / DT_ONE),
+        in_zx=_linear(weight[: inner + channels], None, su, zx_out, "in_zx" in four_bits),
+        in_dt=_linear(weight[inner + channels :], layer.dt_bias, su, 1 / DT_ONE, "in_dt" in four_bits),
         conv_w=conv_w,
         conv_b=conv_b,
         conv_m=conv_m,
@@ -186,7 +212,7 @@ def _layer(layer: Mamba2, seen: LayerRanges, residual: float) -> Layer:
         x_mul=both[config.nheads :],
         y_shift=y_shift,
         gated_norm=_norm(inner, sg, sy * szs * 256, layer.gated_norm.eps),
-        out=_linear(layer.out_proj.weight * layer.gated_norm.weight, None, sg, residual),
+        out=_linear(layer.out_proj.weight * layer.gated_norm.weight, None, sg, residual, "out" in four_bits),
     )
 
 
