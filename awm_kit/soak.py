@@ -149,7 +149,7 @@ def soak_scripted(
     cartridge: Cartridge,
     minutes: float,
     seed: int = FIRST_SEED,
-    matches: int = 16,
+    matches: int | None = None,
     progress: bool = True,
 ) -> SoakReport:
     """Let scripted players play in the world, and the same players in the teacher for comparison.
@@ -160,12 +160,14 @@ def soak_scripted(
         Of play in all; matches that are decided make room for further ones.
     seed : int
         Of the first match; the others follow.
-    matches : int
-        Played side by side; none lasts longer than ``minutes / matches``.
+    matches : int, optional
+        Played side by side; none lasts longer than ``minutes / matches``. By default at most 16, each
+        of up to two minutes or more: in less, few are decided.
     """
     _check_fighter(cartridge)
     params = Params.from_notes(cartridge.manifest.notes)
     world = NativeWorld(cartridge)
+    matches = matches or max(1, min(16, round(minutes / 2)))
     wanted = round(minutes * FRAMES_PER_MINUTE)
     length = max(2, -(-wanted // matches))
     runs: list[np.ndarray] = []

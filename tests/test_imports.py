@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ORDER = (
-    *("errors", "schema", "action_states"),
+    *("errors", "machine", "schema", "action_states"),
     *("data", "model", "quant", "worlds", "kernel", "fidelity", "impossible", "soak", "probe"),
     *("report_page", "report"),
     *("chain", "play"),

@@ -116,6 +116,24 @@ def test_a_certain_network_decodes_the_truth_and_has_no_loss(data: PackedReplays
     assert max(float(v) for v in losses.values()) < 1e-3
 
 
+def test_unimix_bounds_what_a_surprise_costs(data: PackedReplays) -> None:
+    old, new = (torch.from_numpy(rows[:200]) for rows in data.transitions())
+    decoder = HeadDecoder(fit_heads(FIGHTER, *data.transitions()))
+    head = next(h for h in decoder.heads if h.field.name == "action_state")
+    n, rows = head.n_classes, sum(h.n_classes + (h.free_row >= 0) for h in decoder.heads)
+    wrong = torch.zeros(200, rows)
+    wrong[:, head.row0 : head.row0 + n].masked_fill_(
+        torch.tensor(head.consts) != new[:, head.column, None], 60.0
+    )
+    ones = torch.ones(200)
+    plain = decoder.loss(wrong, old, new, ones)["action_state"]
+    decoder.unimix = 0.01
+    mixed = decoder.loss(wrong, old, new, ones)["action_state"]
+    assert plain > 50 and float(mixed) == pytest.approx(-np.log(0.01 / n), rel=1e-3)
+    even = decoder.loss(torch.zeros(200, rows), old, new, ones)["action_state"]
+    assert float(even) == pytest.approx(np.log(n), rel=1e-4)
+
+
 def test_refitting_keeps_what_stays_and_takes_over_the_nearest_constant(
     model: WorldModel, data: PackedReplays
 ) -> None:

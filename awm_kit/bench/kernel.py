@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from awm_kit.bench.bandwidth import NATIVE_FLAGS, Reader
-from awm_kit.bench.timing import alternate, best_seconds, machine
+from awm_kit.bench.timing import alternate, best_seconds
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.kernel import NativeWorld, available_backends
+from awm_kit.machine import machine
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_inputs, random_model

@@ -13,7 +13,6 @@ import numpy as np
 from solders.keypair import Keypair
 
 from awm_kit.bench.rollup import network
-from awm_kit.bench.timing import machine
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import entries_of, session_keys
 from awm_kit.chain.delegation import delegation_accounts
@@ -26,6 +25,7 @@ from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.verify import record_from_session
 from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import ScriptedPlayer, initial_frame
+from awm_kit.machine import machine
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, N_PLAYERS, STATUS_PLAYING
 

@@ -13,12 +13,12 @@ from solders.keypair import Keypair
 from solders.signature import Signature
 
 from awm_kit.bench.kernel import SIZES
-from awm_kit.bench.timing import machine
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
 from awm_kit.chain.rollup_session import RollupSession, local_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.errors import ValidatorError
+from awm_kit.machine import machine
 from awm_kit.play.duel import FRAMES_A_SECOND
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 
 def best_seconds(work: Callable[[], object], repeats: int = 5) -> float:
@@ -40,17 +36,3 @@ def alternate(
                 run()
             best[name] = min(best[name], (time.perf_counter() - begun) / calls)
     return best
-
-
-def machine() -> dict[str, Any]:
-    """The facts that timings depend on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count() or 1,
-        "load": round(os.getloadavg()[0], 1),
-        "system": platform.system(),
-    }

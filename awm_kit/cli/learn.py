@@ -22,16 +22,22 @@ def train(
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
-    """Train a world from a recipe, or go on with an interrupted run."""
+    """Train a world from a recipe, or go on with an interrupted run.
+
+    On several CPUs, GPUs or machines: torchrun --nproc-per-node N -m awm_kit.cli train RECIPE.
+    """
     from awm_kit.model.plots import read_log, save_training_plot
     from awm_kit.model.recipe import load_recipe
 
     plan = load_recipe(recipe)
     folder = out or Path("runs") / plan.name
     trainer = plan.trainer(folder, progress, **({"steps": steps} if steps else {}))
-    if trainer.step:
+    if trainer.step and trainer.ranks.first:
         note(f"going on from step {trainer.step:,}")
     trainer.run(progress)
+    trainer.ranks.leave()
+    if not trainer.ranks.first:
+        return
     loss = float(read_log(folder / "log.csv")["loss"][-100:].mean())
     checkpoint, plot = folder / "last.safetensors", save_training_plot(folder)
     result = {

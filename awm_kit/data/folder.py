@@ -97,21 +97,33 @@ def load_folder(
     ModuleNotFoundError
         If there are ``.slp`` files and peppi-py is not installed.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise NotADirectoryError(f"expected a folder of replays (got {str(path)!r})")
-    if workers is not None and workers < 1:
-        raise ValueError(f"expected at least 1 worker (got {workers})")
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+    files = _files(path)
     report = FolderReport()
-    # Closing cancels what is still queued when the user interrupts.
-    with closing(_load_all(files, workers or _usable_cpus(), cache)) as outcomes:
+    with closing(iter_folder(path, workers, cache)) as outcomes:
         for outcome in tqdm(outcomes, "replays", len(files), disable=not progress):
             if isinstance(outcome, Replay):
                 report.replays.append(outcome)
             else:
                 report.skipped.append(outcome)
     return report
+
+
+def iter_folder(
+    path: str | os.PathLike[str], workers: int | None = None, cache: bool = True
+) -> Generator[Replay | Skipped, None, None]:
+    """What `load_folder` finds, file by file, without keeping it; arguments and errors are the same."""
+    if workers is not None and workers < 1:
+        raise ValueError(f"expected at least 1 worker (got {workers})")
+    # Closing cancels what is still queued when the user interrupts.
+    with closing(_load_all(_files(path), workers or _usable_cpus(), cache)) as outcomes:
+        yield from outcomes
+
+
+def _files(path: str | os.PathLike[str]) -> list[Path]:
+    folder = Path(path)
+    if not folder.is_dir():
+        raise NotADirectoryError(f"expected a folder of replays (got {str(path)!r})")
+    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
 
 
 def _load_all(files: list[Path], workers: int, cache: bool) -> Generator[Replay | Skipped, None, None]:

@@ -140,11 +140,15 @@ def _most_common(values: np.ndarray) -> tuple[int, int]:
 
 
 class HeadDecoder(torch.nn.Module):
-    """Loss and decoding of a head table on integer tensors; decoding repeats the deployed arithmetic."""
+    """Loss and decoding of a head table on integer tensors; decoding repeats the deployed arithmetic.
+
+    The loss takes a share ``unimix`` of each head's probability as spread evenly over its classes, which
+    bounds what a single surprise costs, and its gradient.
+    """
 
     def __init__(self, heads: list[Head]) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.unimix = heads, 0.0
         for i, head in enumerate(heads):
             self.register_buffer(f"kinds{i}", torch.tensor(head.kinds), False)
             self.register_buffer(f"consts{i}", torch.tensor(head.consts), False)
@@ -182,6 +186,9 @@ class HeadDecoder(torch.nn.Module):
         has_free = head.free_row >= 0
         logp = F.log_softmax(rows[:, : head.n_classes], 1).masked_fill(~match, -1e9)
         item = -torch.logsumexp(logp, 1)
+        if self.unimix:
+            even = match.sum(1) / head.n_classes
+            item = -torch.log((1 - self.unimix) * torch.exp(-item) + self.unimix * even)
         if has_free:
             rest = new[:, head.column] - self._base(head, old, new)
             step = _compress(rest.to(torch.float32) / head.free_scale)

@@ -19,12 +19,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from awm_kit.data.augment import mirror
-from awm_kit.data.folder import load_any, load_folder
+from awm_kit.data.folder import iter_folder, load_any, load_folder
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params
 from awm_kit.data.teachers import TEACHERS, Teacher
@@ -32,6 +33,7 @@ from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
+from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.model.transfer import refit
 from awm_kit.schema import FIGHTER, Schema
@@ -66,6 +68,8 @@ class Recipe:
         Shipped world or checkpoint whose network is trained on, with codebooks refitted; none by default.
     rare_share : float
         Share of the replays walked that are the frames about a lost stock.
+    stored : bool
+        Keep the games packed in the run's folder and read them from there: for more than fit in memory.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Recipe:
     params: dict[str, Any] = field(default_factory=dict)
     parent: str = ""
     rare_share: float = 0.0
+    stored: bool = False
     train: TrainConfig = field(default_factory=TrainConfig)
 
     @property
@@ -135,6 +140,32 @@ class Recipe:
             return data
         return data.joined(PackedReplays(self.schema, rare_segments(games)), self.rare_share)
 
+    def on_disk(self, folder: Path) -> PackedReplays:
+        """The training games in a folder, written by the first process that needs them."""
+        Ranks.joined(device_of_process()).from_first(lambda: self._kept(folder).n_frames)
+        return self._kept(folder)
+
+    def _kept(self, folder: Path) -> PackedReplays:
+        key = repr(
+            (self.kind, self.seeds, self.n_frames, self.folders, self.holdout, self.augment, self.params)
+        )
+        data = PackedReplays.stored(self.schema, self.batches(), folder / "games", key)
+        if not self.rare_share:
+            return data
+        rare = (rare_segments(games) for games in self.batches())
+        return data.joined(PackedReplays.stored(self.schema, rare, folder / "rare", key), self.rare_share)
+
+    def batches(self, size: int = 64) -> Iterator[list[Replay]]:
+        """The training games, ``size`` of them in memory at a time."""
+        if self.kind != "replays":
+            for first in range(*self.seeds, size):
+                yield replace(self, seeds=(first, min(first + size, self.seeds[1]))).replays(progress=False)
+            return
+        for folder in self.folders:
+            for game in iter_folder(Path(folder)):
+                if isinstance(game, Replay) and Path(game.source).name not in self.holdout:
+                    yield [game, mirror(game)] if self.augment else [game]
+
     def trainer(self, folder: Path | str, progress: bool = True, **changes: Any) -> Trainer:
         """The training run that this recipe describes.
 
@@ -145,8 +176,9 @@ class Recipe:
         **changes
             Fields of `TrainConfig` to replace.
         """
-        games = self.replays(progress)
-        data, model = self.pack(games), None
+        games = [] if self.stored else self.replays(progress)
+        data = self.on_disk(Path(folder) / "data") if self.stored else self.pack(games)
+        model = None
         if self.parent:
             path = Path(self.parent)
             model = load_checkpoint(path if path.suffix else WORLDS / f"{path}.safetensors")[0]
@@ -160,6 +192,8 @@ class Recipe:
         """Who corrects the network's own play, if the recipe has it play."""
         if not self.train.practice_from:
             return None
+        if self.stored and self.kind == "replays":
+            raise ValueError("practice on recorded games needs them in memory: leave out `stored`")
         return TeacherPractice(self.physics) if self.kind == "scuffle" else KnockoutPractice(games)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from awm_kit.errors import ModelFileError
+from awm_kit.machine import cpu_name
 from awm_kit.model.checkpoint import load_checkpoint, save_checkpoint, save_optimizer
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import Batch, PackedReplays, Streams
 from awm_kit.model.heads import fit_heads
+from awm_kit.model.logbook import Logbook
 from awm_kit.model.mamba2 import LayerState
 from awm_kit.model.practice import Lessons, Practice
+from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.world import WorldModel, WorldState
 
 
@@ -33,6 +36,9 @@ class TrainConfig:
     ``self_forcing`` lists (from_step, horizon): from that step on, each window is followed by
     ``horizon`` frames in which the network reads its own predictions. ``balance`` weighs each head's
     classes by their frequency to the power ``-balance``, within limits: 0 treats all frames alike.
+    ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
+    ``precision`` is ``fp32``, ``bf16`` for the products inside the layers (a fifth less time on a CPU that
+    multiplies bfloat16, the same loss), or ``auto``: bf16 where the hardware has it.
 
     With a `Practice`, the network plays from step ``practice_from`` on, every ``practice_every`` steps; of
     all replays that are walked, ``practice_share`` are its last ``practice_keep`` turns, corrected.
@@ -49,6 +55,7 @@ class TrainConfig:
     event_weight: float = 4.0
     balance: float = 0.0
     seed: int = 0
+    unimix: float = 0.0
     threads: int = 0
     precision: str = "auto"
     save_every: int = 250
@@ -86,6 +93,8 @@ class TrainConfig:
 class Trainer:
     """One training run in a folder: ``last.safetensors``, ``optimizer.pt``, ``log.csv``.
 
+    Started by torchrun, its processes share the lanes and take every step together (`Ranks`).
+
     Parameters
     ----------
     data : PackedReplays
@@ -113,7 +122,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device) if device else device_of_process()
+        self.ranks = Ranks.joined(self.device)
         self.data, self.config, self.folder = data, config, Path(folder)
         self.step, self.seconds = 0, 0.0
         self.notes = dict(notes or {})
@@ -127,6 +137,8 @@ class Trainer:
             model = WorldModel(config.model, data.schema, fit_heads(data.schema, *data.transitions()))
         self.model = model.to(self.device)
         self.model.use_bf16(config.bf16_on(self.device))
+        self.model.decoder.unimix = config.unimix
+        self.ranks.same(self.model)
         if config.balance:
             old, new = (torch.from_numpy(rows) for rows in data.transitions(400_000))
             self.model.decoder.balance(old, new, config.balance)
@@ -135,11 +147,18 @@ class Trainer:
         if saved.exists() and (self.folder / "optimizer.pt").exists():
             state = torch.load(self.folder / "optimizer.pt", weights_only=True)
             self.optimizer.load_state_dict(state)
-        self.streams = Streams(data, config.lanes, config.length, config.seed + self.step)
-        self.state: WorldState = self.model.initial_state(config.lanes)
+        self.streams = self._streams(data)
+        self.state: WorldState = self.model.initial_state(config.lanes // self.ranks.world)
+
+    def _streams(self, data: PackedReplays) -> Streams:
+        config = self.config
+        return Streams(
+            data, config.lanes, config.length, config.seed + self.step, self.ranks.lanes(config.lanes)
+        )
 
     def run(self, progress: bool = True) -> WorldModel:
         """Train to the end, saving as it goes; safe to interrupt and to call again."""
+        progress = progress and self.ranks.first
         # A notebook's progress bar is messages; a queue of a thousand unread ones loses the rest.
         bar = tqdm(
             total=self.config.steps, initial=self.step, disable=not progress, unit="step", mininterval=1.0
@@ -154,7 +173,9 @@ class Trainer:
         return self.model
 
     def save(self) -> None:
-        """Write checkpoint and optimiser."""
+        """Write checkpoint and optimiser; of several processes only the first does."""
+        if not self.ranks.first:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         save_optimizer(self.folder / "optimizer.pt", self.optimizer.state_dict())
         save_checkpoint(self.folder / "last.safetensors", self.model, self.describe())
@@ -168,8 +189,15 @@ class Trainer:
             "data_sha256": self.data.sha256(),
             "frames": self.data.n_frames,
             "replays": len(self.data),
+            "machine": self._machine(),
             "train": json.loads(json.dumps(asdict(self.config))),
         }
+
+    def _machine(self) -> str:
+        if self.device.type == "cuda":
+            return f"{self.ranks.world} × {torch.cuda.get_device_name(self.device)}"
+        threads = torch.get_num_threads() * self.ranks.world
+        return f"{threads} thread{'s' * (threads > 1)} of {cpu_name()}"
 
     def _check_same_run(self, before: dict[str, Any]) -> None:
         expected = json.loads(json.dumps(asdict(self.config.model)))
@@ -181,9 +209,7 @@ class Trainer:
             )
 
     def _steps(self) -> Iterator[dict[str, float]]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log.csv").open("a", newline="") as file:
-            log = csv.writer(file)
+        with Logbook(self.folder) if self.ranks.first else nullcontext() as log:
             while self.step < self.config.steps:
                 started = time.perf_counter()
                 if self._practice_is_due():
@@ -191,12 +217,12 @@ class Trainer:
                 row = self.train_step()
                 self.step += 1
                 self.seconds += time.perf_counter() - started
-                if self.step == 1:
-                    log.writerow(["step", *row])
-                log.writerow([self.step, *(f"{v:.6g}" for v in row.values())])
+                if log:
+                    log.write(self.step, row)
                 if self.step % self.config.save_every == 0:
                     self.save()
-                    file.flush()
+                    if log:
+                        log.flush()
                 yield row
 
     def _practice_is_due(self) -> bool:
@@ -208,7 +234,8 @@ class Trainer:
     def _practise(self) -> None:
         if self.practice is None:
             raise ValueError("expected somebody to practise with (got None)")
-        self.turns.append(self.practice.lessons(self.model, self.step))
+        practice, step = self.practice, self.step
+        self.turns.append(self.ranks.from_first(lambda: practice.lessons(self.model, step)))
         lessons = Lessons(
             [r for turn in self.turns for r in turn.runs],
             [c for turn in self.turns for c in turn.corrections],
@@ -217,7 +244,7 @@ class Trainer:
         if lessons.runs:
             extra = PackedReplays(data.schema, lessons.runs, lessons.corrections)
             data = data.joined(extra, self.config.practice_share)
-        self.streams = Streams(data, self.config.lanes, self.config.length, self.config.seed + self.step)
+        self.streams = self._streams(data)
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step on the next window; returns loss, its parts and the action accuracy."""
@@ -234,14 +261,18 @@ class Trainer:
             loss = loss + forced
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.ranks.average(p.grad for p in self.model.parameters() if p.grad is not None)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
         self.state = [LayerState(s.conv.detach(), s.ssm.detach()) for s in self.state]
-        parts = {name: float(v.detach()) for name, v in losses.items()}
-        return {"loss": sum(parts.values()), "action_acc": accuracy, "lr": rate, "grad": float(norm), **parts}
+        figures = torch.stack([*(v.detach() for v in losses.values()), accuracy])
+        self.ranks.average([figures])
+        *values, right = figures.tolist()
+        parts = dict(zip(losses, values, strict=True))
+        return {"loss": sum(values), "action_acc": right, "lr": rate, "grad": float(norm), **parts}
 
-    def _window(self, batch: Batch, state: WorldState) -> tuple[dict[str, Tensor], float, WorldState]:
+    def _window(self, batch: Batch, state: WorldState) -> tuple[dict[str, Tensor], Tensor, WorldState]:
         length = self.config.length
         g, p, c = (t.to(self.device) for t in (batch.globals, batch.players, batch.inputs))
         raw = self.model.views(g[:, :length], p[:, :length], c[:, :length])
@@ -250,10 +281,10 @@ class Trainer:
         old, new = self._per_view(p[:, :length]), self._per_view(targets[:, 1 : length + 1])
         flat = logits.flatten(0, 1)
         weight = event_weight(old, new, self._action, self.config.event_weight)
-        losses = self.model.decoder.loss(flat, old, new, weight)
+        losses = self._losses(flat, old, new, weight)
         with torch.no_grad():
             guess = self.model.decoder.decode(flat, old)[:, self._action]
-            accuracy = float((guess == new[:, self._action]).float().mean())
+            accuracy = (guess == new[:, self._action]).float().mean()
         return losses, accuracy, after
 
     def _self_forced(self, batch: Batch, state: WorldState, horizon: int) -> Tensor:
@@ -272,10 +303,14 @@ class Trainer:
             logits, state = self.model.step(self.model.views(g[:, t], players, c[:, t]), state, chosen)
             old, new = self._per_view(p[:, t]), self._per_view(targets[:, t + 1])
             weight = event_weight(old, new, self._action, self.config.event_weight)
-            losses += self.model.decoder.loss(logits, old, new, weight).values()
+            losses += self._losses(logits, old, new, weight).values()
             with torch.no_grad():
                 players = self.model.decode(logits, players)
         return torch.stack(losses).sum() / horizon
+
+    def _losses(self, logits: Tensor, old: Tensor, new: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        balance = self.ranks.balanced(weight)
+        return {k: v * balance for k, v in self.model.decoder.loss(logits, old, new, weight).items()}
 
     def _per_view(self, players: Tensor) -> Tensor:
         """(n, [t,] 2, fields) -> rows in the order of the views' logits."""

@@ -1,0 +1,116 @@
+"""Training data larger than memory: packed in a folder, joined without copies, sampled by weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from awm_kit.data.replay import Replay
+from awm_kit.data.scuffle import generate
+from awm_kit.model.dataset import Chained, PackedReplays, Streams
+from awm_kit.model.logbook import Logbook
+from awm_kit.model.plots import read_log
+from awm_kit.model.recipe import Recipe, load_recipe
+from awm_kit.schema import FIGHTER
+
+GAMES = generate(range(12), 200)
+
+
+def batches() -> Iterator[list[Replay]]:
+    for first in range(0, 12, 5):
+        yield GAMES[first : first + 5]
+
+
+def test_a_folder_holds_what_memory_would(tmp_path: Path) -> None:
+    memory = PackedReplays(FIGHTER, GAMES)
+    disk = PackedReplays.stored(FIGHTER, batches(), tmp_path)
+    assert isinstance(disk.players, np.memmap) and disk.sha256() == memory.sha256()
+    assert disk.n_frames == memory.n_frames and len(disk) == 12
+    for a, b in zip(memory.transitions(), disk.transitions(), strict=True):
+        assert np.array_equal(a, b)
+    one, two = (Streams(data, 6, 20, 3) for data in (memory, disk))
+    for _ in range(30):
+        first, second = one.next(4), two.next(4)
+        for name in ("globals", "players", "targets", "inputs", "fresh"):
+            assert torch.equal(getattr(first, name), getattr(second, name)), name
+
+
+def test_a_folder_is_written_once_and_anew_for_other_games(tmp_path: Path) -> None:
+    PackedReplays.stored(FIGHTER, batches(), tmp_path, "a")
+
+    def nobody_asks() -> Iterator[list[Replay]]:
+        pytest.fail("the games were made again")
+        yield []
+
+    assert len(PackedReplays.stored(FIGHTER, nobody_asks(), tmp_path, "a")) == 12
+    assert len(PackedReplays.stored(FIGHTER, [GAMES[:2]], tmp_path, "b")) == 2
+
+
+def test_an_interrupted_folder_is_written_anew(tmp_path: Path) -> None:
+    def breaks() -> Iterator[list[Replay]]:
+        yield GAMES[:3]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        PackedReplays.stored(FIGHTER, breaks(), tmp_path)
+    assert len(PackedReplays.stored(FIGHTER, batches(), tmp_path)) == 12
+    with pytest.raises(ValueError, match="at least one replay"):
+        PackedReplays.stored(FIGHTER, [], tmp_path / "none")
+
+
+def test_chained_rows_are_those_of_the_concatenation() -> None:
+    rng = np.random.default_rng(0)
+    parts = [rng.integers(0, 99, (n, 2, 3)) for n in (7, 1, 20)]
+    chain, whole = Chained.of(Chained(parts[:2]), parts[2]), np.concatenate(parts)
+    rows = rng.integers(0, 28, (5, 4))
+    assert np.array_equal(chain[rows], whole[rows])
+    assert len(chain) == 28 and chain.shape == whole.shape and len(chain.arrays) == 3
+
+
+def test_joined_replays_are_walked_in_their_share(tmp_path: Path) -> None:
+    base, rare = PackedReplays(FIGHTER, GAMES[:8]), PackedReplays(FIGHTER, GAMES[8:])
+    both = base.joined(rare, 0.5)
+    assert both.n_frames == 2400 and both.sha256() == PackedReplays(FIGHTER, GAMES).sha256()
+    streams, seen = Streams(both, 32, 100, 0), []
+    for _ in range(40):
+        streams.next()
+        seen.append((streams.replay >= 8).mean())
+    assert 0.4 < np.mean(seen) < 0.6
+
+
+def test_a_stored_recipe_trains_on_the_same_frames(tmp_path: Path) -> None:
+    config = replace(load_recipe("scuffle").train, practice_from=0, lanes=4, length=32, steps=1, threads=1)
+    recipe = Recipe("tiny", seeds=(0, 5), n_frames=150, stored=True, train=config)
+    trainer = recipe.trainer(tmp_path, progress=False)
+    assert isinstance(trainer.data.players, np.memmap)
+    assert trainer.describe()["data_sha256"] == replace(recipe, stored=False).data(progress=False).sha256()
+    assert np.isfinite(trainer.train_step()["loss"])
+    assert [len(games) for games in replace(recipe, seeds=(0, 130)).batches()] == [64, 64, 2]
+
+
+def test_unseen_games_of_a_teacher_are_of_other_seeds() -> None:
+    recipe = Recipe("tiny", seeds=(0, 4), n_frames=60)
+    trained = {r.sha256() for r in recipe.replays()}
+    assert len(recipe.unseen(3)) == 3 and not trained & {r.sha256() for r in recipe.unseen(3)}
+    assert Recipe("real", kind="replays", holdout=("a.slp",), folders=("nowhere",)).unseen(3) == []
+
+
+def test_the_logbook_goes_on_where_it_ended(tmp_path: Path) -> None:
+    for step in (1, 2):
+        with Logbook(tmp_path) as log:
+            log.write(step, {"loss": 0.5 / step, "lr": 1e-3})
+            log.flush()
+    log = read_log(tmp_path / "log.csv")
+    assert log["step"].tolist() == [1, 2] and log["loss"].tolist() == [0.5, 0.25]
+
+
+def test_tensorboard_gets_the_same_figures_where_it_is_installed(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    with Logbook(tmp_path) as log:
+        log.write(1, {"loss": 0.5})
+    assert list((tmp_path / "tensorboard").glob("events.*"))
