@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
+from awm_kit.cli import app
 from awm_kit.data.scuffle import generate
-from awm_kit.model.checkpoint import load_checkpoint
+from awm_kit.model.checkpoint import load_checkpoint, save_checkpoint
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.heads import fit_heads
@@ -30,7 +32,9 @@ from awm_kit.model.qat import (
 from awm_kit.model.world import WorldModel
 from awm_kit.quant import n4
 from awm_kit.quant.calibrate import calibrate
+from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.dequantize import dequantize
+from awm_kit.quant.layout import FORMAT_N4
 from awm_kit.quant.manifest import unpack
 from awm_kit.quant.pack import pack
 from awm_kit.quant.quantize import quantize
@@ -144,3 +148,16 @@ def _gains(model: WorldModel) -> Tensor:
     if model.choice is not None:
         gains[model.n_lead :] = model.choice.norm.weight.detach()
     return gains
+
+
+def test_the_command_line_makes_a_4_bit_world(model: WorldModel, tmp_path: Path) -> None:
+    notes = {"data": {"kind": "scuffle", "params": {}, "seeds": [0, 2], "n_frames": 120}}
+    checkpoint, out = tmp_path / "small.safetensors", tmp_path / "small.awm"
+    save_checkpoint(checkpoint, model, notes)
+    command = ["quantize", str(checkpoint), "--out", str(out), "--no-progress"]
+    done = CliRunner().invoke(app, [*command, "--format", "n4", "--tune", "2"])
+    assert done.exit_code == 0, done.output
+    manifest = Cartridge.load(out).manifest
+    assert manifest.format == FORMAT_N4 and manifest.notes["four_bit_steps"] == 2
+    refused = CliRunner().invoke(app, [*command, "--tune", "2"])
+    assert refused.exit_code != 0 and "--format n4" in f"{refused.output}{refused.exception}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +53,13 @@ def train(
     show(result, f"{checkpoint}: {trainer.step:,} steps, loss {loss:.4f}; curve in {plot}", as_json)
 
 
+class Weights(StrEnum):
+    """How a cartridge's matrices are stored."""
+
+    I8 = "i8"
+    N4 = "n4"
+
+
 @app.command()
 def quantize(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint (.safetensors).")],
@@ -63,12 +72,20 @@ def quantize(
     report: Annotated[
         Path | None, typer.Option("--report", help="Folder for the comparison of float and integers.")
     ] = None,
+    weights: Annotated[
+        Weights, typer.Option("--format", help="n4: most matrices in 4 bits, for about half the rent.")
+    ] = Weights.I8,
+    tune: Annotated[
+        int, typer.Option("--tune", min=0, help="Steps to train on with 4-bit weights before (n4).")
+    ] = 0,
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
     """Turn a checkpoint into a cartridge of integers, the exact bytes of its accounts."""
     from awm_kit.model.checkpoint import load_checkpoint
     from awm_kit.model.dataset import PackedReplays
+    from awm_kit.model.qat import FOUR_BITS, TUNING
+    from awm_kit.model.qat import tune as tune_four_bits
     from awm_kit.quant.calibrate import calibrate
     from awm_kit.quant.pack import pack
     from awm_kit.quant.quantize import quantize as to_integers
@@ -78,10 +95,19 @@ def quantize(
         first, end = data["seeds"]
         seeds = f"{first}:{min(end, first + CALIBRATION_GAMES)}"
     games = choose_games(notes, replays, seeds, progress)
-    ranges = calibrate(model, PackedReplays(model.schema, games))
+    packed = PackedReplays(model.schema, games)
     title = name or str(notes.get("name") or checkpoint.stem)
-    cartridge = pack(to_integers(model, ranges, title, notes))
-    path = cartridge.save(out or Path(f"{title}.awm"))
+    path = out or Path(f"{title}.awm")
+    four_bits = FOUR_BITS if weights is Weights.N4 else ()
+    if tune and not four_bits:
+        raise ValueError("--tune trains with 4-bit weights: give --format n4 too")
+    if tune:
+        run, config = path.with_suffix(".tuning"), replace(TUNING, steps=tune)
+        tune_four_bits(model, packed, run, four_bits, config, notes, progress)
+        notes["four_bit_steps"] = tune
+    ranges = calibrate(model, packed)
+    cartridge = pack(to_integers(model, ranges, title, notes, four_bits=four_bits))
+    path = cartridge.save(path)
     result: dict[str, Any] = {
         "world": title,
         "cartridge": str(path),
