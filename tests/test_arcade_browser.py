@@ -20,6 +20,7 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL
 from awm_kit.chain.results import list_results
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.worlds import World
+from awm_kit.play.headless import play_headless
 from validator import launch
 
 pytestmark = [pytest.mark.browser, pytest.mark.rollup, pytest.mark.timeout(400)]
@@ -51,6 +52,15 @@ def street(rollup_package: Any) -> Iterator[Street]:
 def browser(chromium: str) -> Iterator[Browser]:
     with chromium_browser(chromium) as browser:
         yield browser
+
+
+def test_one_process_plays_on_the_rollup(street: Street) -> None:
+    cartridge = tiny_cartridge()
+    match = play_headless(cartridge, "rollup", 30, seed=2, ledger=street.place)
+    assert match.frames == 30 and match.result in list_results(street.ledger, street.world.key)
+    assert match.state_hash == play_headless(cartridge, frames=30, seed=2).state_hash
+    with pytest.raises(ValueError, match="expected a place with a rollup"):
+        play_headless(cartridge, "rollup", 1, ledger=street.ledger)
 
 
 class Machine:
@@ -117,7 +127,7 @@ def test_two_machines_one_match(street: Street, browser: Browser, bases: list[st
     guest.press("Leave")
     for machine in (host, guest):
         machine.see("Rematch")
-    (result,) = list_results(street.ledger, street.world.key)
+    result = next(r for r in list_results(street.ledger, street.world.key) if r.frames > 60)
     for machine in (host, guest):
         machine.see(result.chain_hash)
         machine.press("Verify")

@@ -95,6 +95,12 @@ def test_a_match_of_two(lobbies: list[Lobby], shelf: tuple[Place, World]) -> Non
     assert "P1 wins" in guest.score.card.value and "YOU left" in guest.score.card.value
     assert results[0].chain_hash in guest.score.card.value and "re-simulated" in guest.score.card.value
     assert shelf[0].ledger.account(key) is None, "the accounts are closed, the rent is back"
+    guest.seat.record, host.seat.record = host.seat.record, None
+    with pytest.raises(LedgerError, match="nobody published"):
+        host.verify()
+    replay = guest.publish()
+    assert str(replay) in guest.score.card.value
+    assert host.verify().ok, "from what is on the ledger"
 
 
 def _message() -> np.dtype:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from awm_kit.cli.app import Json, app, show
+from awm_kit.cli.ledger import Yes
 
 
 class Home(StrEnum):
@@ -16,6 +17,7 @@ class Home(StrEnum):
 
     NATIVE = "native"
     CHAIN = "chain"
+    ROLLUP = "rollup"
     WASM = "wasm"
     REFERENCE = "reference"
 
@@ -33,6 +35,14 @@ def play(
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Fixes all that happens.")] = 0,
     player: Annotated[str, typer.Option("--player", help="Style of player 1.")] = "balanced",
     opponent: Annotated[str, typer.Option("--opponent", help="Style of player 2.")] = "balanced",
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="Where chain and rollup play: embedded, localnet, a URL, or URL,URL."),
+    ] = None,
+    keypair: Annotated[
+        Path | None, typer.Option("--keypair", help="Wallet that pays there [default: by airdrop].")
+    ] = None,
+    yes: Yes = False,
     save: Annotated[
         Path | None, typer.Option("--save", help="Keep the match (.awmatch), or its frames (.npz).")
     ] = None,
@@ -42,10 +52,14 @@ def play(
     if not headless:
         typer.echo(LIVE.format(world=world))
         return
+    from awm_kit.chain.wallet import load_wallet
     from awm_kit.play.headless import play_headless
     from awm_kit.worlds import load_world
 
-    match = play_headless(load_world(world), engine.value, frames, seed, (player, opponent))
+    if keypair and not yes:
+        raise ValueError(f"this spends SOL of {keypair}: confirm it with --yes")
+    wallet = load_wallet(keypair) if keypair else None
+    match = play_headless(load_world(world), engine.value, frames, seed, (player, opponent), at, wallet)
     result = {
         "frames": match.frames,
         "engine": match.engine,
@@ -54,6 +68,9 @@ def play(
         "frames_per_second": round(match.frames_per_second, 1),
     }
     text = "{frames} frames on {engine}, {frames_per_second} a second; state {state_hash}".format(**result)
+    if match.result:
+        result["result"] = str(match.result.key)
+        text += f"; recorded as {match.result.key}"
     if save:
         result["saved"] = str(match.save(save))
         text += f"; saved to {result['saved']}"

@@ -7,6 +7,7 @@ from solders.keypair import Keypair
 
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.results import MatchResult
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World, list_worlds, open_world
@@ -15,7 +16,7 @@ from awm_kit.data.scuffle import Params
 from awm_kit.data.teachers import teacher_for, teacher_of
 from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
 from awm_kit.play.places import LOCALNET, Place, open_place
-from awm_kit.play.table import host_match, seat_script
+from awm_kit.play.table import finish_match, host_match, seat_script
 from awm_kit.play.web.engine import WasmEngine
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.worlds import load_world
@@ -117,6 +118,13 @@ def place_of(name: str, ledger: Place | Ledger | str | None = None) -> Place | N
     if place.rollup is None:
         raise ValueError(f"expected a place with a rollup, e.g. {LOCALNET!r} (got {place.name!r})")
     return place
+
+
+def settle(engine: Engine, place: Place | None) -> MatchResult | None:
+    """End an engine's match where it stands, and bring it home; None if no ledger keeps it."""
+    if place is None or not isinstance(engine, ChainSession):
+        return None
+    return finish_match(place, engine)
 
 
 def release(engine: Engine) -> None:

@@ -6,13 +6,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from solders.keypair import Keypair
+
+from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.results import MatchResult
 from awm_kit.play.controllers import OPPONENTS, opponent
-from awm_kit.play.engines import make_engine, start_frame
+from awm_kit.play.engines import make_engine, place_of, release, settle, start_frame
 from awm_kit.play.match import Match
+from awm_kit.play.places import Place
 from awm_kit.quant.cartridge import Cartridge
 
 #: Where a world's frames can be computed, all with the same bytes.
-HOMES = ("native", "chain", "wasm", "reference")
+HOMES = ("native", "chain", "rollup", "wasm", "reference")
 #: Who can play by itself.
 PLAYERS = OPPONENTS
 
@@ -31,6 +36,8 @@ class HeadlessMatch:
         SHA-256 (hex) of the last frame record and hidden state: the same on every engine.
     seconds : float
         Time that the frames took, players included.
+    result : MatchResult or None
+        What a ledger keeps of it.
     """
 
     cartridge: Cartridge
@@ -38,6 +45,7 @@ class HeadlessMatch:
     match: Match
     state_hash: str
     seconds: float
+    result: MatchResult | None = None
 
     @property
     def frames(self) -> int:
@@ -63,6 +71,8 @@ def play_headless(
     frames: int = 600,
     seed: int = 0,
     players: tuple[str, str] = ("balanced", "balanced"),
+    ledger: Place | Ledger | str | None = None,
+    wallet: Keypair | None = None,
 ) -> HeadlessMatch:
     """Play up to ``frames`` frames, fewer if the match is decided; the seed fixes all that happens.
 
@@ -70,21 +80,32 @@ def play_headless(
     ----------
     cartridge : Cartridge
     engine : str
-        One of `engines.ENGINES`; ``chain`` deploys to an embedded ledger that lives as long as the call.
+        One of `engines.ENGINES`.
     frames : int
     seed : int
         Of the start frame and of both players.
     players : tuple of str
         Two of `PLAYERS`.
+    ledger, wallet
+        Where ``chain`` and ``rollup`` play, and who pays there: as in `engines.make_engine`. The match is
+        stopped where it stands, recorded, and its accounts are closed.
 
     Raises
     ------
     ValueError
         If there is no such engine or player.
+    LedgerError, ValidatorError
+        As in `engines.make_engine`.
     """
     controllers = [opponent(name, index, seed) for index, name in enumerate(players)]
-    match = Match(make_engine(engine, cartridge, start_frame(cartridge, seed)), controllers)
+    place = place_of(engine, ledger)
+    match = Match(make_engine(engine, cartridge, start_frame(cartridge, seed), place, wallet), controllers)
     begun = time.perf_counter()
     match.run_headless(frames)
     seconds = time.perf_counter() - begun
-    return HeadlessMatch(cartridge, engine, match, match.engine.state_hash(), seconds)
+    state_hash = match.engine.state_hash()
+    # A ledger that nobody named is gone after the call.
+    lasts = ledger is not None or engine == "rollup"
+    result = settle(match.engine, place if lasts else None)
+    release(match.engine)
+    return HeadlessMatch(cartridge, engine, match, state_hash, seconds, result)

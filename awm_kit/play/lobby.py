@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import Phase
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
+from awm_kit.chain.replays import publish_replay, verify_match
 from awm_kit.chain.results import MatchResult
 from awm_kit.chain.verify import VerifyReport, check_result, verify
 from awm_kit.chain.worlds import World, list_worlds, open_world
@@ -22,7 +23,7 @@ from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.errors import LedgerError
 from awm_kit.play.bout import Bout
 from awm_kit.play.cards import CSS
-from awm_kit.play.controllers import KeyboardMap, ScriptedController
+from awm_kit.play.controllers import Controller, KeyboardMap, opponent
 from awm_kit.play.engines import deployed, start_frame
 from awm_kit.play.errand import Errands
 from awm_kit.play.lobby_invite import Invitation, InviteCard
@@ -82,7 +83,8 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self.table: TableState | None = None
         self.bout: Bout | None = None
         self.result: MatchResult | None = None
-        self._scripts: dict[int, ScriptedController] = {}
+        self._scripts: dict[int, Controller] = {}
+        self._style = ""
         self.invite = InviteCard()
         self.desk, self.room, self.score = Desk(self.invite), Room(self.invite), Score()
         self._line, self._title, self._stage = widgets.HTML(), widgets.HTML(), widgets.VBox()
@@ -169,9 +171,16 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self._sit(Seat.watch(self.place, self._follow(invitation)))
 
     def seat_script(self, style: str = "balanced") -> None:
-        """Let a scripted player take the other seat of the match that one has opened."""
+        """Let a player who needs nobody take the other seat of the match that one has opened.
+
+        Parameters
+        ----------
+        style : str
+            One of `awm_kit.play.controllers.OPPONENTS`.
+        """
+        script = opponent(style, 1, int(self._seated.session.frame["seed"]))
         seat_script(self._seated.session)
-        self._scripts[1] = ScriptedController(style, 1, int(self._seated.session.frame["seed"]))
+        self._scripts, self._style = {1: script}, style
 
     def pick(self, character: int) -> None:
         """Change one's character before the match begins."""
@@ -211,15 +220,40 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         VerificationError
             They differ.
         LedgerError
-            Its inputs were gone before this page could read them.
+            Its inputs were gone before this page could read them, and nobody has published them.
         """
-        seat, result = self._seated, self.result
-        if result is None or seat.record is None:
-            raise LedgerError("the match's inputs were taken home before this page had read them")
-        report = verify(seat.record, self._world(seat.session.world).cartridge).check()
-        check_result(seat.record, result)
-        self._show_score(repr(report))
+        seat = self._seated
+        if self.result is None or seat.record is None:
+            report = verify_match(self.place.ledger, seat.key)
+        else:
+            report = verify(seat.record, self._world(seat.session.world).cartridge)
+            check_result(seat.record, self.result)
+        self._show_score(repr(report.check()))
         return report
+
+    def publish(self) -> Pubkey:
+        """Put the inputs of the match that ended on the ledger, for anybody to verify it; one pays oneself.
+
+        Returns
+        -------
+        Pubkey
+            The replay's account, whose deposit `awm_kit.chain.deploy.retire` returns.
+
+        Raises
+        ------
+        LedgerError
+            The match has not ended, or its inputs were gone before this page could read them.
+        InsufficientFundsError
+            The wallet cannot pay the deposit.
+        """
+        seat = self._seated
+        if seat.record is None:
+            raise LedgerError(f"there are no inputs of match {seat.key} here to publish")
+        if not self._own_wallet:
+            self.place.fund(self.wallet, _GUEST_FUNDS)
+        key = publish_replay(self.place.ledger, seat.record, seat.key, self.wallet, progress=False)
+        self._show_score(f"the replay is published as {key}")
+        return key
 
     def close(self) -> None:
         """Stop looking and playing; shown widgets stay as they are."""
@@ -246,6 +280,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self._on(self._quit, "leaving", self.leave)
         self._on(self._claim, "looking whether they are there", self._end_for_absent)
         self._on(score.verify, "re-simulating the match", lambda: self.verify() and None)
+        self._on(score.publish, "publishing the replay", self.publish)
         self._on(score.again, "waiting for the rematch", self.rematch)
         self._on(score.done, "going back", self._home)
         room.character.observe(lambda change: self._picked(change["new"]), "value")
@@ -327,7 +362,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         if seat.player is not None:
             names[seat.player] = YOU
         for player in self._scripts:
-            names[player] = self._scripts[player].style.upper()
+            names[player] = self._style.upper()
         self.bout = Bout(seat, names, self._over, self._lost, self._scripts, self._keyboard)
         bar = [self._quit, self._claim] if seat.player is not None else [self.score.done]
         self._go(self.bout, widgets.HBox(bar))

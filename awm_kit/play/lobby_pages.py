@@ -8,7 +8,8 @@ import ipywidgets as widgets
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import Phase
-from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES
+from awm_kit.data.scuffle import FOX, MARTH
+from awm_kit.play.controllers import OPPONENTS
 from awm_kit.play.lobby_invite import InviteCard
 from awm_kit.play.palette import LIVERIES, Color
 from awm_kit.play.table import TableState
@@ -55,7 +56,7 @@ class Room(widgets.VBox):  # type: ignore[misc]
         self.seats = widgets.HTML()
         self.character = _characters(FOX)
         self.ready = _button("Ready", "check", "success")
-        self.style = widgets.Dropdown(options=STYLE_NAMES, value="balanced", layout=_auto())
+        self.style = widgets.Dropdown(options=OPPONENTS, value="balanced", layout=_auto())
         self.script = _button("Seat a script", "android")
         self.leave = _button("Leave", "sign-out")
         self._mine = _row([self.character, self.ready])
@@ -93,14 +94,15 @@ class Score(widgets.VBox):  # type: ignore[misc]
     def __init__(self) -> None:
         self.card = widgets.HTML()
         self.verify = _button("Verify", "check-circle")
+        self.publish = _button("Publish replay", "cloud-upload")
         self.again = _button("Rematch", "refresh", "success")
         self.done = _button("Back to the lobby", "home")
-        super().__init__([self.card, _row([self.again, self.verify, self.done])])
+        super().__init__([self.card, _row([self.again, self.verify, self.publish, self.done])])
 
     @property
     def buttons(self) -> list[widgets.Button]:
         """Those that act."""
-        return [self.verify, self.again, self.done]
+        return [self.verify, self.publish, self.again, self.done]
 
 
 def seats_html(table: TableState, player: int | None) -> str:
