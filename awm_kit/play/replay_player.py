@@ -15,6 +15,7 @@ from awm_kit.data.scuffle import Params
 from awm_kit.errors import AwmError
 from awm_kit.play.film import Film, Take
 from awm_kit.play.gif import render_gif
+from awm_kit.play.interpolation import between
 from awm_kit.play.loop import FPS, FrameLoop
 from awm_kit.play.recordings import Recording, find_hits, find_knockouts, open_recording
 from awm_kit.play.reruns import Physics, rerun
@@ -237,13 +238,13 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
             self.seek(change["new"])
 
     def _tick(self) -> None:
-        before = self.position
+        at, before = self._at, self.position
         last = len(self.frames) - 1
         self._at = min(self._at + self._speed.value, float(last))
         # Frames that are jumped over still move the camera and raise sparks.
         for index in range(before + 1, self.position):
             self._skip(index)
-        if self.position != before:
+        if self._at != at:
             self._show()
         self._ticks += 1
         if self._ticks % _SLIDER_EVERY == 0 or self.position == last:
@@ -261,6 +262,9 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         other = None
         if self.overlay is not None and (self.position < len(self.overlay) or self.second is not None):
             other = self.overlay[min(self.position, len(self.overlay) - 1)]
-        self.view.show(self.frames[self.position], None if self.second is not None else other)
+        frame, share = self.frames[self.position], self._at - self.position
+        if share:  # in slow motion
+            frame = between(frame, self.frames[self.position + 1], share)
+        self.view.show(frame, None if self.second is not None else other)
         if self.second is not None and other is not None:
             self.second.show(other)

@@ -80,7 +80,9 @@ class Scene:
         step = None if self._last_frame is None else now - self._last_frame
         self._last_frame = now
         self.effects.observe(frame)
-        if step != 1:
+        if step == 0:
+            self._trail.pop()
+        elif step != 1:
             self._trail.clear()
         self._trail.append([Figure.of(frame["players"][index], index) for index in range(2)])
         if step != 0:
