@@ -30,7 +30,15 @@ from awm_kit.play.cards import CSS
 from awm_kit.play.controllers import OPPONENTS, Controller, KeyboardMap
 from awm_kit.play.controllers import opponent as automatic
 from awm_kit.play.engine import Engine, TeacherEngine, name_of
-from awm_kit.play.engines import ENGINES, make_engine, open_cartridge, place_of, release, start_frame
+from awm_kit.play.engines import (
+    ENGINES,
+    make_engine,
+    open_cartridge,
+    place_of,
+    release,
+    settle,
+    start_frame,
+)
 from awm_kit.play.errand import Errands
 from awm_kit.play.keymap_menu import KeyMenu
 from awm_kit.play.loop import FrameLoop
@@ -38,7 +46,6 @@ from awm_kit.play.match import Match
 from awm_kit.play.pad import Pad
 from awm_kit.play.places import Place
 from awm_kit.play.result_card import YOU, frame_html, result_html
-from awm_kit.play.table import finish_match
 from awm_kit.play.view import MatchView, View
 from awm_kit.quant.cartridge import Cartridge
 
@@ -362,15 +369,14 @@ def play(
             frame["time_limit"] = time_limit
         return frame
 
-    def settle(engine: Engine) -> MatchResult | None:
-        if not isinstance(engine, ChainSession):
-            return None
-        where = place("rollup" if isinstance(engine, RollupSession) else "chain")
-        return finish_match(where, engine) if where else None
-
     @cache
     def place(name: str) -> Place | None:
         return place_of(name, ledger)
+
+    def bring_home(played: Engine) -> MatchResult | None:
+        if not isinstance(played, ChainSession):
+            return None
+        return settle(played, place("rollup" if isinstance(played, RollupSession) else "chain"))
 
     def new_engine(name: str, frame: np.ndarray) -> Engine:
         return make_engine(name, cartridge, frame, place(name), wallet)
@@ -380,9 +386,9 @@ def play(
 
         if engine == "teacher":
             raise ValueError("expected an engine that plays a world (got 'teacher')")
-        return InstantApp(cartridge, new_engine, engine, chosen, start, seed, keyboard, settle)
+        return InstantApp(cartridge, new_engine, engine, chosen, start, seed, keyboard, bring_home)
     if smooth:
         from awm_kit.play.smooth import SmoothApp
 
-        return SmoothApp(cartridge, new_engine, engine, chosen, start, seed, keyboard, settle)
-    return PlayApp(cartridge, new_engine, engine, chosen, start, seed, keyboard, settle)
+        return SmoothApp(cartridge, new_engine, engine, chosen, start, seed, keyboard, bring_home)
+    return PlayApp(cartridge, new_engine, engine, chosen, start, seed, keyboard, bring_home)
