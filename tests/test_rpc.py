@@ -175,7 +175,7 @@ def test_busy_and_broken_nodes(
     chain: Moody, status: int, times: int, works: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """429 is waited for, within reason; a server error is reported at once."""
-    monkeypatch.setattr("awm_kit.chain.rpc._RATE_LIMIT_TRIES", 4)
+    monkeypatch.setattr("awm_kit.chain.rpc_node._TRIES", 4)
     left = times
 
     @web.middleware

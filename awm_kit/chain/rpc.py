@@ -1,47 +1,49 @@
-"""A Solana ledger behind a JSON-RPC URL, on solana-py's client.
-
-solana-py is asynchronous: the client lives on an event loop of its own thread, so that the blocking calls
-here work in scripts and inside a notebook's running loop alike.
-"""
+"""A Solana ledger behind a JSON-RPC URL: any cluster, or the development ledger in ``validator/``."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from solana.exceptions import SolanaRpcException
-from solana.rpc.async_api import AsyncClient
-from solana.rpc.commitment import Commitment
 from solana.rpc.core import RPCException
-from solana.rpc.models import DataSliceOpts, MemcmpOpts, TxOpts
 from solders.account import Account
+from solders.commitment_config import CommitmentLevel
 from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from solders.rpc import requests as ask
+from solders.rpc import responses as answer
+from solders.rpc.config import (
+    RpcProgramAccountsConfig,
+    RpcSendTransactionConfig,
+    RpcTransactionConfig,
+)
 from solders.rpc.errors import SendTransactionPreflightFailureMessage
+from solders.rpc.filter import Memcmp
 from solders.signature import Signature
 from solders.transaction import Transaction
-from solders.transaction_status import TransactionErrorFieldless
+from solders.transaction_status import TransactionErrorFieldless, UiTransactionEncoding
 
 from awm_kit.chain.accounts import PROGRAM_ID
 from awm_kit.chain.ledger import SIGNATURE_FEE, AccountInfo, Filter, Ledger, Receipt, compose, failure
+from awm_kit.chain.rpc_node import Node
 from awm_kit.errors import LedgerError, TransactionError
 
-T = TypeVar("T")
-
-_RANK = {"processed": 0, "confirmed": 1, "finalized": 2}
 _MAX_ACCOUNTS = 100  # of one getMultipleAccounts
 _IN_FLIGHT = 16
 _BLOCKHASH_SECONDS = 15.0  # of the minute for which one is valid
 _REBROADCAST_SECONDS = 2.0
 _EXPIRIES = 3
-_RATE_LIMIT_TRIES = 8
+_UNITS_PER_INSTRUCTION = 200_000  # what a cluster allows where nothing is asked for
+_PRICE_SECONDS = 20.0
+_PRICE_KEYS = 128
+_PRICE_RANK = 0.75
+_LOWEST_RAISE = 1_000
 
 
 class RpcLedger(Ledger):
@@ -55,8 +57,11 @@ class RpcLedger(Ledger):
         When a transaction counts as landed, and which state is read.
     program_id : Pubkey
         The world program on that cluster.
-    unit_price : int
-        Priority fee in micro-lamports per compute unit.
+    unit_price : int or None
+        Priority fee in micro-lamports per compute unit. None: what three of four recent blocks were content
+        with for the same accounts, doubled whenever a transaction expires.
+    max_unit_price : int
+        The most that None may come to.
     timeout : float
         Seconds for one HTTP request.
     preflight : bool
@@ -76,86 +81,82 @@ class RpcLedger(Ledger):
         commitment: str = "confirmed",
         *,
         program_id: Pubkey = PROGRAM_ID,
-        unit_price: int = 0,
+        unit_price: int | None = 0,
+        max_unit_price: int = 1_000_000,
         timeout: float = 30.0,
         preflight: bool = True,
     ) -> None:
-        if commitment not in _RANK:
-            raise ValueError(f"expected a commitment of {', '.join(_RANK)} (got {commitment!r})")
         self.name = url
         self.program_id = program_id
-        self.unit_price = unit_price
+        self.max_unit_price = max_unit_price
+        self._bid, self._priced = unit_price, -_PRICE_SECONDS
+        self._price = unit_price or 0
         self._preflight = preflight
-        self._commitment = Commitment(commitment)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="awm-rpc", daemon=True)
-        self._thread.start()
-        self._client = self._run(self._connect(url, timeout))
+        self._node = Node(url, commitment, timeout)
         self._blockhash = Hash.default()
         self._valid_until = self._fetched = 0.0
         self._used: set[Signature] = set()
         self._blockhash_lock = asyncio.Lock()
+        self._asked: dict[Signature, asyncio.Future[Any]] = {}
+        self._asking: set[asyncio.Task[None]] = set()
         try:
             self.slot()
         except LedgerError:
             self.close()
             raise
 
-    async def _connect(self, url: str, timeout: float) -> AsyncClient:
-        return AsyncClient(url, commitment=self._commitment, timeout=timeout, http2=False)
-
     def close(self) -> None:
-        """Close the connection and stop the thread."""
-        if self._loop.is_running():
-            self._run(self._client.close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        """Close the connection and stop its thread."""
+        self._node.close()
 
     def accounts(self, keys: Sequence[Pubkey]) -> list[AccountInfo | None]:
-        """See `Ledger.accounts`."""
+        """See `Ledger.accounts`; never as they were before a transaction that this object sent."""
         found: list[AccountInfo | None] = []
         for at in range(0, len(keys), _MAX_ACCOUNTS):
             part = list(keys[at : at + _MAX_ACCOUNTS])
-            response = self._call(partial(self._client.get_multiple_accounts, part))
-            found += [
-                _info(key, account) if account else None
-                for key, account in zip(part, response.value, strict=True)
-            ]
+            body = ask.GetMultipleAccounts(part, self._node.account_context())
+            values = self._node.call(body, answer.GetMultipleAccountsResp).value
+            found += [_info(key, a) if a else None for key, a in zip(part, values, strict=True)]
         return found
 
     def program_accounts(
         self, filters: Sequence[Filter] = (), *, data_slice: tuple[int, int] | None = None
     ) -> list[AccountInfo]:
         """See `Ledger.program_accounts`."""
-        wanted = [f if isinstance(f, int) else MemcmpOpts(offset=f[0], bytes=_base58(f[1])) for f in filters]
-        part = DataSliceOpts(offset=data_slice[0], length=data_slice[1]) if data_slice else None
-        response = self._call(
-            lambda: self._client.get_program_accounts(
-                self.program_id, encoding="base64", data_slice=part, filters=wanted
-            )
-        )
-        return sorted((_info(a.pubkey, a.account) for a in response.value), key=lambda a: bytes(a.key))
+        wanted = [f if isinstance(f, int) else Memcmp(f[0], _base58(f[1])) for f in filters]
+        config = RpcProgramAccountsConfig(self._node.account_context(data_slice), wanted)
+        body = ask.GetProgramAccounts(self.program_id, config)
+        values = self._node.call(body, answer.GetProgramAccountsResp).value
+        return sorted((_info(a.pubkey, a.account) for a in values), key=lambda a: bytes(a.key))
 
     def balance(self, key: Pubkey) -> int:
         """Lamports of ``key``; 0 if there is no such account."""
-        return int(self._call(lambda: self._client.get_balance(key)).value)
+        body = ask.GetBalance(key, self._node.context())
+        return int(self._node.call(body, answer.GetBalanceResp).value)
 
-    def fee(self, signatures: int = 1, compute_units: int = 200_000) -> int:
+    @property
+    def unit_price(self) -> int:
+        """Priority fee in micro-lamports per compute unit, as last set or learned from the cluster."""
+        if self._bid is None and time.monotonic() - self._priced > _PRICE_SECONDS:
+            self._node.run(self._learn_price(()))
+        return self._price
+
+    def fee(self, signatures: int = 1, compute_units: int = _UNITS_PER_INSTRUCTION) -> int:
         """Lamports for a transaction: signatures plus the priority fee for the units it asks for."""
-        return SIGNATURE_FEE * signatures + -(-compute_units * self.unit_price // 1_000_000)
+        return _fee(signatures, compute_units, self.unit_price)
 
     def compute_units(self, signature: Signature) -> int:
         """Units that a transaction used; 0 if the node does not know it."""
-        return self._run(self._details(signature, 0))[0]
+        return self._node.run(self._details(signature, 0))[0]
 
     def rent_exempt(self, size: int) -> int:
         """See `Ledger.rent_exempt`."""
-        return int(self._call(lambda: self._client.get_minimum_balance_for_rent_exemption(size)).value)
+        body = ask.GetMinimumBalanceForRentExemption(size)
+        return int(self._node.call(body, answer.GetMinimumBalanceForRentExemptionResp).value)
 
     def slot(self) -> int:
         """Current slot at this ledger's commitment."""
-        return int(self._call(lambda: self._client.get_slot()).value)
+        return int(self._node.call(ask.GetSlot(self._node.context()), answer.GetSlotResp).value)
 
     def next_slot(self, after: int | None = None) -> int:
         """Wait until the slot is above ``after`` (by default the current one)."""
@@ -172,10 +173,11 @@ class RpcLedger(Ledger):
     def airdrop(self, key: Pubkey, lamports: int) -> None:
         """Ask the cluster's faucet for lamports and wait for them."""
         try:
-            signature = self._call(lambda: self._client.request_airdrop(key, lamports)).value
+            body = ask.RequestAirdrop(key, lamports)
+            signature = self._node.call(body, answer.RequestAirdropResp).value
         except LedgerError as error:
             raise LedgerError(f"{self.name} gave no airdrop: {error}; fund {key} another way") from error
-        self._run(self._landed(signature, None))
+        self._node.run(self._landed(signature, None))
 
     def send_many(
         self,
@@ -190,8 +192,10 @@ class RpcLedger(Ledger):
     ) -> list[Receipt]:
         """See `Ledger.send_many`; up to 16 transactions are in flight."""
         keypairs = [payer, *signers]
+        if self._bid is None and time.monotonic() - self._priced > _PRICE_SECONDS:
+            self._node.run(self._learn_price(batches))
 
-        def sign(batch: Sequence[Instruction], blockhash: Hash) -> Transaction:
+        def sign(batch: Sequence[Instruction], blockhash: Hash, price: int) -> Transaction:
             return compose(
                 batch,
                 payer,
@@ -199,7 +203,7 @@ class RpcLedger(Ledger):
                 blockhash,
                 compute_units=compute_units,
                 heap_bytes=heap_bytes,
-                unit_price=self.unit_price,
+                unit_price=price,
             )
 
         details = len(batches) == 1
@@ -210,7 +214,9 @@ class RpcLedger(Ledger):
             while True:
                 while len(waiting) < _IN_FLIGHT and (item := next(todo, None)):
                     i, batch = item
-                    waiting[self._submit(self._deliver(partial(sign, batch), label, details))] = i
+                    units = compute_units or _UNITS_PER_INSTRUCTION * len(batch)
+                    work = self._deliver(partial(sign, batch), units, label, details)
+                    waiting[self._node.submit(work)] = i
                 if not waiting:
                     return [r for r in receipts if r is not None]
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -222,32 +228,47 @@ class RpcLedger(Ledger):
             for future in waiting:
                 future.cancel()
 
-    async def _deliver(self, sign: Callable[[Hash], Transaction], label: str, details: bool) -> Receipt:
+    async def _deliver(
+        self, sign: Callable[[Hash, int], Transaction], units: int, label: str, details: bool
+    ) -> Receipt:
         """Send until it lands; sign again with a new blockhash when the old one expired unused."""
+        price = self._price
         for _ in range(_EXPIRIES):
-            transaction, valid_until = await self._signed(sign)
+            transaction, valid_until = await self._signed(sign, price)
             signature = transaction.signatures[0]
             if not await self._broadcast(transaction, label):
                 continue
             status = await self._landed(signature, valid_until, bytes(transaction))
             if status is None:
+                if self._bid is None:
+                    price = min(self.max_unit_price, max(2 * price, _LOWEST_RAISE))
                 continue
-            units, fee = 0, SIGNATURE_FEE * len(transaction.signatures)
+            used, fee = 0, _fee(len(transaction.signatures), units, price)
             logs: tuple[str, ...] = ()
             if details or status.err:
-                units, fee, logs = await self._details(signature, fee)
+                used, fee, logs = await self._details(signature, fee)
             if status.err:
                 raise failure(status.err, logs, transaction, self.program_id, label)
-            return Receipt(str(signature), status.slot, units, fee, logs, label)
+            self._node.seen = max(self._node.seen, status.slot)
+            return Receipt(str(signature), status.slot, used, fee, logs, label)
         raise TransactionError(
             f"transaction {label!r} expired {_EXPIRIES} times without landing on {self.name}; "
             "the cluster is busy: set unit_price, or try later"
         )
 
-    async def _signed(self, sign: Callable[[Hash], Transaction]) -> tuple[Transaction, int]:
+    async def _learn_price(self, batches: Sequence[Sequence[Instruction]]) -> None:
+        """What the priority fee was in recent blocks, for the accounts that these transactions write."""
+        written = {m.pubkey for batch in batches for o in batch for m in o.accounts if m.is_writable}
+        body = ask.GetRecentPrioritizationFees(sorted(written, key=bytes)[:_PRICE_KEYS])
+        found = await self._node.ask(body, answer.GetRecentPrioritizationFeesResp)
+        fees = sorted(fee.prioritization_fee for fee in found.value)
+        recent = fees[int(_PRICE_RANK * (len(fees) - 1))] if fees else 0
+        self._price, self._priced = min(recent, self.max_unit_price), time.monotonic()
+
+    async def _signed(self, sign: Callable[[Hash, int], Transaction], price: int) -> tuple[Transaction, int]:
         while True:
             blockhash, valid_until = await self._recent_blockhash()
-            transaction = sign(blockhash)
+            transaction = sign(blockhash, price)
             if transaction.signatures[0] not in self._used:
                 self._used.add(transaction.signatures[0])
                 return transaction, valid_until
@@ -258,7 +279,8 @@ class RpcLedger(Ledger):
     async def _recent_blockhash(self) -> tuple[Hash, int]:
         async with self._blockhash_lock:
             if time.monotonic() - self._fetched > _BLOCKHASH_SECONDS:
-                latest = (await self._ask(lambda: self._client.get_latest_blockhash())).value
+                body = ask.GetLatestBlockhash(self._node.context())
+                latest = (await self._node.ask(body, answer.GetLatestBlockhashResp)).value
                 if latest.blockhash != self._blockhash:
                     self._used.clear()
                 self._blockhash = latest.blockhash
@@ -268,9 +290,8 @@ class RpcLedger(Ledger):
 
     async def _broadcast(self, transaction: Transaction, label: str) -> bool:
         """Hand a transaction to the node; False if it does not know the blockhash (yet, or any more)."""
-        options = TxOpts(skip_preflight=not self._preflight, preflight_commitment=self._commitment)
         try:
-            await self._ask(lambda: self._client.send_raw_transaction(bytes(transaction), options))
+            await self._post(bytes(transaction), preflight=self._preflight)
         except RPCException as error:
             message = error.args[0]
             if not isinstance(message, SendTransactionPreflightFailureMessage):
@@ -285,75 +306,75 @@ class RpcLedger(Ledger):
             raise failure(cause, logs, transaction, self.program_id, label) from error
         return True
 
+    async def _post(self, raw: bytes, *, preflight: bool) -> None:
+        # A node that simulates on older state than we have seen would refuse what is in order.
+        seen = self._node.seen or None if preflight else None
+        config = RpcSendTransactionConfig(not preflight, self._node.level, min_context_slot=seen)
+        await self._node.ask(ask.SendRawTransaction(raw, config), answer.SendTransactionResp)
+
     async def _landed(self, signature: Signature, valid_until: int | None, raw: bytes | None = None) -> Any:
         """Status of a transaction once it has this ledger's commitment; None if it expired first."""
         began = sent = time.monotonic()
-        pause = 0.01
+        pause, expired = 0.01, False
         while True:
-            status = (await self._ask(lambda: self._client.get_signature_statuses([signature]))).value[0]
-            if status and (status.err or _rank(status) >= _RANK[self._commitment]):
+            status = await self._status(signature)
+            if status and (status.err or _rank(status) >= self._node.rank):
                 return status
+            if expired and status is None:
+                return None  # asked again after the height was seen: it cannot have landed between
             now = time.monotonic()
             if status is None and valid_until is not None and now - began > 1.0:
-                height = (await self._ask(lambda: self._client.get_block_height())).value
-                if height > valid_until:
-                    return None
+                body = ask.GetBlockHeight(self._node.context())
+                expired = (await self._node.ask(body, answer.GetBlockHeightResp)).value > valid_until
             if now - began > 120:
                 raise TransactionError(f"{self.name} did not confirm {signature} within 120 s")
-            if raw and status is None and now - sent > _REBROADCAST_SECONDS:
+            if raw and status is None and not expired and now - sent > _REBROADCAST_SECONDS:
                 sent = now
-                await self._ask(lambda: self._client.send_raw_transaction(raw, TxOpts(skip_preflight=True)))
-            await asyncio.sleep(pause)
+                await self._post(raw, preflight=False)
+            await asyncio.sleep(0 if expired else pause)
             pause = min(pause * 1.5, 0.5)
+
+    async def _status(self, signature: Signature) -> Any:
+        """Status of a transaction; those asked for at about the same time go into one request."""
+        if not self._asked:  # a task of its own: whoever asked first may be cancelled
+            task = asyncio.create_task(self._ask_statuses())
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        return await self._asked.setdefault(signature, asyncio.get_running_loop().create_future())
+
+    async def _ask_statuses(self) -> None:
+        await asyncio.sleep(0.002)
+        if len(self._asked) > 1:
+            await asyncio.sleep(self.poll_seconds)
+        asked, self._asked = self._asked, {}
+        try:
+            body = ask.GetSignatureStatuses(list(asked))
+            found: list[Any] = list((await self._node.ask(body, answer.GetSignatureStatusesResp)).value)
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            found = [error] * len(asked)
+        for future, status in zip(asked.values(), found, strict=True):
+            if future.done():  # nobody waits any more
+                continue
+            if isinstance(status, Exception):
+                future.set_exception(status)
+            else:
+                future.set_result(status)
 
     async def _details(self, signature: Signature, fee: int) -> tuple[int, int, tuple[str, ...]]:
         """Compute units, fee and logs; nodes may answer a moment after they confirm, or not at all."""
-        commitment = self._commitment if self._commitment != "processed" else Commitment("confirmed")
+        level = self._node.level if self._node.rank else CommitmentLevel.Confirmed
+        config = RpcTransactionConfig(UiTransactionEncoding.Base64, level, 0)
         for pause in (0.02, 0.1, 0.3, 1.0):
-            found = (
-                await self._ask(lambda: self._client.get_transaction(signature, "base64", commitment, 0))
-            ).value
+            body = ask.GetTransaction(signature, config)
+            found = (await self._node.ask(body, answer.GetTransactionResp)).value
             if found and (meta := found.transaction.meta):
                 return meta.compute_units_consumed or 0, meta.fee, tuple(meta.log_messages or ())
             await asyncio.sleep(pause)
         return 0, fee, ()
 
-    async def _ask(self, request: Callable[[], Awaitable[T]]) -> T:
-        """One request; waits and repeats when the node asks to slow down."""
-        pause = 0.5
-        for attempt in range(_RATE_LIMIT_TRIES):
-            try:
-                return await request()
-            except SolanaRpcException as error:
-                cause = error.__cause__
-                response = getattr(cause, "response", None)
-                if getattr(response, "status_code", None) != 429 or attempt == _RATE_LIMIT_TRIES - 1:
-                    raise LedgerError(
-                        f"no usable answer from {self.name}: {cause or error} ({type(cause).__name__}). "
-                        "Is the URL right and the node up? EmbeddedLedger() needs none"
-                    ) from None  # five layers of HTTP client say no more
-                asked = str(response.headers.get("retry-after", "")) if response is not None else ""
-                await asyncio.sleep(float(asked) if asked.isdigit() else pause)
-                pause = min(pause * 2, 8.0)
-        raise LedgerError(f"{self.name} keeps answering 429")
 
-    def _call(self, request: Callable[[], Awaitable[T]]) -> T:
-        async def once() -> T:
-            try:
-                return await self._ask(request)
-            except RPCException as error:
-                raise LedgerError(f"{self.name} answered with an error: {error.args[0]}") from error
-
-        return self._run(once())
-
-    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        if not self._loop.is_running():
-            work.close()
-            raise LedgerError(f"the connection to {self.name} was closed")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._submit(work).result()
+def _fee(signatures: int, units: int, unit_price: int) -> int:
+    return SIGNATURE_FEE * signatures + -(-units * unit_price // 1_000_000)
 
 
 def _rank(status: Any) -> int:

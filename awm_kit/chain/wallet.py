@@ -1,4 +1,4 @@
-"""A wallet in a file, for programs that start and stop: the payer of deployments and matches."""
+"""A wallet in a file or the environment: who pays for deployments and matches."""
 
 from __future__ import annotations
 
@@ -48,6 +48,39 @@ def load_wallet(path: Path | str | None = None) -> Keypair:
         ) from error
     except (ValueError, TypeError, OSError) as error:
         raise LedgerError(f"{source} is no wallet (a JSON list of 64 numbers): {error}") from error
+
+
+def cluster_wallet(path: Path | str | None = None) -> Keypair:
+    """The wallet that pays on a cluster: the user's, never one of awm-kit's own making.
+
+    Parameters
+    ----------
+    path : path, optional
+        By default what ``$AWM_KEYPAIR`` holds, a file's name or the key itself as JSON, or else the Solana
+        tools' ``~/.config/solana/id.json``.
+
+    Raises
+    ------
+    LedgerError
+        None of them is there, or what is there is no key pair.
+    """
+    if path is not None:
+        return load_wallet(path)
+    given = os.environ.get("AWM_KEYPAIR", "").strip()
+    if given.startswith("["):
+        try:
+            return Keypair.from_bytes(bytes(json.loads(given)))
+        except (ValueError, TypeError):
+            # What was given is a secret: not a byte of it may get into a message.
+            raise LedgerError("$AWM_KEYPAIR is no wallet (a JSON list of 64 numbers)") from None
+    if given:
+        return load_wallet(given)
+    usual = Path.home() / ".config" / "solana" / "id.json"
+    if not usual.exists():
+        raise LedgerError(
+            f"name the wallet that pays with --keypair FILE or $AWM_KEYPAIR; there is no {usual}"
+        )
+    return load_wallet(usual)
 
 
 def fund(ledger: Ledger, wallet: Keypair) -> None:

@@ -9,7 +9,17 @@ import typer
 
 from awm_kit.cli.app import Json, Progress, app, note, show
 from awm_kit.cli.games import parse_seeds
-from awm_kit.cli.ledger import Embedded, ProgramId, Url, Wallet, Yes, find_key, opened
+from awm_kit.cli.ledger import (
+    Commitment,
+    Embedded,
+    Priority,
+    ProgramId,
+    Url,
+    Wallet,
+    Yes,
+    find_key,
+    opened,
+)
 
 if TYPE_CHECKING:
     from awm_kit.chain.deploy import DeployPlan
@@ -24,6 +34,8 @@ def deploy(
     embedded: Embedded = None,
     program_id: ProgramId = None,
     keypair: Wallet = None,
+    priority_fee: Priority = "0",
+    commitment: Commitment = "confirmed",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would cost.")] = False,
     yes: Yes = False,
     progress: Progress = True,
@@ -36,7 +48,7 @@ def deploy(
     from awm_kit.worlds import load_world
 
     cartridge = load_world(world)
-    with opened(url, embedded, program_id, keypair) as access:
+    with opened(url, embedded, program_id, keypair, priority_fee, commitment) as access:
         wallet = access.wallet()
         plan = plan_deploy(access.ledger, cartridge, wallet)
         if dry_run:
@@ -82,6 +94,8 @@ def fork(
     embedded: Embedded = None,
     program_id: ProgramId = None,
     keypair: Wallet = None,
+    priority_fee: Priority = "0",
+    commitment: Commitment = "confirmed",
     yes: Yes = False,
     progress: Progress = True,
     as_json: Json = False,
@@ -100,7 +114,7 @@ def fork(
     changes = _physics(gravity, physics or [])
     if recipe and (changes or seeds):
         raise ValueError("expected either --recipe, or --gravity, --set and --seeds")
-    with opened(url, embedded, program_id, keypair) as access:
+    with opened(url, embedded, program_id, keypair, priority_fee, commitment) as access:
         parent = open_world(access.ledger, find_key(access.ledger, world))
     if recipe:
         plan = replace(load_recipe(recipe), name=name)
@@ -112,7 +126,7 @@ def fork(
     folder = out or Path("runs") / name
     child = train_on(parent.cartridge, plan, folder, progress)
     # Training takes minutes, in which other processes may use the ledger.
-    with opened(url, embedded, program_id, keypair) as access:
+    with opened(url, embedded, program_id, keypair, priority_fee, commitment) as access:
         wallet = access.wallet()
         cost = plan_deploy(access.ledger, child, wallet, parent.key)
         note(repr(cost))
@@ -187,6 +201,8 @@ def retire(
     embedded: Embedded = None,
     program_id: ProgramId = None,
     keypair: Wallet = None,
+    priority_fee: Priority = "0",
+    commitment: Commitment = "confirmed",
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -194,7 +210,7 @@ def retire(
     from awm_kit.chain.deploy import retire as take_down
     from awm_kit.chain.ledger import sol
 
-    with opened(url, embedded, program_id, keypair) as access:
+    with opened(url, embedded, program_id, keypair, priority_fee, commitment) as access:
         wallet, key = access.wallet(), find_key(access.ledger, world)
         access.confirm(f"Retire {key} for good?", yes)
         returned = take_down(access.ledger, key, wallet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
 
     from awm_kit.chain.ledger import Ledger
 
+#: What the Solana tools call their clusters.
+CLUSTERS = {
+    "devnet": "https://api.devnet.solana.com",
+    "testnet": "https://api.testnet.solana.com",
+    "mainnet-beta": "https://api.mainnet-beta.solana.com",
+    "localhost": "http://127.0.0.1:8899",
+}
+
 Url = Annotated[
-    str | None, typer.Option("--url", help="RPC endpoint of a cluster [default: the embedded ledger].")
+    str | None,
+    typer.Option("--url", help="RPC endpoint, or devnet, mainnet-beta … [default: $AWM_URL, or embedded]."),
 ]
 Embedded = Annotated[
     Path | None, typer.Option("--embedded", help="The embedded ledger's file [default: in your data folder].")
@@ -28,7 +38,16 @@ Embedded = Annotated[
 ProgramId = Annotated[str | None, typer.Option("--program-id", help="The world program on that cluster.")]
 Wallet = Annotated[
     Path | None,
-    typer.Option("--keypair", help="Wallet that pays (JSON) [default: the embedded ledger's own]."),
+    typer.Option(
+        "--keypair", help="Wallet that pays (JSON) [default: $AWM_KEYPAIR, or id.json of the Solana tools]."
+    ),
+]
+Priority = Annotated[
+    str,
+    typer.Option("--priority-fee", help="Micro-lamports per compute unit, or auto: as in recent blocks."),
+]
+Commitment = Annotated[
+    str, typer.Option("--commitment", help="When it counts: processed, confirmed, finalized.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Spend real SOL without asking.")]
 
@@ -42,12 +61,10 @@ class Access:
     keypair: Path | None
 
     def wallet(self) -> Keypair:
-        """The wallet that pays, funded on the embedded ledger; `LedgerError` if a cluster's is not named."""
-        from awm_kit.chain.wallet import fund, load_wallet
+        """The wallet that pays, funded on the embedded ledger; `LedgerError` if a cluster's is not found."""
+        from awm_kit.chain.wallet import cluster_wallet, fund, load_wallet
 
-        if not self.free and self.keypair is None:
-            raise LedgerError(f"name the wallet that pays on {self.ledger.name} with --keypair FILE")
-        wallet = load_wallet(self.keypair)
+        wallet = load_wallet(self.keypair) if self.free else cluster_wallet(self.keypair)
         fund(self.ledger, wallet)
         return wallet
 
@@ -62,9 +79,16 @@ class Access:
 
 @contextmanager
 def opened(
-    url: str | None, embedded: Path | None, program_id: str | None = None, keypair: Path | None = None
+    url: str | None,
+    embedded: Path | None,
+    program_id: str | None = None,
+    keypair: Path | None = None,
+    priority_fee: str = "0",
+    commitment: str = "confirmed",
 ) -> Iterator[Access]:
     """The ledger that the options mean, closed (and the embedded one saved) when the block ends."""
+    if url is None and embedded is None:
+        url = os.environ.get("AWM_URL") or None
     if url is None:
         from awm_kit.chain.embedded import EmbeddedLedger
 
@@ -80,11 +104,24 @@ def opened(
     from awm_kit.chain.accounts import PROGRAM_ID
     from awm_kit.chain.rpc import RpcLedger
 
-    cluster = RpcLedger(url, program_id=Pubkey.from_string(program_id) if program_id else PROGRAM_ID)
+    cluster = RpcLedger(
+        CLUSTERS.get(url, url),
+        commitment,
+        program_id=Pubkey.from_string(program_id) if program_id else PROGRAM_ID,
+        unit_price=_unit_price(priority_fee),
+    )
     try:
         yield Access(cluster, False, keypair)
     finally:
         cluster.close()
+
+
+def _unit_price(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isdecimal():
+        return int(text)
+    raise ValueError(f"expected --priority-fee auto or micro-lamports per compute unit (got {text!r})")
 
 
 def parse_key(text: str) -> Pubkey:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from awm_kit.cli.app import Json, Progress, app, note, show
-from awm_kit.cli.ledger import Embedded, ProgramId, Url, Wallet, Yes, find_key, opened, parse_key
+from awm_kit.cli.ledger import (
+    Commitment,
+    Embedded,
+    Priority,
+    ProgramId,
+    Url,
+    Wallet,
+    Yes,
+    find_key,
+    opened,
+    parse_key,
+)
 
 if TYPE_CHECKING:
     from awm_kit.chain.results import MatchResult
@@ -58,6 +69,8 @@ def publish(
     embedded: Embedded = None,
     program_id: ProgramId = None,
     keypair: Wallet = None,
+    priority_fee: Priority = "0",
+    commitment: Commitment = "confirmed",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would cost.")] = False,
     yes: Yes = False,
     progress: Progress = True,
@@ -73,7 +86,7 @@ def publish(
     if not name:
         raise ValueError(f"{record} does not say which match of the ledger it is: name it with --match")
     key = parse_key(str(name))
-    with opened(url, embedded, program_id, keypair) as access:
+    with opened(url, embedded, program_id, keypair, priority_fee, commitment) as access:
         wallet = access.wallet()
         plan = plan_replay(access.ledger, kept, key, wallet)
         facts = {
