@@ -253,25 +253,6 @@ class TestChain:
         again = ("fork", "tiny", "--name", "moon", "--gravity", 2, "--out", tmp_path / "moon")
         assert "holds another run" in awm(*again, "--no-progress", code=2)
 
-    def test_a_cluster_needs_a_named_wallet_and_a_yes(
-        self, random_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        from awm_kit.chain import rpc
-        from awm_kit.chain.embedded import EmbeddedLedger
-
-        # Only what the command does with a cluster is tested here, so an embedded ledger poses as one.
-        cluster = EmbeddedLedger()
-        monkeypatch.setattr(rpc, "RpcLedger", lambda url, program_id: cluster)
-        url = ("--url", "http://localhost:8899")
-        assert "--keypair" in awm("deploy", random_world, *url, code=2)
-        wallet, file = Keypair(), tmp_path / "wallet.json"
-        file.write_text(wallet.to_json())
-        cluster.airdrop(wallet.pubkey(), 10**10)
-        assert "--yes" in awm("deploy", random_world, *url, "--keypair", file, code=2)
-        assert cluster.program_accounts() == []
-        awm("deploy", random_world, *url, "--keypair", file, "--yes", "--no-progress")
-        assert len(awm.json("worlds", *url)) == 1
-
 
 class TestBench:
     def test_kernel(self, random_world: Path) -> None:
