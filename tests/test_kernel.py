@@ -75,6 +75,23 @@ class _Norm(ctypes.Structure):
     )
 
 
+class _Store(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("acc", "bias", "mul")),
+        *((name, ctypes.c_uint32) for name in ("shift", "rows")),
+        ("out", ctypes.c_void_p),
+        ("limit", ctypes.c_int64),
+        ("kind", ctypes.c_uint32),
+    )
+
+
+class _Conv(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("samples", "next", "w", "bias", "mul", "lut", "out")),
+        *((name, ctypes.c_uint32) for name in ("n", "shift")),
+    )
+
+
 def _copy(raw: bytes, dtype: str = "u1") -> np.ndarray:
     """Aligned, writable, with readable bytes behind it, as a matrix has in its shard."""
     words = np.zeros(len(raw) // 8 + 2, np.uint64)
@@ -148,6 +165,27 @@ def test_norm_vectors(backend: str) -> None:
         assert u.tobytes() == u_raw, comment
 
 
+def test_store_vectors(backend: str) -> None:
+    lib = Kernel.load().lib
+    for comment, (rule, acc, bias, mul, before, after) in generate.read("store.txt"):
+        out, limit = _copy(before), int.from_bytes(rule[2:], "little")
+        sums = [_copy(a) for a in (acc, bias, mul)]
+        pointers = (a.ctypes.data for a in sums)
+        args = _Store(*pointers, rule[1], len(acc) // 4, out.ctypes.data, limit, rule[0])
+        lib.awm_store(ctypes.byref(args), BACKENDS[backend])
+        assert out.tobytes() == after, comment
+
+
+def test_conv_vectors(backend: str) -> None:
+    lib = Kernel.load().lib
+    for comment, fields in generate.read("conv.txt"):
+        samples, newest, w, bias, mul, lut = (_copy(f) for f in fields[1:7])
+        out = np.zeros(len(newest), np.int8)
+        pointers = (a.ctypes.data for a in (samples, newest, w, bias, mul, lut, out))
+        lib.awm_conv(ctypes.byref(_Conv(*pointers, len(newest), fields[0][0])), BACKENDS[backend])
+        assert (samples.tobytes(), out.tobytes()) == (fields[7], fields[8]), comment
+
+
 def test_discretize_vectors() -> None:
     world = NativeWorld(pack(random_model(0, Shape(8, 1, 8, 4, 1, 1))))
     lib, scan = world.kernel.lib, _Scan()
@@ -175,6 +213,21 @@ def test_frame_vectors(backend: str) -> None:
         for t, pad in enumerate(inputs):
             frame = world.step(state, frame, pad)
             assert reference.state_hash(frame, state) == hashes[32 * t :][:32].hex(), f"{comment}, frame {t}"
+
+
+@pytest.mark.parametrize("number", range(len(generate.SHAPES)))
+def test_world_vectors(number: int) -> None:
+    """On every backend, with its own order of the matrices and without."""
+    (hashes,) = generate.read("worlds.txt")[number][1]
+    comment, model, first, inputs = generate.world_case(number)
+    cartridge = pack(model)
+    for name in kernel.available_backends():
+        for reorder in (True, False):
+            world = NativeWorld(cartridge, name, reorder=reorder)
+            frame, state = first, world.initial_state()
+            for t, pads in enumerate(inputs):
+                frame = world.step(state, frame, pads)
+                assert reference.state_hash(frame, state) == hashes[32 * t :][:32].hex(), (comment, name, t)
 
 
 # ---------------------------------------------------------------- whole worlds

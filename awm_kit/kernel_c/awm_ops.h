@@ -78,6 +78,8 @@ typedef struct awm_store_args {
     uint32_t kind;
 } awm_store_args;
 
+void awm_store(const awm_store_args *a, uint32_t backend);
+
 /* Rows of a matrix in a backend's own order against both views, stored as `to` says. */
 typedef struct awm_blocks_args {
     const uint8_t *w;
@@ -97,8 +99,10 @@ typedef struct awm_conv_args {
     const int32_t *bias, *mul;
     const int8_t *lut;
     int8_t *out;
-    uint32_t n, shift;
+    uint32_t n, shift; /* n is a multiple of 8 */
 } awm_conv_args;
+
+void awm_conv(const awm_conv_args *a, uint32_t backend);
 
 /* One head of the selective scan of one view: headdim channels, d_state states each.
  *

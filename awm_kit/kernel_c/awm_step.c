@@ -122,7 +122,7 @@ static void destine(awm_store_args *a, const awm_model *model, int8_t *scratch, 
     }
 }
 
-static void store(const awm_store_args *a, uint32_t backend) {
+void awm_store(const awm_store_args *a, uint32_t backend) {
     (void)backend;
     if (awm_store_wide(a, backend)) return;
     switch (a->kind) {
@@ -160,7 +160,7 @@ AWM_INLINE void matvec_store(const awm_matvec_args *a, const awm_model *model, i
     matvec_to(&s, model, scratch, op, row);
     s.acc = a->acc;
     s.rows = a->rows;
-    store(&s, a->backend);
+    awm_store(&s, a->backend);
 }
 
 static void matvec(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
@@ -273,6 +273,20 @@ static AWM_NOINLINE void conv_channels(const awm_conv_args *a) {
     }
 }
 
+void awm_conv(const awm_conv_args *a, uint32_t backend) {
+    const uint32_t done = awm_conv_wide(a, backend);
+    awm_conv_args rest = *a;
+    (void)backend;
+    rest.samples += done;
+    rest.next += done;
+    rest.w += done;
+    rest.bias += done;
+    rest.mul += done;
+    rest.out += done;
+    rest.n -= done;
+    conv_channels(&rest);
+}
+
 static uint8_t *view_state(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
     return match->state + op->layer * model->state_layer + view * model->state_view;
 }
@@ -282,7 +296,6 @@ static void conv(const awm_model *model, const awm_match *match, const awm_op *o
     const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
     const uint8_t *shard = model->shards[l->shard];
     awm_conv_args a;
-    uint32_t done;
     a.samples = (uint32_t *)(void *)view_state(model, match, op, view);
     a.next = view_i8(model, match, view, model->at_p) + h->d_inner;
     a.w = (const uint32_t *)(const void *)(shard + l->conv_w);
@@ -292,15 +305,7 @@ static void conv(const awm_model *model, const awm_match *match, const awm_op *o
     a.out = view_i8(model, match, view, model->at_xc);
     a.n = model->channels;
     a.shift = l->conv_shift;
-    done = awm_conv_wide(&a, model->backend);
-    a.samples += done;
-    a.next += done;
-    a.w += done;
-    a.bias += done;
-    a.mul += done;
-    a.out += done;
-    a.n -= done;
-    conv_channels(&a);
+    awm_conv(&a, model->backend);
 }
 
 /* ---------------------------------------------------------------- selective scan */

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from awm_kit.quant import reference
-from awm_kit.quant.integer_model import Norm
+from awm_kit.quant.integer_model import IntegerModel, Norm
 from awm_kit.quant.pack import pack
-from awm_kit.quant.random_model import Shape, random_frame, random_inputs, random_model
+from awm_kit.quant.random_model import Flavor, Shape, random_frame, random_inputs, random_model
 from awm_kit.schema import Field, Scale, Schema, Update
 
 FOLDER = Path(__file__).parent
@@ -236,6 +236,138 @@ def norm_text() -> str:
     return head + "\n".join(lines)
 
 
+def store_cases() -> Iterator[tuple[str, str, dict[str, np.ndarray | int]]]:
+    """Comment, output kind, and what is requantised: sums, bias, mul, shift, values before."""
+    rng = np.random.default_rng(5)
+    most, least = (1 << 31) - 1, -(1 << 31)
+    top = 63 * 128 * 4096
+    ends = np.array([top, -top, 0, 1, -1, top, -top, 64, -64, 127, -128])
+    wide = {"acc": ends, "bias": np.resize([most, least, 0], 11), "mul": np.full(11, most), "shift": 1}
+    halves = {
+        "acc": np.arange(-9, 10), "bias": np.zeros(19, int), "mul": np.full(19, 1 << 22), "shift": 23,
+    }  # fmt: skip
+    for kind in STORES:
+        yield f"{kind}: the largest sums, biases and multipliers saturate on both sides", kind, wide
+        yield f"{kind}: halves round up, on both sides of zero", kind, halves
+        yield f"{kind}: the largest shift leaves 0 and -1 + 1", kind, {**wide, "shift": 62}
+        for rows in (1, 7, 8, 9, 15, 16, 17, 33):
+            drawn = {
+                "acc": rng.integers(-100000, 100001, rows), "bias": rng.integers(-5000, 5001, rows),
+                "mul": rng.integers(0, 1 << 24, rows), "shift": 30,
+            }  # fmt: skip
+            yield f"{kind}: {rows} rows: tails of SIMD words", kind, drawn
+
+
+#: Output kinds in the order of `AWM_STORE_I8`, ...: type and limit.
+STORES = {
+    "i8": ("i1", 127), "i16": ("<i2", 32767), "i32": ("<i4", (1 << 24) - 1), "add": ("<i4", (1 << 23) - 1),
+}  # fmt: skip
+
+
+def store_text() -> str:
+    head = (
+        "# Fields: kind (u8), shift (u8), limit (i32), sums (i32), bias (i32), mul (i32), values before and\n"
+        "# after, of the kind's type.\n\n"
+    )
+    cases = []
+    for comment, kind, case in store_cases():
+        k = SimpleNamespace(**case)
+        dtype, limit = STORES[kind]
+        before = np.resize([limit, -limit, 12345, 0] if kind == "add" else [0], len(k.acc))
+        t = reference._rounded_shift((k.acc + k.bias) * k.mul, k.shift)
+        after = np.clip(before + t, -limit, limit).astype(dtype)
+        rule = bytes([list(STORES).index(kind), k.shift]) + np.array([limit], "<i4").tobytes()
+        sums = [a.astype("<i4") for a in (k.acc, k.bias, k.mul)]
+        cases.append(_case(comment, rule, *sums, before.astype(dtype), after))
+    return head + "\n".join(cases)
+
+
+def conv_cases() -> Iterator[tuple[str, dict[str, np.ndarray | int]]]:
+    rng = np.random.default_rng(6)
+    most, least = (1 << 31) - 1, -(1 << 31)
+
+    def case(n: int, **given: object) -> dict[str, object]:
+        drawn = {
+            "samples": rng.integers(-128, 128, (n, 4)), "next": rng.integers(-128, 128, n),
+            "w": rng.integers(-127, 128, (n, 4)), "bias": rng.integers(-3000, 3001, n),
+            "mul": rng.integers(0, 1 << 14, n), "shift": 18, "lut": rng.integers(-127, 128, 256),
+        }  # fmt: skip
+        return {**drawn, **given}
+
+    yield (
+        "the largest sum there is, and the table's last entry",
+        case(8, next=np.full(8, -128), samples=np.full((8, 4), -128), w=np.full((8, 4), -128),
+             bias=np.full(8, most), mul=np.full(8, most), shift=1),
+    )  # fmt: skip
+    yield (
+        "the smallest, and entry 1: 0 is never read",
+        case(8, next=np.full(8, -128), samples=np.full((8, 4), -128), w=np.full((8, 4), 127),
+             bias=np.full(8, least), mul=np.full(8, most), shift=1),
+    )  # fmt: skip
+    yield "a multiplier of 0 reads entry 128", case(16, mul=np.zeros(16, int))
+    yield "the largest shift", case(8, mul=np.full(8, most), shift=62)
+    for n in (8, 16, 24, 32, 40, 48, 56):
+        yield f"{n} channels: tails of SIMD words", case(n)
+
+
+def conv_text() -> str:
+    head = (
+        "# Fields: shift (u8), samples before (i8, 4 a channel, oldest first), newest (i8), w (i8, 4 each),\n"
+        "# bias (i32), mul (i32), table (i8, 256), samples after, outputs (i8).\n\n"
+    )
+    cases = []
+    for comment, case in conv_cases():
+        k = SimpleNamespace(**case)
+        after = np.concatenate([k.samples[:, 1:], k.next[:, None]], axis=1)
+        total = k.bias + (after * k.w).sum(axis=1)
+        s = np.clip(reference._rounded_shift(total * k.mul, k.shift), -127, 127)
+        given = [k.samples.astype("i1"), k.next.astype("i1"), k.w.astype("i1"), k.bias.astype("<i4")]
+        given += [k.mul.astype("<i4"), k.lut.astype("i1")]
+        cases.append(
+            _case(comment, bytes([k.shift]), *given, after.astype("i1"), k.lut[s + 128].astype("i1"))
+        )
+    return head + "\n".join(cases)
+
+
+#: Whole random worlds, two of three extreme: d_model, nheads, headdim, d_state, layers, views.
+SHAPES = (
+    (8, 1, 8, 4, 1, 1), (8, 1, 8, 4, 1, 2), (16, 2, 4, 8, 1, 2), (24, 3, 8, 12, 2, 1),
+    (32, 4, 8, 16, 2, 2), (40, 5, 8, 20, 1, 2), (48, 1, 48, 16, 3, 2), (56, 7, 8, 16, 1, 2),
+    (64, 2, 40, 16, 2, 2), (72, 9, 8, 24, 1, 2), (80, 2, 64, 32, 1, 2), (96, 6, 32, 16, 2, 2),
+    (104, 13, 8, 16, 1, 1), (120, 1, 120, 64, 1, 2), (128, 8, 32, 16, 3, 2), (136, 17, 8, 4, 1, 2),
+    (192, 12, 32, 16, 2, 2), (200, 5, 80, 48, 1, 2), (256, 4, 128, 256, 1, 2), (512, 16, 64, 16, 12, 2),
+)  # fmt: skip
+N_WORLD_FRAMES = 6
+
+
+def world_case(number: int) -> tuple[str, IntegerModel, np.ndarray, np.ndarray]:
+    """Comment, world, first frame and controllers of one of `SHAPES`; nothing of it is in the file."""
+    shape = Shape(*SHAPES[number])
+    flavor: Flavor = "extreme" if number % 3 else "plain"
+    rng = np.random.default_rng(1000 + number)
+    model = random_model(number, shape, flavor)
+    first, inputs = random_frame(rng), random_inputs(rng, N_WORLD_FRAMES)
+    if number % 2:
+        first["frame"] = (1 << 32) - 3  # the counter wraps
+    return f"{number}: {flavor}, {shape}", model, first, inputs
+
+
+def worlds_text() -> str:
+    head = (
+        "# Random worlds by number (see world_case). Field: for each of "
+        f"{N_WORLD_FRAMES} frames\n# the SHA-256 of frame record and state.\n\n"
+    )
+    cases = []
+    for number in range(len(SHAPES)):
+        comment, model, frame, inputs = world_case(number)
+        state, hashes = reference.initial_state(model), b""
+        for pads in inputs:
+            frame = reference.step(model, state, frame, pads)
+            hashes += bytes.fromhex(reference.state_hash(frame, state))
+        cases.append(_case(comment, hashes))
+    return head + "\n".join(cases)
+
+
 def worlds() -> dict[str, tuple[Shape, str, int]]:
     """Whole worlds: comment to shape, flavor and seed."""
     return {
@@ -283,6 +415,9 @@ TEXTS = {
     "discretize.txt": discretize_text,
     "norm.txt": norm_text,
     "frames.txt": frames_text,
+    "store.txt": store_text,
+    "conv.txt": conv_text,
+    "worlds.txt": worlds_text,
 }
 
 
