@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from awm_kit.action_states import id_of
+from awm_kit.action_states import id_of, name_of
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params, ScriptedPlayer, generate
 from awm_kit.kernel import NativeWorld
@@ -210,6 +210,7 @@ class TestView:
     def test_shows_the_frame_on_the_slider(self, view: InspectView) -> None:
         view.seek(77)
         assert view.inspection.index == 77 and "speed_attack_y" in view._state.value
+        assert name_of(int(view.inspection.frame["players"]["action_state"][0])) in view._state.value
         head = view.inspection.head("action_state")
         assert head.top(1)[0][0] in view._heads.value and "bits" in view._heads.value
         before = [image.value for image in view._maps]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,15 @@ class TestStrength:
 
     def test_the_shipped_clone_beats_a_novice(self, shipped: Policy) -> None:
         assert self.balance(shipped, ["novice"]).mean() > 0
+
+    def test_the_bench_plays_in_teacher_and_world(self, tmp_path: Path) -> None:
+        world = pack(random_model(schema=replace(FIGHTER, end_field="")))
+        world.save(tmp_path / "w.awm")
+        asked = ["--opponent", "novice", "--opponent", "masher", "--matches", "4", "--frames", "30", "--json"]
+        done = CliRunner().invoke(app, ["bench", "players", str(tmp_path / "w.awm"), *asked])
+        result = json.loads(done.stdout)
+        for home in ("teacher", world.manifest.name):
+            assert set(result[home]) == {"novice", "masher"}
+            assert all(0 <= share <= 1 for share in result[home].values())
+        done = CliRunner().invoke(app, ["bench", "players", "--opponent", "nobody"])
+        assert done.exit_code == 2 and "expected cloned or a style" in done.output

@@ -50,6 +50,24 @@ def cu(world: World = "scuffle", frames: Frames = 30, as_json: Json = False) -> 
 
 
 @bench.command()
+def players(
+    world: Annotated[str | None, typer.Argument(help="A scuffle world to play in too.")] = None,
+    player: Annotated[str, typer.Option("--player", help="cloned, or a style of the scripted.")] = "cloned",
+    opponents: Annotated[list[str] | None, typer.Option("--opponent", help="A style; repeatable.")] = None,
+    matches: Annotated[int, typer.Option("--matches", min=1, help="Against each opponent.")] = 32,
+    frames: Frames = 3600,
+    as_json: Json = False,
+) -> None:
+    """Share of games that a player wins against scripted ones of rising strength."""
+    from awm_kit.bench.players import measure_players
+    from awm_kit.play.controllers import LEVELS
+    from awm_kit.worlds import load_world
+
+    cartridge = load_world(world) if world else None
+    _print(measure_players(cartridge, player, opponents or LEVELS, matches, frames), as_json)
+
+
+@bench.command()
 def canvas(
     world: World = "scuffle",
     seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="For each way of playing.")] = 15.0,

@@ -9,6 +9,7 @@ from html import escape
 import ipywidgets as widgets
 import numpy as np
 
+from awm_kit.action_states import name_of
 from awm_kit.play.inspect_plots import heat_image, memory_maps
 from awm_kit.play.inspector import Head, Inspection, Inspector
 from awm_kit.play.palette import LIVERIES
@@ -65,7 +66,10 @@ class InspectView(widgets.VBox):  # type: ignore[misc]
             control.observe(lambda _: self._refresh(), "value")
         tabs = widgets.Tab([self._state, self._heads, self._memory_page(), self._what_if_page()])
         tabs.titles = ("State", "Heads", "Memory", "What if")
-        super().__init__([self.view.widget, self._slider, self._who, tabs, self._result])
+        self.view.widget.layout.max_width = "100%"
+        left = widgets.VBox([self.view.widget, self._slider, self._who], layout=widgets.Layout(width="44%"))
+        tabs.layout.width = "56%"
+        super().__init__([widgets.HBox([left, tabs]), self._result])
         self.add_class("awm-play")
         self._refresh()
 
@@ -99,8 +103,8 @@ class InspectView(widgets.VBox):  # type: ignore[misc]
             widgets.HTML("What the scan of each layer remembers: states (down) of every channel (across).")
         ]
         for index, image in enumerate(self._maps):
-            image.layout.width = "98%"
-            lines.append(widgets.HBox([widgets.Label(f"{index}"), image]))
+            image.layout.width, image.layout.height = "99%", "72px"
+            lines.append(widgets.VBox([widgets.Label(f"layer {index}"), image]))
         return widgets.VBox([self._change, *lines])
 
     def _what_if_page(self) -> widgets.VBox:
@@ -165,20 +169,27 @@ def state_html(inspection: Inspection) -> str:
         cells = []
         for one in (row, other):
             wrong = one.truth is not None and one.predicted != one.truth
-            truth = "" if one.truth is None else f"{one.truth:.6g}"
             mark = " style='color:#d55e00;font-weight:bold'" if wrong else ""
-            cells.append(f"<td>{one.now:.6g}</td><td{mark}>{one.predicted:.6g}</td><td>{truth}</td>")
+            now, predicted, truth = (_shown(one.field, v) for v in (one.now, one.predicted, one.truth))
+            cells.append(f"<td>{now}</td><td{mark}>{predicted}</td><td>{truth}</td>")
         lines.append(f"<tr><th>{escape(row.field)}</th>{''.join(cells)}<td>{escape(row.unit)}</td></tr>")
     heads = "".join(f"<th>P{i + 1} now</th><th>predicted</th><th>recorded</th>" for i in range(N_PLAYERS))
     body = f"<tr><th></th>{heads}</tr>{''.join(lines)}"
-    return f"<table style='line-height:1.2;text-align:right'>{body}</table>"
+    return f"<table style='line-height:1.15;font-size:11px;text-align:right'>{body}</table>"
+
+
+def _shown(field: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return escape(name_of(int(value))) if field == "action_state" else f"{value:.6g}"
 
 
 def heads_html(inspection: Inspection, player: int, top: int = 3) -> str:
     """Bars of the likeliest classes of every head of a player."""
     color = "#{:02x}{:02x}{:02x}".format(*LIVERIES[player].main)
     cells = [_head_html(head, color, top) for head in inspection.heads if head.player == player]
-    return f"<div style='display:grid;grid-template-columns:repeat(4,1fr);gap:6px'>{''.join(cells)}</div>"
+    style = "display:grid;grid-template-columns:repeat(3,1fr);gap:4px;font-size:11px"
+    return f"<div style='{style}'>{''.join(cells)}</div>"
 
 
 def _head_html(head: Head, color: str, top: int) -> str:
@@ -188,7 +199,7 @@ def _head_html(head: Head, color: str, top: int) -> str:
         for label, p in head.top(top)
     )
     title = f"<b>{escape(head.field)}</b> <small>{head.entropy:.2f} bits</small>"
-    return f"<div style='line-height:1.3'>{title}{bars}</div>"
+    return f"<div style='line-height:1.25'>{title}{bars}</div>"
 
 
 def _number(text: str) -> float | str:
