@@ -8,8 +8,8 @@ a network knows of the physics, in units that one can picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,10 +21,12 @@ from awm_kit.schema import CONTROLLER, FIGHTER, Button
 from awm_kit.soak import free_run
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SETTLE = 40  # neutral frames first: memory fills, landings end
 PERCENTS = (0, 30, 60, 90, 120)
+LEARNED, TAUGHT = "#0072B2", "#D55E00"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Probe:
         ``script(inputs)`` writes player 0's controllers from frame `SETTLE` on, in place.
     read : callable
         ``read(track) -> float`` of player 0's (or 1's) trajectory after settling.
+    shows : str
+        Field of player 0 whose course is drawn; none by default.
     """
 
     name: str
@@ -46,22 +50,32 @@ class Probe:
     read: Callable[[np.ndarray], float]
     close: bool = False
     percent: int = 0
+    shows: str = ""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What one probe measured."""
+    """What one probe measured.
+
+    ``courses`` are the learned and the taught trajectory of the field that the probe shows, real units.
+    """
 
     name: str
     character: int
     unit: str
     learned: float
     taught: float
+    courses: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def error(self) -> float:
         """Relative error of the learned value."""
         return abs(self.learned - self.taught) / max(abs(self.taught), 1e-9)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able form, without the courses."""
+        figures = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "courses"}
+        return {**figures, "error": self.error}
 
 
 class ProbeReport(list[ProbeResult]):
@@ -76,18 +90,35 @@ class ProbeReport(list[ProbeResult]):
         return "\n".join([head, *rows])
 
     def plot(self) -> Figure:
-        """Relative error of every probe, both characters."""
+        """Relative error of every probe, and courses of one character: learned drawn over taught."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(8, 0.22 * len(self) + 1), layout="constrained")
-        axis = figure.subplots()
-        names = [f"{r.name} ({r.character})" for r in self]
-        axis.barh(names, [min(r.error, 1.0) for r in self], color="#0072B2")
-        axis.axvline(0.03, color="#D55E00", linestyle="--", label="3 %")
-        axis.set(xlabel="|learned - taught| / taught", xlim=(0, None))
-        axis.invert_yaxis()
-        axis.legend()
+        figure = Figure(figsize=(13, 0.24 * len(self) + 1), layout="constrained")
+        left, right = figure.subfigures(1, 2, width_ratios=(1, 1.4))
+        errors = left.subplots()
+        errors.barh(
+            [f"{r.name} ({r.character})" for r in self], [min(r.error, 1.0) for r in self], color=LEARNED
+        )
+        errors.axvline(0.03, color=TAUGHT, linestyle="--", label="3 %")
+        errors.set(xlabel="|learned - taught| / taught", xlim=(0, None))
+        errors.invert_yaxis()
+        errors.legend()
+        shown = [r for r in self if r.courses and r.character == FOX]
+        panels = list(right.subplots(-(-(len(shown) + 2) // 2), 2).flat)
+        for axis, result in zip(panels, shown, strict=False):
+            for course, color, style in zip(result.courses, (LEARNED, TAUGHT), ("-", "--"), strict=True):
+                axis.plot(course, style, color=color)
+            axis.set_title(result.name, fontsize=9)
+        for axis, character in zip(panels[len(shown) :], (FOX, MARTH), strict=False):
+            self._plot_knockback(axis, character)
         return figure
+
+    def _plot_knockback(self, axis: Axes, character: int) -> None:
+        hits = [r for r in self if r.name.startswith("knockback") and r.character == character]
+        axis.plot(PERCENTS, [r.learned for r in hits], "o-", color=LEARNED, label="learned")
+        axis.plot(PERCENTS, [r.taught for r in hits], "s--", color=TAUGHT, label="taught")
+        axis.set_title(f"launch speed against percent ({character})", fontsize=9)
+        axis.legend(fontsize=8)
 
 
 def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeReport:
@@ -109,7 +140,10 @@ def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeRepor
             learned = free_run(world, start[None], inputs[None])[0]
             taught = teach(params, inputs, start).frames
             values = [probe.read(f["players"][SETTLE:]) for f in (learned, taught)]
-            report.append(ProbeResult(probe.name, character, probe.unit, values[0], values[1]))
+            courses = tuple(
+                _real(f["players"][SETTLE:], probe.shows) for f in (learned, taught) if probe.shows
+            )
+            report.append(ProbeResult(probe.name, character, probe.unit, values[0], values[1], courses))
     return report
 
 
@@ -225,22 +259,29 @@ def _launch(track: np.ndarray) -> float:
     return float(np.hypot(kx, ky).max())
 
 
-_JUMP = Probe("full hop apex", "units", 80, _full_hop, _apex)
+_JUMP = Probe("full hop apex", "units", 80, _full_hop, _apex, shows="y")
 
 #: Every probe, in the order of the report.
 PROBES: Sequence[Probe] = (
     _JUMP,
     Probe("full hop air time", "frames", 110, _full_hop, _air_time),
-    Probe("short hop apex", "units", 80, _short_hop, _apex),
-    Probe("double jump apex", "units", 110, _double_jump, _apex),
+    Probe("short hop apex", "units", 80, _short_hop, _apex, shows="y"),
+    Probe("double jump apex", "units", 110, _double_jump, _apex, shows="y"),
     Probe("gravity", "units/frame²", 40, _full_hop, _gravity),
     Probe("fall speed", "units/frame", 80, _double_jump, _lowest_speed),
-    Probe("fast-fall speed", "units/frame", 60, _fast_fall, _lowest_speed),
-    Probe("run speed", "units/frame", 26, _hold(stick_x=80), _top_speed("speed_ground_x")),
+    Probe("fast-fall speed", "units/frame", 60, _fast_fall, _lowest_speed, shows="y"),
+    Probe(
+        "run speed",
+        "units/frame",
+        26,
+        _hold(stick_x=80),
+        _top_speed("speed_ground_x"),
+        shows="speed_ground_x",
+    ),
     Probe("walk speed", "units/frame", 40, _hold(stick_x=45), _top_speed("speed_ground_x")),
-    Probe("stopping distance", "units", 70, _run_and_stop, _distance),
-    Probe("air drift", "units/frame", 45, _drift, _top_speed("speed_air_x")),
-    Probe("shield decay", "shield", 60, _hold(trigger_l=140, buttons=Button.L), _shield_lost),
+    Probe("stopping distance", "units", 70, _run_and_stop, _distance, shows="x"),
+    Probe("air drift", "units/frame", 45, _drift, _top_speed("speed_air_x"), shows="speed_air_x"),
+    Probe("shield decay", "shield", 60, _hold(trigger_l=140, buttons=Button.L), _shield_lost, shows="shield"),
     *(
         Probe(f"knockback at {p} %", "units/frame", 60, _smash, _launch, close=True, percent=p)
         for p in PERCENTS

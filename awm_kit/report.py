@@ -162,7 +162,7 @@ def _probes(subject: Subject, effort: Effort) -> Measured:
     if subject.recipe is None or subject.recipe.kind != "scuffle":
         return {"left_out": "it has no teacher to compare with"}, None
     report = run_probes(subject.cartridge)
-    return {"probes": [{**vars(r), "error": r.error} for r in report]}, report.plot()
+    return {"probes": [r.to_json() for r in report]}, report.plot()
 
 
 #: Title -> what measures it, in the order of the page.

@@ -15,6 +15,7 @@ from awm_kit.data.scuffle import generate
 from awm_kit.model.dataset import Chained, PackedReplays, Streams
 from awm_kit.model.logbook import Logbook
 from awm_kit.model.plots import read_log
+from awm_kit.model.practice import rare_segments
 from awm_kit.model.recipe import Recipe, load_recipe
 from awm_kit.schema import FIGHTER
 
@@ -81,6 +82,18 @@ def test_joined_replays_are_walked_in_their_share(tmp_path: Path) -> None:
         streams.next()
         seen.append((streams.replay >= 8).mean())
     assert 0.4 < np.mean(seen) < 0.6
+
+
+def test_rare_events_are_cut_out_with_what_leads_to_them() -> None:
+    game = generate([0], 300)[0]
+    stocks = game.frames["players"]["stocks"]
+    stocks[200:, 1] -= 1
+    (segment,) = rare_segments([game])
+    assert len(segment) == 161 and segment.frames["frame"][0] == 139
+    lost = np.diff(segment.frames["players"]["stocks"].astype(int), axis=0).min()
+    assert lost == -1 and len(rare_segments([game], events=("ko", "hit"))) > 1
+    with pytest.raises(ValueError, match="edge_grab"):
+        rare_segments([game], events=("sneeze",))
 
 
 def test_a_stored_recipe_trains_on_the_same_frames(tmp_path: Path) -> None:

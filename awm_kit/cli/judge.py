@@ -67,7 +67,7 @@ def probe(
     report = run_probes(load_world(world))
     if plot is not None:
         report.plot().savefig(plot, dpi=120)
-    rows = [{**vars(r), "error": r.error} for r in report]
+    rows = [r.to_json() for r in report]
     show({"world": world, "probes": rows}, repr(report), as_json)
 
 

@@ -21,8 +21,9 @@ from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.stage import STAGES
 from awm_kit.data.scuffle.state import State
 from awm_kit.model.dataset import columns
+from awm_kit.model.metrics import events_of
 from awm_kit.model.world import WorldModel
-from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_DECIDED, STATUS_PLAYING
+from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_DECIDED, STATUS_PLAYING, Schema
 
 #: Action states up to this one are those of a knock-out or a return.
 LAST_RESPAWN_STATE = 13
@@ -233,12 +234,39 @@ def beyond(frames: np.ndarray) -> np.ndarray:
     return np.select(conditions, [DEAD_DOWN, DEAD_LEFT, DEAD_RIGHT, DEAD_UP], _ALIVE)
 
 
-def rare_segments(games: Sequence[Replay], before: int = 60, after: int = 130) -> list[Replay]:
-    """The frames about every lost stock, as replays: a few in ten thousand, and a match turns on them."""
+def rare_segments(
+    games: Sequence[Replay],
+    before: int = 60,
+    after: int = 130,
+    schema: Schema = FIGHTER,
+    events: Sequence[str] = ("ko",),
+) -> list[Replay]:
+    """The frames about rare events, as replays: a few in ten thousand, and a match turns on them.
+
+    Parameters
+    ----------
+    games : sequence of Replay
+    before, after : int
+        Frames kept about each.
+    schema : Schema
+        Of the games.
+    events : sequence of str
+        Names of `awm_kit.model.metrics.events_of`; the frames about a lost stock hold death and return.
+
+    Raises
+    ------
+    ValueError
+        If an event is unknown.
+    """
+    known = {event.name: event for event in events_of(schema)}
+    for name in events:
+        if name not in known:
+            raise ValueError(f"expected events of {sorted(known)} (got {name!r})")
     segments = []
     for game in games:
-        lost = np.diff(game.frames["players"]["stocks"].astype(int), axis=0) < 0
-        for t in np.flatnonzero(lost.any(1)):
+        players = game.frames["players"]
+        happened = np.any([known[name].happened(players[:-1], players[1:]) for name in events], axis=(0, 2))
+        for t in np.flatnonzero(happened):
             kept = slice(max(0, int(t) - before), int(t) + after)
             segments.append(Replay(game.frames[kept].copy(), game.inputs[kept].copy(), "rare"))
     return segments

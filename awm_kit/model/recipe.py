@@ -67,7 +67,9 @@ class Recipe:
     parent : str
         Shipped world or checkpoint whose network is trained on, with codebooks refitted; none by default.
     rare_share : float
-        Share of the replays walked that are the frames about a lost stock.
+        Share of the replays walked that are the frames about rare events.
+    rare_events : tuple of str
+        Which: of ``ko``, ``respawn``, ``edge_grab``, ``hit``.
     stored : bool
         Keep the games packed in the run's folder and read them from there: for more than fit in memory.
     """
@@ -83,6 +85,7 @@ class Recipe:
     params: dict[str, Any] = field(default_factory=dict)
     parent: str = ""
     rare_share: float = 0.0
+    rare_events: tuple[str, ...] = ("ko",)
     stored: bool = False
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -138,7 +141,7 @@ class Recipe:
         data = PackedReplays(self.schema, games)
         if not self.rare_share:
             return data
-        return data.joined(PackedReplays(self.schema, rare_segments(games)), self.rare_share)
+        return data.joined(PackedReplays(self.schema, self._rare(games)), self.rare_share)
 
     def on_disk(self, folder: Path) -> PackedReplays:
         """The training games in a folder, written by the first process that needs them."""
@@ -152,8 +155,12 @@ class Recipe:
         data = PackedReplays.stored(self.schema, self.batches(), folder / "games", key)
         if not self.rare_share:
             return data
-        rare = (rare_segments(games) for games in self.batches())
+        rare = (self._rare(games) for games in self.batches())
+        key = repr((key, self.rare_events))
         return data.joined(PackedReplays.stored(self.schema, rare, folder / "rare", key), self.rare_share)
+
+    def _rare(self, games: list[Replay]) -> list[Replay]:
+        return rare_segments(games, schema=self.schema, events=self.rare_events)
 
     def batches(self, size: int = 64) -> Iterator[list[Replay]]:
         """The training games, ``size`` of them in memory at a time."""
