@@ -217,6 +217,29 @@ def test_two_tabs_show_and_steer_one_game(playing: Notebook, browser: Browser, b
     assert len(playing.probe(2)["frames"]) > 8
 
 
+def test_two_people_share_a_keyboard(playing: Notebook) -> None:
+    page = playing.page
+    menu = page.locator(".awm-play select").nth(1)
+    menu.select_option(label="a friend (same keyboard)")
+    try:
+        page.wait_for_function("document.querySelector('.awm-pad').textContent.includes('P2:')")
+        playing.click_game()
+        page.wait_for_function("window.__probe.frame() > 0 && window.__probe.frame() < 60", timeout=20_000)
+        keys = ("d", "ArrowLeft", "c", "Enter")
+        for key in keys:
+            page.keyboard.down(key)
+        wait_frames(playing, 10)
+        for key in keys:
+            page.keyboard.up(key)
+        wait_frames(playing, 10)
+        pressed = "[[[int(q['stick_x']), int(q['buttons'])] for q in p] for p in app.match._inputs]"
+        both = ask(playing, pressed)
+        assert [[80, 0x100], [-80, 0x400]] in both
+        assert both[-1] == [[0, 0], [0, 0]]
+    finally:
+        menu.select_option(label="idler")
+
+
 def test_pictures_for_people(playing: Notebook, tmp_path: Path) -> None:
     """The status line names the engine and the rate; the controls are in view."""
     playing.page.wait_for_timeout(1200)

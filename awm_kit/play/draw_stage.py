@@ -12,6 +12,7 @@ from awm_kit.play.palette import INK, WHITE, Color, mix
 _NIGHT: Color = (24, 28, 62)
 _DUSK: Color = (96, 84, 140)
 _GLOW: Color = (238, 168, 132)
+_MOON: Color = (250, 240, 214)
 _ROCK: Color = (58, 62, 92)
 _ROCK_DARK: Color = (38, 41, 66)
 _TOP: Color = (112, 196, 160)
@@ -35,14 +36,23 @@ def draw_sky(out: Drawing, width: int, height: int) -> None:
     places = np.random.default_rng(7).random((40, 3))
     for x, y, size in places:
         out.disc((x * width, y * 0.45 * height), 0.6 + 1.1 * size, WHITE, 0.25 + 0.5 * size, 6)
-    out.disc((width * 0.77, height * 0.2), height * 0.075, (250, 240, 214), 1.0, 32)
-    out.disc((width * 0.755, height * 0.188), height * 0.066, mix(_NIGHT, _DUSK, 0.4), 1.0, 32)
+    _crescent(out, np.array([width * 0.77, height * 0.2]), height * 0.075)
     for base, rise, color, phase in _RANGES:
         x = np.linspace(0, width, 49)
         far = x / width
         wave = np.sin(9 * far + phase) + 0.6 * np.sin(23 * far + 2 * phase) + np.abs(np.sin(5 * far + phase))
         ridge = np.stack([x, height * (base - rise * wave / 2.6)], 1)
         out.polygon(np.concatenate([ridge, [(width, height), (0, height)]]), color)
+
+
+def _crescent(out: Drawing, center: np.ndarray, radius: float) -> None:
+    """Half of a circle and, bent less, the way back."""
+    angle = np.linspace(-np.pi / 2, np.pi / 2, 24)
+    outer = np.stack([np.cos(angle), np.sin(angle)], 1)
+    inner = outer[::-1] * (0.42, 1.0)
+    turn = np.radians(-38)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    out.polygon(center + radius * np.concatenate([outer, inner]) @ rotation.T, _MOON)
 
 
 def draw_stage(out: Drawing, camera: Camera, stage_id: int) -> None:
