@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.embedded import EmbeddedLedger
+from awm_kit.chain.replays import publish_replay
 from awm_kit.chain.session import ChainSession
+from awm_kit.chain.verify import record_from_session
 from awm_kit.cli import app
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params, generate, initial_frame
@@ -201,6 +203,13 @@ class TestOpen:
         assert ReplayPlayer(key, ledger=ledger).frames.tobytes() == recorded.frames.tobytes()
         with pytest.raises(ModelFileError, match="expected world"):
             open_recording(key, pack(random_model(seed=9)), ledger)
+        record, result = record_from_session(ledger, session), session.record_result()
+        session.close()
+        with pytest.raises(LedgerError, match="nobody published"):
+            open_recording(key, ledger=ledger)
+        publish_replay(ledger, record, key, payer, progress=False)
+        for name in (key, result.key):
+            assert open_recording(name, ledger=ledger).frames.tobytes() == recorded.frames.tobytes()
         with pytest.raises(ValueError, match="expected the ledger"):
             open_recording(key)
         with pytest.raises(LedgerError, match="is not on"):

@@ -8,6 +8,8 @@ import numpy as np
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.replays import fetch_record
+from awm_kit.chain.results import find_result
 from awm_kit.chain.verify import MatchRecord, record_from_session
 from awm_kit.chain.worlds import fetch_world
 from awm_kit.data.folder import load_any
@@ -28,7 +30,7 @@ def open_recording(source: Recording, world: Cartridge | None = None, ledger: Le
     ----------
     source : ndarray of `FRAME`, Replay, MatchRecord, Pubkey, or path
         A path may name an ``.awmatch``, ``.npz`` or ``.slp`` file; a key is the SessionState account of
-        an ended match.
+        an ended match, or its result.
     world : Cartridge, optional
         The world of a `MatchRecord`, which holds inputs only and is played again; by default the
         one that it names, on the ledger or among the shipped.
@@ -44,7 +46,7 @@ def open_recording(source: Recording, world: Cartridge | None = None, ledger: Le
     ReplayError, VerificationError
         If the file cannot be read, or a match's inputs are not the committed ones.
     LedgerError
-        If there is no such match, or it is still running.
+        If there is no such match, it is still running, or it was closed and nobody published its replay.
     ModelFileError
         If a record's world is not at hand.
     ValueError
@@ -53,7 +55,8 @@ def open_recording(source: Recording, world: Cartridge | None = None, ledger: Le
     if isinstance(source, Pubkey):
         if ledger is None:
             raise ValueError(f"expected the ledger that match {source} is on (got none)")
-        source = record_from_session(ledger, source)
+        settled = find_result(ledger, source) is not None
+        source = fetch_record(ledger, source) if settled else record_from_session(ledger, source)
     if isinstance(source, (str, Path)):
         path = Path(source)
         source = MatchRecord.load(path) if path.suffix == ".awmatch" else load_any(path)
