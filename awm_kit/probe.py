@@ -94,7 +94,8 @@ class ProbeReport(list[ProbeResult]):
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(13, 0.24 * len(self) + 1), layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=(1, 1.4))
+        grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.4))
+        left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
         errors = left.subplots()
         errors.barh(
             [f"{r.name} ({r.character})" for r in self], [min(r.error, 1.0) for r in self], color=LEARNED
