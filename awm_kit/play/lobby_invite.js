@@ -7,7 +7,11 @@ function arrived() {
 }
 
 // Without the query, which may hold Jupyter's token, and without the name of this browser's workspace.
-const page = () => window.location.origin + window.location.pathname.replace(/\/workspaces\/[^/]+/, "");
+// A view inside an editor has no address that others could open.
+function page() {
+  const { origin, pathname, protocol } = window.location;
+  return protocol.startsWith("http") ? origin + pathname.replace(/\/workspaces\/[^/]+/, "") : "";
+}
 
 function row(title, text) {
   const box = document.createElement("div");

@@ -34,7 +34,7 @@ class Desk(widgets.VBox):  # type: ignore[misc]
         super().__init__(
             [
                 widgets.HTML("<b>Your character</b>"),
-                self.character,
+                _row([self.character]),
                 widgets.HTML("<b>Open a match</b> and invite somebody"),
                 _row([self.world, self.create]),
                 widgets.HTML("<b>Join a match</b> that somebody opened"),
@@ -119,7 +119,7 @@ def seats_html(table: TableState, player: int | None) -> str:
         row = "".join(f"<td>{dot if cell == cells[0] else ''}{html.escape(cell)}</td>" for cell in cells)
         rows.append(f"<tr>{row}</tr>")
     head = "<tr><th>seat</th><th>wallet</th><th>character</th><th></th></tr>"
-    return f"<div class='awm-facts'><table>{head}{''.join(rows)}</table>{phase_text(table)}</div>"
+    return f"<div class='awm-facts'><table>{head}{''.join(rows)}</table><b>{phase_text(table)}</b></div>"
 
 
 def phase_text(table: TableState) -> str:

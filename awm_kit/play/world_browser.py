@@ -199,7 +199,7 @@ def card_html(world: WorldInfo, names: dict[Pubkey, str]) -> str:
         ("a frame", f"{world.transactions_per_frame} transactions"),
         ("forked from", parent),
         ("played", f"{world.plays} time{'' if world.plays == 1 else 's'}"),
-        ("key", f"{str(world.key)[:16]}…"),
+        ("key", f"{str(world.key)[:12]}…"),
     ]
     taught = html.escape(world.trained_on or "its maker does not say what it learned from")
     head = f"{emblem(world.world_hash)}<h3>{html.escape(world.name)}</h3><p>{taught}</p>"
