@@ -293,6 +293,7 @@ class TestBench:
         result = awm.json("bench", "cu", world.save(tmp_path / "wide.awm"), "--frames", 3)
         promised = {"cu_per_frame", "tx_per_frame", "macs_per_frame", "cu_per_mac_matvec"}
         promised |= {"matvec_cu_per_mac", "ssm_cu_per_element", "requantize_lut_cu_per_element"}
+        promised |= {"matvec_n4_cu_per_mac", "n4_cu_per_frame", "n4_tx_per_frame", "n4_bytes"}
         assert promised <= set(result) and result["frames"] == 3
         assert result["macs_per_frame"] == world.manifest.macs_per_frame
         assert result["tx_per_frame"] == len(world.manifest.segments)

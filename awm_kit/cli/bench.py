@@ -42,11 +42,11 @@ def kernel(
 
 @bench.command()
 def cu(world: World = "scuffle", frames: Frames = 30, as_json: Json = False) -> None:
-    """Compute units and transactions that a frame takes in the Solana VM."""
-    from awm_kit.chain.cu import measure_cu
+    """Compute units and transactions that a frame takes in the Solana VM, in 7-bit and in 4-bit weights."""
+    from awm_kit.chain.cu import measure_formats
     from awm_kit.worlds import load_world
 
-    _print(measure_cu(load_world(world), frames), as_json)
+    _print(measure_formats(load_world(world), frames), as_json)
 
 
 @bench.command()

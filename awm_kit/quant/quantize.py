@@ -119,7 +119,7 @@ def _choice(choice: choice_module.Choice | None, reach: float, residual: float) 
     gate = (choice.gate.detach().double() * choice_module.GATE_ONE).round()
     offset = choice.offset.detach().double()
     step = max(float(offset.abs().max()), 1e-9) / INT8
-    mul, shift = _multipliers(np.array([step / residual]))
+    mul, shift = multipliers(np.array([step / residual]))
     return Choice(
         gate=gate.clamp(-INT8, INT8).numpy().astype(np.int8),
         offset=(offset / step).round().numpy().astype(np.int8),
@@ -153,12 +153,12 @@ def _linear(
         q = (w / scale_w[:, None]).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
     acc = scale_w * scale_in
     b = torch.zeros_like(acc) if bias is None else bias.detach().double() / acc
-    mul, shift = _multipliers((acc / scale_out).numpy())
+    mul, shift = multipliers((acc / scale_out).numpy())
     stored = scales.numpy().astype(np.uint8) if in_four_bits else None
-    return Linear(q.numpy().astype(np.int8), _int32(b), mul, shift, stored)
+    return Linear(q.numpy().astype(np.int8), int32(b), mul, shift, stored)
 
 
-def _multipliers(real: np.ndarray) -> tuple[np.ndarray, int]:
+def multipliers(real: np.ndarray) -> tuple[np.ndarray, int]:
     """Multipliers and one shift with ``mul / 2**shift == real`` as closely as 31 bits allow."""
     top = float(np.abs(real).max())
     if not math.isfinite(top):
@@ -189,7 +189,7 @@ def _layer(layer: Mamba2, seen: LayerRanges, residual: float, four_bits: Collect
     gain, gain_shift, x_shift = _gain(sc, sh.numpy(), seen.dt.double().numpy())
     sy = seen.y * 1.25 / INT16
     y_real, x_real = (sh * sc / sy).numpy(), (layer.D.detach().double() * sc / sy).numpy()
-    both, y_shift = _multipliers(np.concatenate([y_real, x_real]))
+    both, y_shift = multipliers(np.concatenate([y_real, x_real]))
     z_lut = _silu_table(sz)
     szs = float(np.abs(z_lut).max()) / INT16
     conv_lut = np.clip(np.round(_silu_table(sa) / sc), -INT8, INT8).astype(np.int8)
@@ -219,9 +219,9 @@ def _layer(layer: Mamba2, seen: LayerRanges, residual: float, four_bits: Collect
 def _conv(layer: Mamba2, sp: Tensor, sa: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     real = layer.conv_weight.detach().double() * sp[:, None]
     step = real.abs().amax(1).clamp(min=1e-12) / INT8
-    mul, shift = _multipliers((step / sa).numpy())
+    mul, shift = multipliers((step / sa).numpy())
     bias = layer.conv_bias.detach().double() / step
-    return (real / step[:, None]).round().numpy().astype(np.int8), _int32(bias), mul, shift
+    return (real / step[:, None]).round().numpy().astype(np.int8), int32(bias), mul, shift
 
 
 def _gain(sc: float, sh: np.ndarray, dt: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -238,7 +238,8 @@ def _silu_table(step: float) -> np.ndarray:
     return np.asarray(x / (1 + np.exp(-x)))
 
 
-def _int32(values: Tensor) -> np.ndarray:
+def int32(values: Tensor) -> np.ndarray:
+    """Rounded and limited to half of int32's range, shape of ``values``."""
     return values.round().clamp(-(2**30), 2**30).numpy().astype(np.int32)
 
 
