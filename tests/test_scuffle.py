@@ -19,6 +19,7 @@ from awm_kit.data.scuffle import (
     play,
 )
 from awm_kit.data.scuffle.actions import FLAGS, Act, Flag
+from awm_kit.data.scuffle.drills import drills
 from awm_kit.data.scuffle.params import physics
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Button, neutral_inputs
 
@@ -340,3 +341,16 @@ class TestScuffle:
             ScriptedPlayer("nobody")
         with pytest.raises(ValueError, match="player_index"):
             ScriptedPlayer(player_index=2)
+
+
+def test_drills_show_hits_on_somebody_who_stands_still() -> None:
+    games = drills(range(12), 300)
+    assert [g.sha256() for g in games[3:5]] == [g.sha256() for g in drills([3, 4], 300)]
+    hits = 0
+    for game in games:
+        game.validate()
+        pressed = game.inputs["buttons"].any(0) | (game.inputs["stick_x"] != 0).any(0)
+        assert pressed.tolist() in ([True, False], [False, True])
+        hits += int((np.diff(game.frames["players"]["percent"].astype(int), axis=0) > 0).sum())
+    assert hits > 5
+    assert np.ptp([g.frames["players"]["percent"][0] for g in games]) > 60 << 6

@@ -28,6 +28,7 @@ from awm_kit.data.augment import mirror
 from awm_kit.data.folder import iter_folder, load_any, load_folder
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params
+from awm_kit.data.scuffle.drills import drills
 from awm_kit.data.teachers import TEACHERS, Teacher
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.config import ModelConfig
@@ -66,6 +67,8 @@ class Recipe:
         Teacher physics that differ from the default.
     parent : str
         Shipped world or checkpoint whose network is trained on, with codebooks refitted; none by default.
+    drills : int
+        Drills of scuffle (`awm_kit.data.scuffle.drills`) beside its matches.
     rare_share : float
         Share of the replays walked that are the frames about rare events.
     rare_events : tuple of str
@@ -84,6 +87,7 @@ class Recipe:
     augment: bool = False
     params: dict[str, Any] = field(default_factory=dict)
     parent: str = ""
+    drills: int = 0
     rare_share: float = 0.0
     rare_events: tuple[str, ...] = ("ko",)
     stored: bool = False
@@ -114,8 +118,9 @@ class Recipe:
     def replays(self, progress: bool = True) -> list[Replay]:
         """Make or load the training games."""
         if self.teacher:
-            return self.teacher.generate(range(*self.seeds), self.n_frames)
-        games: list[Replay] = []
+            games = self.teacher.generate(range(*self.seeds), self.n_frames)
+            return games + drills(range(self.drills), params=self.physics) if self.drills else games
+        games = []
         for folder in self.folders:
             report = load_folder(Path(folder), progress=progress)
             games += [r for r in report.replays if Path(r.source).name not in self.holdout]
