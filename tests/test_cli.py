@@ -372,7 +372,8 @@ def test_help_lists_the_verbs_in_order_and_loads_nothing_heavy() -> None:
     said, _, loaded = done.stdout.partition("LOADED")
     verbs = [line.split()[0] for line in said.partition("Commands:")[2].strip().splitlines()]
     assert verbs == [
-        *("train", "eval", "probe", "soak", "report", "quantize", "deploy", "worlds", "play", "export", "film"),
+        *("train", "eval", "probe", "soak", "report", "quantize", "deploy", "worlds"),
+        *("play", "host", "join", "export", "film"),
         *("clone", "fork", "verify", "publish", "leaderboard", "history", "retire", "localnet"),
         *("bench", "doctor"),
     ]
