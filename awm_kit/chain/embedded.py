@@ -13,7 +13,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -21,14 +21,13 @@ from typing import IO
 
 from solders.account import Account
 from solders.instruction import Instruction
-from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM_PROGRAM_ID
 from solders.transaction_metadata import FailedTransactionMetadata
 
 from awm_kit.chain.accounts import PROGRAM_ID
-from awm_kit.chain.ledger import AccountInfo, Filter, Ledger, Receipt, compose, failure
+from awm_kit.chain.ledger import AccountInfo, Filter, Ledger, Receipt, Terms, failure
 from awm_kit.errors import LedgerError
 
 _STATE_MAGIC = b"AWMLEDG1"
@@ -56,55 +55,31 @@ class EmbeddedLedger(Ledger):
         self._slot = 0
         self.next_slot()
 
-    def send_many(
-        self,
-        batches: Sequence[Sequence[Instruction]],
-        payer: Keypair,
-        signers: Iterable[Keypair] = (),
-        *,
-        compute_units: int | None = None,
-        heap_bytes: int | None = None,
-        label: str = "",
-        on_done: Callable[[int], None] | None = None,
+    def _send_many(
+        self, batches: Sequence[Sequence[Instruction]], terms: Terms, on_done: Callable[[int], None] | None
     ) -> list[Receipt]:
-        """See `Ledger.send_many`; transactions run in order, one at a time."""
-        signers = list(signers)
+        """In order, one at a time."""
         receipts = []
         for i, batch in enumerate(batches):
             with self._lock:
-                receipts.append(self._send(batch, payer, signers, compute_units, heap_bytes, label))
+                receipts.append(self._send(batch, terms))
             if on_done:
                 on_done(i)
         return receipts
 
-    def _send(
-        self,
-        instructions: Sequence[Instruction],
-        payer: Keypair,
-        signers: Iterable[Keypair],
-        compute_units: int | None,
-        heap_bytes: int | None,
-        label: str,
-    ) -> Receipt:
+    def _send(self, instructions: Sequence[Instruction], terms: Terms) -> Receipt:
         self._svm.expire_blockhash()  # so that two equal transactions have different signatures
-        transaction = compose(
-            instructions,
-            payer,
-            signers,
-            self._svm.latest_blockhash(),
-            compute_units=compute_units,
-            heap_bytes=heap_bytes,
-        )
+        transaction = terms.compose(instructions, self._svm.latest_blockhash())
         result = self._svm.send_transaction(transaction)
         if isinstance(result, FailedTransactionMetadata):
-            raise failure(result.err(), result.meta().logs(), transaction, self.program_id, label)
+            raise failure(result.err(), result.meta().logs(), transaction, self.program_id, terms.label)
         return Receipt(
             str(result.signature()),
             self._slot,
             result.compute_units_consumed(),
             result.fee(),
             tuple(result.logs()),
-            label,
+            terms.label,
         )
 
     def accounts(self, keys: Sequence[Pubkey]) -> list[AccountInfo | None]:

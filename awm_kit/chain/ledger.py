@@ -71,6 +71,31 @@ class AccountInfo:
     owner: Pubkey
 
 
+@dataclass(frozen=True)
+class Terms:
+    """Who signs transactions and what they ask for; the fields are the parameters of `Ledger.send`."""
+
+    payer: Keypair
+    signers: tuple[Keypair, ...]
+    compute_units: int | None
+    heap_bytes: int | None
+    label: str
+
+    def compose(
+        self, instructions: Sequence[Instruction], blockhash: Hash, unit_price: int = 0
+    ) -> Transaction:
+        """Sign instructions on these terms; see `compose`."""
+        return compose(
+            instructions,
+            self.payer,
+            self.signers,
+            blockhash,
+            compute_units=self.compute_units,
+            heap_bytes=self.heap_bytes,
+            unit_price=unit_price,
+        )
+
+
 class Ledger(ABC):
     """A Solana ledger with the world program on it.
 
@@ -125,11 +150,9 @@ class Ledger(ABC):
         LedgerError
             The ledger cannot be reached.
         """
-        return self.send_many(
-            [instructions], payer, signers, compute_units=compute_units, heap_bytes=heap_bytes, label=label
-        )[0]
+        terms = Terms(payer, tuple(signers), compute_units, heap_bytes, label)
+        return self._send_many([instructions], terms, None)[0]
 
-    @abstractmethod
     def send_many(
         self,
         batches: Sequence[Sequence[Instruction]],
@@ -147,6 +170,14 @@ class Ledger(ABC):
         thread when transaction ``i`` is confirmed. The first failure is raised after which nothing
         more is sent; what has landed stays.
         """
+        terms = Terms(payer, tuple(signers), compute_units, heap_bytes, label)
+        return self._send_many(batches, terms, on_done)
+
+    @abstractmethod
+    def _send_many(
+        self, batches: Sequence[Sequence[Instruction]], terms: Terms, on_done: Callable[[int], None] | None
+    ) -> list[Receipt]:
+        """What `send_many` promises."""
 
     def fee(self, signatures: int = 1, compute_units: int = 200_000) -> int:
         """Lamports that a transaction costs, whether it succeeds or not."""

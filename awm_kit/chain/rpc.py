@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from functools import partial
 from typing import Any
 
 from solana.rpc.core import RPCException
@@ -14,7 +13,6 @@ from solders.account import Account
 from solders.commitment_config import CommitmentLevel
 from solders.hash import Hash
 from solders.instruction import Instruction
-from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.rpc import requests as ask
 from solders.rpc import responses as answer
@@ -30,7 +28,7 @@ from solders.transaction import Transaction
 from solders.transaction_status import TransactionErrorFieldless, UiTransactionEncoding
 
 from awm_kit.chain.accounts import PROGRAM_ID
-from awm_kit.chain.ledger import SIGNATURE_FEE, AccountInfo, Filter, Ledger, Receipt, compose, failure
+from awm_kit.chain.ledger import SIGNATURE_FEE, AccountInfo, Filter, Ledger, Receipt, Terms, failure
 from awm_kit.chain.rpc_node import Node
 from awm_kit.errors import LedgerError, TransactionError
 
@@ -179,33 +177,12 @@ class RpcLedger(Ledger):
             raise LedgerError(f"{self.name} gave no airdrop: {error}; fund {key} another way") from error
         self._node.run(self._landed(signature, None))
 
-    def send_many(
-        self,
-        batches: Sequence[Sequence[Instruction]],
-        payer: Keypair,
-        signers: Iterable[Keypair] = (),
-        *,
-        compute_units: int | None = None,
-        heap_bytes: int | None = None,
-        label: str = "",
-        on_done: Callable[[int], None] | None = None,
+    def _send_many(
+        self, batches: Sequence[Sequence[Instruction]], terms: Terms, on_done: Callable[[int], None] | None
     ) -> list[Receipt]:
-        """See `Ledger.send_many`; up to 16 transactions are in flight."""
-        keypairs = [payer, *signers]
+        """Up to 16 transactions are in flight."""
         if self._bid is None and time.monotonic() - self._priced > _PRICE_SECONDS:
             self._node.run(self._learn_price(batches))
-
-        def sign(batch: Sequence[Instruction], blockhash: Hash, price: int) -> Transaction:
-            return compose(
-                batch,
-                payer,
-                keypairs,
-                blockhash,
-                compute_units=compute_units,
-                heap_bytes=heap_bytes,
-                unit_price=price,
-            )
-
         details = len(batches) == 1
         receipts: list[Receipt | None] = [None] * len(batches)
         waiting: dict[Future[Receipt], int] = {}
@@ -214,9 +191,7 @@ class RpcLedger(Ledger):
             while True:
                 while len(waiting) < _IN_FLIGHT and (item := next(todo, None)):
                     i, batch = item
-                    units = compute_units or _UNITS_PER_INSTRUCTION * len(batch)
-                    work = self._deliver(partial(sign, batch), units, label, details)
-                    waiting[self._node.submit(work)] = i
+                    waiting[self._node.submit(self._deliver(batch, terms, details))] = i
                 if not waiting:
                     return [r for r in receipts if r is not None]
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -228,13 +203,12 @@ class RpcLedger(Ledger):
             for future in waiting:
                 future.cancel()
 
-    async def _deliver(
-        self, sign: Callable[[Hash, int], Transaction], units: int, label: str, details: bool
-    ) -> Receipt:
+    async def _deliver(self, batch: Sequence[Instruction], terms: Terms, details: bool) -> Receipt:
         """Send until it lands; sign again with a new blockhash when the old one expired unused."""
+        label, units = terms.label, terms.compute_units or _UNITS_PER_INSTRUCTION * len(batch)
         price = self._price
         for _ in range(_EXPIRIES):
-            transaction, valid_until = await self._signed(sign, price)
+            transaction, valid_until = await self._signed(batch, terms, price)
             signature = transaction.signatures[0]
             if not await self._broadcast(transaction, label):
                 continue
@@ -265,10 +239,12 @@ class RpcLedger(Ledger):
         recent = fees[int(_PRICE_RANK * (len(fees) - 1))] if fees else 0
         self._price, self._priced = min(recent, self.max_unit_price), time.monotonic()
 
-    async def _signed(self, sign: Callable[[Hash, int], Transaction], price: int) -> tuple[Transaction, int]:
+    async def _signed(
+        self, batch: Sequence[Instruction], terms: Terms, price: int
+    ) -> tuple[Transaction, int]:
         while True:
             blockhash, valid_until = await self._recent_blockhash()
-            transaction = sign(blockhash, price)
+            transaction = terms.compose(batch, blockhash, price)
             if transaction.signatures[0] not in self._used:
                 self._used.add(transaction.signatures[0])
                 return transaction, valid_until
