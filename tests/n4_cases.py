@@ -1,15 +1,23 @@
-"""Products with 4-bit weights that attack the format, and the bytes that a kernel reads of them."""
+"""Products with 4-bit weights that attack the format, and the bytes that a kernel reads of them.
+
+``python tests/n4_cases.py`` writes the smaller ones as ``vectors/n4.txt``; test_n4_kernel.py compares it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from awm_kit.quant import n4
 
 ACC = 160  # AWM_CHUNK: sums of the second view are so many words behind the first's
+
+
+VECTORS = Path(__file__).parent / "vectors" / "n4.txt"
+_LARGEST = 4096  # bytes of a matrix in the vectors
 
 
 @dataclass
@@ -68,3 +76,24 @@ def cases() -> Iterator[Case]:
                        (7, 200), (160, 128), (128, 200), (98, 128), (64, 256), (23, 1024)):  # fmt: skip
         weight = rng.integers(-7, 8, (rows, cols))
         yield case(f"{rows} x {cols}", weight, rng.integers(-128, 128, (2, cols)))
+
+
+def text() -> str:
+    """The vectors' file: hex fields that end with a colon, little endian."""
+    head = (
+        "# Fields: words and scales, activations (i8) of two views, their sums (i32) with 2^15 a chunk.\n\n"
+    )
+    parts = []
+    for case in cases():
+        if len(case.data) > _LARGEST:
+            continue
+        rows, cols = case.weight.shape
+        sums = [case.sums(view).astype("<i4").tobytes() for view in range(2)]
+        fields = [case.data, case.x.tobytes(), *sums]
+        parts.append("\n".join([f"# {case.name}: {rows} x {cols}", *(f"{f.hex()}:" for f in fields)]) + "\n")
+    return head + "\n".join(parts)
+
+
+if __name__ == "__main__":
+    VECTORS.write_text(text())
+    print(f"{VECTORS.name}: {VECTORS.stat().st_size} bytes")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n4_cases import ACC, Case, cases, random_scales
+from n4_cases import ACC, VECTORS, Case, cases, random_scales, text
 from onchain import keypair
 from solders.account import Account
 from solders.compute_budget import set_compute_unit_limit
@@ -37,6 +37,10 @@ def lanes_bytes(cols: int, views: int) -> int:
 
 
 # ---------------------------------------------------------------- the definition
+
+
+def test_committed_vectors_are_what_the_definition_says() -> None:
+    assert VECTORS.read_text() == text()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
