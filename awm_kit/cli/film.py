@@ -65,11 +65,11 @@ def film(
     game, title = _game(cartridge, replay, seed)
     span = slice(start, start + max(round(seconds * FPS), 1))
     learned = rerun(cartridge, game, start, renew)[span]
-    frames, name = game.frames[span], cartridge.manifest.name
+    frames, name, drawn_as = game.frames[span], cartridge.manifest.name, cartridge.manifest.schema.name
     if layout == Layout.GHOST:
-        takes = [Take(learned, f"{name} (ghost: {title})", ghosts=frames)]
+        takes = [Take(learned, f"{name} (ghost: {title})", ghosts=frames, game=drawn_as)]
     else:
-        takes = [Take(frames, title), Take(learned, f"{name}, learned")]
+        takes = [Take(frames, title, game=drawn_as), Take(learned, f"{name}, learned", game=drawn_as)]
     writers[out.suffix.lower()](Film(takes, scale), out, every)
     result = {"film": str(out), "bytes": out.stat().st_size, "frames": len(frames), "of": title}
     show(result, "{film}: {bytes:,} bytes, {frames} frames of {of}".format(**result), as_json)

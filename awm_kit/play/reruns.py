@@ -34,7 +34,7 @@ def rerun(physics: Physics, replay: Replay, start: int = 0, renew: int = 0) -> n
 
     Returns
     -------
-    ndarray of `FRAME`, shape (T,)
+    ndarray, shape (T,), of the recording's dtype
         As long as the recording; a match that is over stays on its last frame.
 
     Raises
@@ -71,7 +71,7 @@ class _World:
             self.world.step(self.memory, replay.frames[t], replay.inputs[t + 1])
         self.seen = begin
         state = self.memory.copy()
-        frame, out = replay.frames[begin], np.zeros(end - begin, FRAME)
+        frame, out = replay.frames[begin], np.zeros(end - begin, replay.frames.dtype)
         for t in range(begin, end):
             if t == begin or frame["status"] == STATUS_PLAYING:
                 frame = self.world.step(state, frame, replay.inputs[t + 1])
