@@ -209,6 +209,26 @@ def test_a_player_who_is_there_cannot_be_declared_absent(lobbies: list[Lobby]) -
     wait(lambda: guest.bout.frames > 20)
 
 
+def test_a_match_that_stumbled_goes_on_at_a_click(
+    lobbies: list[Lobby], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, guest, _ = lobbies
+    begin(host, guest)
+    with monkeypatch.context() as patch:
+        patch.setattr(host.seat.session.ledger, "send", _refuse)
+        wait(lambda: not host.bout.loop.running)
+    assert "LedgerError" in host._line.value and "CLICK" in host.bout.view.scene.banner
+    stood = host.bout.frames
+    wait(lambda: guest.bout.view.scene.banner == "WAITING FOR THE HOST")
+    host.bout.pad._receive(None, {"click": 1}, [])
+    wait(lambda: guest.bout.frames > stood + 5)
+    assert guest.bout.view.scene.banner == ""
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise LedgerError("the line is dead")
+
+
 class TestInvitations:
     def test_text_and_link_say_the_same(self) -> None:
         key = Pubkey.new_unique()

@@ -21,6 +21,7 @@ from awm_kit.schema import CONTROLLER, N_PLAYERS
 STATUS_SECONDS = 0.5
 #: How long a picture may stand before it is looked up whether the match still goes on.
 DOUBT_SECONDS = 0.5
+COUNTDOWN_FRAMES = 90
 
 
 class Bout(widgets.VBox):  # type: ignore[misc]
@@ -54,14 +55,18 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         self.view, self.pad = MatchView(names), Pad(keyboard or KeyboardMap.solo(seat.player or 0))
         self._controllers = {player: self.pad.controller(player) for player in seat.session.players}
         self._controllers.update(scripts or {})
-        self.loop = FrameLoop(self._tick, on_error=on_error)
+        self._on_error = on_error
+        self.loop = FrameLoop(self._tick, on_error=self._failed)
+        self.pad.on_click(self._resume)
+        self._over = False
         self._shown = seat.session.frame
+        self._countdown = COUNTDOWN_FRAMES if seat.session.crank is not None and not self.frames else 0
         self._came = self._told = 0.0
         self._status = widgets.HTML()
         shown = [self.view.widget, *([self.pad] if seat.player is not None else []), self._status]
         super().__init__(shown)
         self.add_class("awm-play")
-        self.view.show(self._shown)
+        self._banner("3" if self._countdown else "")
 
     def __repr__(self) -> str:
         return f"<Bout of {self.seat}, frame {self.frames}>"
@@ -73,16 +78,31 @@ class Bout(widgets.VBox):  # type: ignore[misc]
 
     def start(self) -> None:
         """Go on playing or watching."""
-        self._came = time.monotonic()
+        self._over, self._came = False, time.monotonic()
         self.loop.start()
 
     def stop(self) -> None:
-        """Stop; the host's stopping stops the match for everybody."""
+        """Stop, until `start`; the host's stopping stops the match for everybody."""
+        self._over = True
         self.loop.stop()
 
+    def _resume(self) -> None:
+        if not self.loop.running and not self._over:
+            self.start()
+
+    def _failed(self, error: Exception) -> None:
+        self._banner("STOPPED: CLICK TO TRY AGAIN")
+        self._on_error(error)
+
     def _tick(self) -> None:
+        if self._countdown > 0:
+            self._countdown -= 1
+            if self._countdown % (COUNTDOWN_FRAMES // 3) == 0:
+                self._banner(str(self._countdown * 3 // COUNTDOWN_FRAMES or ""))
+            return
         frame = self._next()
         if frame is None or is_over(frame):
+            self._over = True
             self.loop.stop()
             self._on_over()
         elif time.monotonic() - self._told > STATUS_SECONDS:
@@ -107,9 +127,12 @@ class Bout(widgets.VBox):  # type: ignore[misc]
             if self._ended():
                 return None
             self._came = time.monotonic()
-            self.view.scene.banner = "WAITING FOR THE HOST"
-            self.view.show(frame)
+            self._banner("WAITING FOR THE HOST" if self.frames else "GET READY")
         return frame
+
+    def _banner(self, text: str) -> None:
+        self.view.scene.banner = text
+        self.view.show(self._shown)
 
     def _draw(self, frame: np.ndarray) -> None:
         # A spectator shows no pad, so no page answers its beats: then every picture is sent.

@@ -195,7 +195,11 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         seat, bout = self._seated, self.bout
         if bout is not None and seat.player is not None:
             bout.stop()
-            seat.leave()
+            try:
+                seat.leave()
+            except LedgerError:
+                bout.start()
+                raise
             self._settle()
             return
         if seat.player == 0:

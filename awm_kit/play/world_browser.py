@@ -177,7 +177,10 @@ class WorldBrowser(widgets.VBox):  # type: ignore[misc]
             self.errands.run(f"training {name.value}; this takes minutes", work)
 
         go.on_click(begin)
-        text = f"A child of <b>{html.escape(world.name)}</b> that learns other physics from its teacher."
+        text = (
+            f"A child of <b>{html.escape(world.name)}</b> that learns other physics from its teacher. It is "
+            f"deployed with a deposit of about {sol(world.rent)}, which retiring it returns."
+        )
         self._below.children = [widgets.HTML(text), name, gravity, steps, go]
 
 
