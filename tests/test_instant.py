@@ -137,6 +137,14 @@ class TestReferee:
                 referee.judge(batch(random_inputs(rng, 1), match.n_frames + 1))
         assert match.n_frames == 2 * MAX_BURST + 6
 
+    def test_rules_the_same_on_chain(self, cartridge: Cartridge, rng: np.random.Generator) -> None:
+        inputs = random_inputs(rng, 4)
+        rulings = []
+        for name in ("native", "chain"):
+            match = Match(make_engine(name, cartridge, initial_frame(0)), [held([]), held(["left"])])
+            rulings.append(Referee(match, [0, 1], 1).judge(batch(inputs, 1)))
+        assert rulings[0] == rulings[1] and len(rulings[0].records) == 4 * RECORD
+
     def test_nothing_of_a_refused_batch_is_played(self, referee: Referee, match: Match) -> None:
         before = match.engine.state_hash()
         self.test_refuses_wrong_numbers_inside(referee, np.random.default_rng(0))

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from awm_kit.data.scuffle import initial_frame
+from awm_kit.play.app import play
 from awm_kit.play.interpolation import between
 from awm_kit.play.loop import FrameLoop, Pacer
 from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.smooth import SmoothView
-from awm_kit.schema import FRAME
+from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.pack import pack
+from awm_kit.quant.random_model import Shape, random_model
+from awm_kit.schema import FIGHTER, FRAME
+
+
+@pytest.fixture(scope="module")
+def cartridge() -> Cartridge:
+    return pack(random_model(0, Shape(32, 2, 8, 8, 1), schema=replace(FIGHTER, end_field="")))
 
 
 def walk(n: int, units_a_frame: float = 1.0) -> np.ndarray:
@@ -97,6 +107,18 @@ def test_a_replay_in_slow_motion_moves_between_frames(monkeypatch: pytest.Monkey
     for _ in range(8):
         player._tick()
     assert places == [256 * k for k in range(1, 9)] and player.position == 2
+
+
+def test_a_game_may_be_drawn_between_frames(cartridge: Cartridge) -> None:
+    app = play(cartridge, opponent="novice", smooth=True)
+    assert isinstance(app.view, SmoothView)
+    app.start()
+    app.pause()
+    app.view.loop.stop()
+    for _ in range(100):
+        app._tick()
+    assert app.match.n_frames > 0 and app.view._frames[-1] == app.match.frame
+    app.view.loop.stop()
 
 
 class TestFollow:
