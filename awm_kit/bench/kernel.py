@@ -67,10 +67,12 @@ def measure_sizes(names: tuple[str, ...] = tuple(SIZES), rounds: int = 12) -> di
     Returns
     -------
     dict
-        ``read_gbps``: gigabytes a second that one core reads, by size, from a block of the shards' length.
+        ``read_gbps``: gigabytes a second that one core reads, by size, from a block as long as shards and
+        state.
         ``sizes``: for each ``name``, ``params``, ``fps`` (frames a second), ``gmacs`` (10^9
-        multiply-accumulates of matrices a second), ``bandwidth_share`` (the time to read all shards once,
-        over a frame's), ``speedup_over`` (a peer's time over the kernel's; None where the peer is not
+        multiply-accumulates of matrices a second), ``bandwidth_share`` (the time that the bytes which a frame
+        moves would take at that rate, over the frame's: all shards once, the state once in and once out),
+        ``speedup_over`` (a peer's time over the kernel's; None where the peer is not
         installed).
         ``machine``: what it was measured on.
     """
@@ -87,25 +89,26 @@ def _measure_size(name: str, rounds: int) -> tuple[float, dict[str, Any]]:
 
     shape = SIZES[name]
     cartridge = pack(random_model(1, shape))
-    manifest, n_bytes = cartridge.manifest, sum(map(len, cartridge.shards))
+    manifest, kernel = cartridge.manifest, NativeWorld(cartridge)
+    held = sum(map(len, cartridge.shards)) + kernel.state_bytes
     config = ModelConfig(
         d_model=shape.d_model, n_layers=shape.n_layers, d_state=shape.d_state, headdim=shape.headdim
     )
     start, pads = initial_frame(1), random_inputs(np.random.default_rng(1), 1)[0]
-    reader = Reader(n_bytes)
+    reader = Reader(held)
     with one_thread():
         peers = make_peers(config, manifest.d_feat, manifest.n_logits)
         peers["c_loop"] = NativeWorld(cartridge, "portable", NATIVE_FLAGS).in_place(start, pads)
-        runs = {"kernel": NativeWorld(cartridge).in_place(start, pads), "read": reader.run}
+        runs = {"kernel": kernel.in_place(start, pads), "read": reader.run}
         runs |= {peer: run for peer, run in peers.items() if run}
         seconds = alternate(runs, rounds)
-    frame, read = seconds["kernel"], seconds["read"]
-    return round(reader.n_bytes / read / 1e9, 1), {
+    frame, rate = seconds["kernel"], reader.n_bytes / seconds["read"]
+    return round(rate / 1e9, 1), {
         "name": name,
         "params": manifest.n_params,
         "fps": round(1 / frame),
         "gmacs": round(manifest.macs_per_frame / frame / 1e9, 1),
-        "bandwidth_share": round(read / frame, 3),
+        "bandwidth_share": round((held + kernel.state_bytes) / rate / frame, 3),
         "speedup_over": {
             peer: round(seconds[peer] / frame, 2) if peer in seconds else None for peer in peers
         },

@@ -6,7 +6,9 @@
 #include "awm_format.h"
 
 /* C leaves >> of negatives to the implementation; every compiler we build with makes it arithmetic (floor). */
-AWM_STATIC_ASSERT(shift_is_arithmetic, ((int64_t)-3 >> 1) == -2);
+AWM_STATIC_ASSERT(shift_is_arithmetic, ((int64_t)-3 >> 1) == -2 && ((int32_t)-3 >> 1) == -2);
+/* As is what becomes of values that do not fit; two's complement keeps the lower bits. */
+AWM_STATIC_ASSERT(narrowing_wraps, (int8_t)0x180 == -128 && (int32_t)0xFFFFFFFFu == -1);
 
 #if defined(__clang__)
 #define AWM_UNROLL(n) _Pragma(AWM_STRING(clang loop unroll_count(n)))
