@@ -19,14 +19,17 @@ from typer.testing import CliRunner
 from awm_kit.chain.accounts import CONTENT_OFFSET, EndReason, session_keys
 from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.embedded import EmbeddedLedger
+from awm_kit.chain.leaderboard import history, leaderboard
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt
 from awm_kit.chain.replays import fetch_record, find_replay, plan_replay, publish_replay, verify_match
 from awm_kit.chain.results import read_result
+from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.verify import MatchRecord, record_from_session
 from awm_kit.chain.worlds import World
 from awm_kit.cli import app
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
+from validator import l1, l1_chain
 
 
 class PowerCut(LedgerError):
@@ -229,3 +232,26 @@ def test_result_and_match_name_the_same(ledger: Fragile, played: tuple[Pubkey, M
     result = read_result(ledger, played[0])
     assert read_result(ledger, result.key) == result
     assert result.key != session_keys(Pubkey.new_unique(), 0).result
+
+
+def test_over_http_too() -> None:
+    """What a cluster is asked: filters by size and bytes, slices, many small transactions."""
+    with l1.running(l1_chain.Chain(), slot_ms=20) as url:
+        ledger = RpcLedger(url)
+        payer = Keypair()
+        ledger.airdrop(payer.pubkey(), 10 * LAMPORTS_PER_SOL)
+        world = deploy(ledger, tiny_cartridge(), payer, progress=False)
+        session = ChainSession.local(ledger, world)
+        for pads in controllers(5):
+            session.step(pads)
+        session.quit(0)
+        record = record_from_session(ledger, session)
+        session.record_result()
+        session.close()
+        match = session.keys.session
+        publish_replay(ledger, record, match, payer, progress=False)
+        assert verify_match(ledger, match).check().frames == 5
+        board = leaderboard(ledger, world.key)
+        assert [str(s.wallet) for s in board] == record.meta["wallets"][::-1]
+        assert [r.frames for r in history(ledger, board[0].wallet)] == [5]
+        ledger.close()
