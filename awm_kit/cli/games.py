@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awm_kit.cli.app import note
-from awm_kit.data.teachers import TEACHERS, Teacher
 
 if TYPE_CHECKING:
     from awm_kit.data.replay import Replay
@@ -22,6 +21,8 @@ def parse_seeds(text: str) -> range:
 
 def teacher_of(notes: dict[str, Any]) -> dict[str, Any] | None:
     """What a world's notes say about the teacher's games it learned from; None if it had none."""
+    from awm_kit.data.teachers import TEACHERS
+
     data = notes.get("data")
     return data if isinstance(data, dict) and data.get("kind") in TEACHERS else None
 
@@ -58,6 +59,8 @@ def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
     ValueError
         If the notes name no built-in teacher.
     """
+    from awm_kit.data.teachers import Teacher
+
     data = teacher_of(notes)
     if data is None:
         raise ValueError("this world's notes name no built-in teacher: use --replays DIR")
