@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from solders.instruction import AccountMeta, Instruction
@@ -11,7 +12,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM_PROGRAM_ID
 from solders.system_program import CreateAccountWithSeedParams, create_account_with_seed
 
-from awm_kit.chain.accounts import CONTENT_OFFSET, SessionKeys
+from awm_kit.chain.accounts import CONTENT_OFFSET, IDL, SessionKeys
 from awm_kit.chain.accounts import ERROR_NAMES as ERROR_NAMES
 from awm_kit.chain.accounts import PROGRAM_ID as PROGRAM_ID
 from awm_kit.data.replay import without_padding
@@ -20,13 +21,8 @@ from awm_kit.schema import CONTROLLER, FRAME
 #: Keep the character that the session's first frame names (`join`).
 KEEP_CHARACTER = 255
 
-
-def _reads(key: Pubkey, *, signer: bool = False) -> AccountMeta:
-    return AccountMeta(key, signer, False)
-
-
-def _writes(key: Pubkey, *, signer: bool = False) -> AccountMeta:
-    return AccountMeta(key, signer, True)
+_SPECS: dict[str, Any] = {spec["name"]: spec for spec in IDL["instructions"]}
+_SCALARS = {"u8": "<B", "u16": "<H", "u32": "<I", "u64": "<Q"}
 
 
 def create_content(
@@ -77,8 +73,7 @@ def init_manifest(
     program_id: Pubkey = PROGRAM_ID,
 ) -> Instruction:
     """Take a new account as a manifest; ``parent`` is the manifest account of a fork's origin."""
-    data = struct.pack("<BQ", 0, content_len) + (bytes(parent) if parent else bytes(32))
-    return Instruction(program_id, data, [_writes(manifest), _reads(authority, signer=True)])
+    return _order("init_manifest", program_id, [manifest, authority], content_len, parent or Pubkey.default())
 
 
 def init_shard(
@@ -91,24 +86,21 @@ def init_shard(
     program_id: Pubkey = PROGRAM_ID,
 ) -> Instruction:
     """Take a new account as shard ``index`` of a manifest that is still being written."""
-    accounts = [_writes(shard), _reads(manifest), _reads(authority, signer=True)]
-    return Instruction(program_id, struct.pack("<BQH", 1, content_len, index), accounts)
+    return _order("init_shard", program_id, [shard, manifest, authority], content_len, index)
 
 
 def write(
     target: Pubkey, authority: Pubkey, offset: int, data: bytes, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Write ``data`` at ``offset`` of the content of a manifest, shard or replay."""
-    accounts = [_writes(target), _reads(authority, signer=True)]
-    return Instruction(program_id, struct.pack("<BI", 2, offset) + data, accounts)
+    return _order("write", program_id, [target, authority], offset, data)
 
 
 def finalise_shard(
     shard: Pubkey, manifest: Pubkey, authority: Pubkey, sha256: bytes, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Freeze a shard whose content has this digest."""
-    accounts = [_writes(shard), _reads(manifest), _reads(authority, signer=True)]
-    return Instruction(program_id, b"\x03" + _digest(sha256), accounts)
+    return _order("finalise_shard", program_id, [shard, manifest, authority], _digest(sha256))
 
 
 def finalise_manifest(
@@ -120,32 +112,28 @@ def finalise_manifest(
     program_id: Pubkey = PROGRAM_ID,
 ) -> Instruction:
     """Freeze a world: its manifest has this digest and lists exactly these shards."""
-    accounts = [_writes(manifest), _reads(authority, signer=True), *map(_reads, shards)]
-    return Instruction(program_id, b"\x04" + _digest(sha256), accounts)
+    return _order("finalise_manifest", program_id, [manifest, authority], _digest(sha256), rest=shards)
 
 
 def retire(
     target: Pubkey, authority: Pubkey, recipient: Pubkey, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Empty a manifest, shard or replay and send its lamports to ``recipient``."""
-    accounts = [_writes(target), _reads(authority, signer=True), _writes(recipient)]
-    return Instruction(program_id, b"\x05", accounts)
+    return _order("retire", program_id, [target, authority, recipient])
 
 
 def init_replay(
     replay: Pubkey, result: Pubkey, authority: Pubkey, content_len: int, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Take a new account for the replay of the match with this result."""
-    accounts = [_writes(replay), _reads(result), _reads(authority, signer=True)]
-    return Instruction(program_id, struct.pack("<BQ", 6, content_len), accounts)
+    return _order("init_replay", program_id, [replay, result, authority], content_len)
 
 
 def finalise_replay(
     replay: Pubkey, result: Pubkey, authority: Pubkey, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Freeze a replay whose content has the hash that the result names."""
-    accounts = [_writes(replay), _reads(result), _reads(authority, signer=True)]
-    return Instruction(program_id, b"\x07", accounts)
+    return _order("finalise_replay", program_id, [replay, result, authority])
 
 
 def create_session(
@@ -177,41 +165,19 @@ def create_session(
     log_kib : int
         Size of the input log account, 1..64.
     """
-    settings = struct.pack(
-        "<BQIIBB",
-        10,
-        session_id,
-        int(frame["seed"]),
-        int(frame["time_limit"]),
-        int(frame["stage"]),
-        log_kib,
+    record = without_padding(np.asarray(frame, FRAME))
+    settings = [int(frame[name]) for name in ("seed", "time_limit", "stage")]
+    accounts = [host, keys.session, keys.input, keys.hidden, keys.log, manifest, SYSTEM_PROGRAM_ID]
+    return _order(
+        "create_session", program_id, accounts, session_id, *settings, log_kib, authority, session_key, record
     )
-    record = without_padding(np.asarray(frame, FRAME)).tobytes()
-    data = settings + bytes(authority) + bytes(session_key) + record
-    accounts = [
-        _writes(host, signer=True),
-        _writes(keys.session),
-        _writes(keys.input),
-        _writes(keys.hidden),
-        _writes(keys.log),
-        _reads(manifest),
-        _reads(SYSTEM_PROGRAM_ID),
-    ]
-    return Instruction(program_id, data, accounts)
 
 
 def grow(
     keys: SessionKeys, payer: Pubkey, target: Pubkey, manifest: Pubkey, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Grow ``keys.hidden`` or ``keys.log`` by up to 10,240 bytes; ``payer`` adds the rent."""
-    accounts = [
-        _writes(payer, signer=True),
-        _reads(keys.session),
-        _writes(target),
-        _reads(manifest),
-        _reads(SYSTEM_PROGRAM_ID),
-    ]
-    return Instruction(program_id, b"\x0b", accounts)
+    return _order("grow", program_id, [payer, keys.session, target, manifest, SYSTEM_PROGRAM_ID])
 
 
 def join(
@@ -223,21 +189,14 @@ def join(
     program_id: Pubkey = PROGRAM_ID,
 ) -> Instruction:
     """Become player 1, whose inputs ``session_key`` signs."""
-    accounts = [_reads(wallet, signer=True), _writes(keys.session), _writes(keys.hidden)]
-    return Instruction(program_id, b"\x0c" + bytes(session_key) + bytes([character]), accounts)
+    return _order("join", program_id, [wallet, keys.session, keys.hidden], session_key, character)
 
 
 def ready(
     keys: SessionKeys, session_key: Pubkey, player: int, manifest: Pubkey, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Say that a player is ready; the match begins when both are."""
-    accounts = [
-        _reads(session_key, signer=True),
-        _writes(keys.session),
-        _writes(keys.hidden),
-        _reads(manifest),
-    ]
-    return Instruction(program_id, bytes([13, player]), accounts)
+    return _order("ready", program_id, [session_key, keys.session, keys.hidden, manifest], player)
 
 
 def submit_input(
@@ -249,9 +208,13 @@ def submit_input(
     program_id: Pubkey = PROGRAM_ID,
 ) -> Instruction:
     """Set a player's controller (a CONTROLLER scalar) until the next one; its sequence must rise."""
-    accounts = [_reads(session_key, signer=True), _reads(keys.session), _writes(keys.input)]
-    data = bytes([14, player]) + np.asarray(controller, CONTROLLER).tobytes()
-    return Instruction(program_id, data, accounts)
+    return _order(
+        "submit_input",
+        program_id,
+        [session_key, keys.session, keys.input],
+        player,
+        np.asarray(controller, CONTROLLER),
+    )
 
 
 def run_inference(
@@ -274,78 +237,60 @@ def run_inference(
     frame : int
         The session's present frame number.
     """
-    accounts = [_reads(authority, signer=True), *_frame_accounts(keys, manifest, shards)]
-    return Instruction(program_id, struct.pack("<BIHH", 15, frame, begin, end), accounts)
+    accounts = [authority, keys.session, keys.input, keys.hidden, keys.log, manifest]
+    return _order("run_inference", program_id, accounts, frame, begin, end, rest=shards)
 
 
 def pick_character(
     keys: SessionKeys, session_key: Pubkey, player: int, character: int, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Change a player's character before the match begins."""
-    accounts = [_reads(session_key, signer=True), _writes(keys.session)]
-    return Instruction(program_id, bytes([16, player, character]), accounts)
+    return _order("pick_character", program_id, [session_key, keys.session], player, character)
 
 
 def end_session(keys: SessionKeys, signer: Pubkey, *, program_id: Pubkey = PROGRAM_ID) -> Instruction:
     """End the match; a player's session key forfeits unless the match is decided."""
-    return Instruction(program_id, b"\x11", _ending(keys, signer))
+    return _order("end_session", program_id, [signer, keys.session, keys.hidden, keys.log])
 
 
 def record_result(
     keys: SessionKeys, payer: Pubkey, manifest: Pubkey, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Write an ended match's result to its permanent account; anybody may pay for it."""
-    accounts = [
-        _writes(payer, signer=True),
-        _writes(keys.result),
-        _reads(keys.session),
-        _reads(keys.hidden),
-        _reads(keys.log),
-        _reads(manifest),
-        _reads(SYSTEM_PROGRAM_ID),
-    ]
-    return Instruction(program_id, b"\x12", accounts)
+    accounts = [payer, keys.result, keys.session, keys.hidden, keys.log, manifest, SYSTEM_PROGRAM_ID]
+    return _order("record_result", program_id, accounts)
 
 
 def close_session(keys: SessionKeys, host: Pubkey, *, program_id: Pubkey = PROGRAM_ID) -> Instruction:
     """Close a recorded match, or one that never began; the rent goes back to the host."""
-    accounts = [
-        _writes(host, signer=True),
-        _writes(keys.session),
-        _writes(keys.input),
-        _writes(keys.hidden),
-        _writes(keys.log),
-        _reads(keys.result),
-    ]
-    return Instruction(program_id, b"\x13", accounts)
+    accounts = [host, keys.session, keys.input, keys.hidden, keys.log, keys.result]
+    return _order("close_session", program_id, accounts)
 
 
 def claim_forfeit(
     keys: SessionKeys, signer: Pubkey, absent: int, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """End the match against player ``absent``, silent for 600 frames; by the other player or the crank."""
-    return Instruction(program_id, bytes([20, absent]), _ending(keys, signer))
+    return _order("claim_forfeit", program_id, [signer, keys.session, keys.hidden, keys.log], absent)
 
 
 def claim_abandoned(keys: SessionKeys, signer: Pubkey, *, program_id: Pubkey = PROGRAM_ID) -> Instruction:
     """End, as a draw, a match whose crank has begun no frame for a minute; by either player."""
-    return Instruction(program_id, b"\x15", _ending(keys, signer))
+    return _order("claim_abandoned", program_id, [signer, keys.session, keys.hidden, keys.log])
 
 
 def renew_key(
     keys: SessionKeys, wallet: Pubkey, player: int, session_key: Pubkey, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Put another session key in a player's place; the player's wallet signs."""
-    accounts = [_reads(wallet, signer=True), _writes(keys.session), _reads(keys.hidden)]
-    return Instruction(program_id, bytes([22, player]) + bytes(session_key), accounts)
+    return _order("renew_key", program_id, [wallet, keys.session, keys.hidden], player, session_key)
 
 
 def license_frames(
     keys: SessionKeys, authority: Pubkey, frame: int, *, program_id: Pubkey = PROGRAM_ID
 ) -> Instruction:
     """Let anybody run frames up to number ``frame``; 0 takes it back."""
-    accounts = [_reads(authority, signer=True), _reads(keys.session), _writes(keys.hidden)]
-    return Instruction(program_id, struct.pack("<BI", 23, frame), accounts)
+    return _order("license", program_id, [authority, keys.session, keys.hidden], frame)
 
 
 def run_next(
@@ -357,23 +302,25 @@ def run_next(
     program_id: Pubkey = PROGRAM_ID,
 ) -> Instruction:
     """Run the next segment of a licensed frame, unsigned; ``shards`` are all that any segment reads."""
-    accounts = [_reads(authority), *_frame_accounts(keys, manifest, shards)]
-    return Instruction(program_id, b"\x18", accounts)
+    accounts = [authority, keys.session, keys.input, keys.hidden, keys.log, manifest]
+    return _order("run_next", program_id, accounts, rest=shards)
 
 
-def _frame_accounts(keys: SessionKeys, manifest: Pubkey, shards: Sequence[Pubkey]) -> list[AccountMeta]:
-    return [
-        _writes(keys.session),
-        _reads(keys.input),
-        _writes(keys.hidden),
-        _writes(keys.log),
-        _reads(manifest),
-        *map(_reads, shards),
+def _order(
+    name: str, program_id: Pubkey, accounts: Sequence[Pubkey], *values: Any, rest: Sequence[Pubkey] = ()
+) -> Instruction:
+    """An instruction as the IDL describes it; the accounts of ``rest`` follow, to be read only."""
+    spec = _SPECS[name]
+    metas = [
+        AccountMeta(key, role.get("signer", False), role.get("writable", False))
+        for key, role in zip(accounts, spec["accounts"], strict=True)
     ]
-
-
-def _ending(keys: SessionKeys, signer: Pubkey) -> list[AccountMeta]:
-    return [_reads(signer, signer=True), _writes(keys.session), _writes(keys.hidden), _reads(keys.log)]
+    metas += [AccountMeta(key, False, False) for key in rest]
+    data = bytes(spec["discriminator"])
+    for value, argument in zip(values, spec["args"], strict=True):
+        scalar = _SCALARS.get(str(argument["type"]))
+        data += struct.pack(scalar, value) if scalar else bytes(value)
+    return Instruction(program_id, data, metas)
 
 
 def _digest(sha256: bytes) -> bytes:
