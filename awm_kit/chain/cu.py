@@ -18,10 +18,12 @@ from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt, Terms
 from awm_kit.chain.session import ChainSession
 from awm_kit.data.scuffle import ScriptedPlayer, initial_frame
+from awm_kit.model.qat import MATRICES
 from awm_kit.quant import layout as L
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.quant.manifest import Manifest
-from awm_kit.quant.pack import FAST_COLS
+from awm_kit.quant.manifest import Manifest, unpack
+from awm_kit.quant.n4_convert import to_four_bits
+from awm_kit.quant.pack import FAST_COLS, pack
 from awm_kit.schema import CONTROLLER, N_PLAYERS, STATUS_PLAYING
 
 _FUNDS = 10_000 * LAMPORTS_PER_SOL
@@ -48,8 +50,10 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
         adds, and what a row adds: requantise, clamp, store; None where the shapes are too few to tell);
         ``cu_per_ssm_element`` (the scan, per channel and state); ``cu_per_transaction`` (accounts, checks,
         hashes); ``parts``: units a frame by kind of op. Under the names of the targets: ``matvec_cu_per_mac``
-        (``cu_per_mac_inner``, or ``cu_per_mac_matvec`` where that is None), ``ssm_cu_per_element``, and
-        ``requantize_lut_cu_per_element`` (the convolution per channel: four taps, requantise, table).
+        (``cu_per_mac_inner``, or ``cu_per_mac_matvec`` where that is None), ``matvec_n4_cu_per_mac`` (of
+        matrices in 4 bits, None without or with few of them), ``ssm_cu_per_element``, and
+        ``requantize_lut_cu_per_element`` (the convolution per channel: four taps, requantise, table);
+        ``cu_per_frame_over_parts`` (a frame's units over those of matrices, scan and convolution).
     """
     manifest = cartridge.manifest
     whole = _play(cartridge, frames, seed)
@@ -59,12 +63,14 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
     per_tx = (float(single.sum()) - per_frame) / (n_ops - n_tx) if n_ops > n_tx else 0.0
     units = {kind: single[manifest.ops["kind"] == kind] - per_tx for kind in L.OpKind}
     matvec = float(units[L.OpKind.MATVEC].sum())
-    per_mac, per_row = _split_matvec(manifest, units[L.OpKind.MATVEC])
+    per_mac, per_row = _split_matvec(manifest, units[L.OpKind.MATVEC], L.FORMAT_I8)
+    four_bits, _ = _split_matvec(manifest, units[L.OpKind.MATVEC], L.FORMAT_N4)
     macs = manifest.macs_per_frame
     per_layer = manifest.n_layers * manifest.n_views
     channels = per_layer * (manifest.d_inner + 2 * manifest.d_state)
     elements = per_layer * manifest.d_inner * manifest.d_state
-    per_element = round(float(units[L.OpKind.SSM].sum()) / elements, 2)
+    ssm, conv = float(units[L.OpKind.SSM].sum()), float(units[L.OpKind.CONV].sum())
+    per_element = round(ssm / elements, 2)
     return {
         "frames": len(whole),
         "cu_per_frame": round(per_frame, 1),
@@ -77,8 +83,10 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
         "cu_per_row": per_row,
         "cu_per_ssm_element": per_element,
         "matvec_cu_per_mac": round(matvec / macs, 4) if per_mac is None else per_mac,
+        "matvec_n4_cu_per_mac": four_bits,
         "ssm_cu_per_element": per_element,
-        "requantize_lut_cu_per_element": round(float(units[L.OpKind.CONV].sum()) / channels, 2),
+        "requantize_lut_cu_per_element": round(conv / channels, 2),
+        "cu_per_frame_over_parts": round(per_frame / (matvec + ssm + conv), 3),
         "cu_per_transaction": round(per_tx, 1),
         "parts": {kind.name.lower(): round(float(units[kind].sum()), 1) for kind in L.OpKind},
     }
@@ -97,10 +105,34 @@ def one_op_per_segment(cartridge: Cartridge) -> Cartridge:
     return Cartridge(bytes(raw), cartridge.shards)
 
 
-def _split_matvec(manifest: Manifest, units: np.ndarray) -> tuple[float | None, float | None]:
-    """Units of a matrix per multiply-accumulate and per row, where the kernel has its columns compiled in."""
+def measure_formats(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[str, Any]:
+    """`measure_cu`, and what the same world costs with its matrices in 4 bits.
+
+    Returns
+    -------
+    dict
+        As `measure_cu`, with ``matvec_n4_cu_per_mac``; ``n4_cu_per_frame``, ``n4_tx_per_frame`` and
+        ``n4_bytes`` of the world of which the matrices of `awm_kit.model.qat.FOUR_BITS` are in 4 bits.
+    """
+    result = measure_cu(cartridge, frames, seed)
+    if cartridge.manifest.format == L.FORMAT_N4:
+        return result
+    model = unpack(cartridge)
+    usual = pack(to_four_bits(model))
+    small = measure_cu(usual, frames, seed)
+    every = measure_cu(pack(to_four_bits(model, MATRICES)), frames, seed)
+    return result | {
+        "matvec_n4_cu_per_mac": every["matvec_n4_cu_per_mac"],
+        "n4_cu_per_frame": small["cu_per_frame"],
+        "n4_tx_per_frame": small["tx_per_frame"],
+        "n4_bytes": usual.nbytes,
+    }
+
+
+def _split_matvec(manifest: Manifest, units: np.ndarray, code: int) -> tuple[float | None, float | None]:
+    """Units of a format's matrices per multiply-accumulate and per row; of columns that the kernel has."""
     ops = manifest.ops[manifest.ops["kind"] == L.OpKind.MATVEC]
-    fast = np.isin(ops["cols"], FAST_COLS)
+    fast = (ops["format"] == code) & (np.isin(ops["cols"], FAST_COLS) | (code == L.FORMAT_N4))
     rows, cols = ops["rows"][fast].astype(np.float64), ops["cols"][fast].astype(np.float64)
     terms = np.stack([rows * cols, rows, cols], axis=1) * manifest.n_views
     solution, _, rank, _ = np.linalg.lstsq(terms, units[fast], rcond=None)
