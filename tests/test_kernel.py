@@ -421,7 +421,10 @@ SBF_FLAGS = (
     "-target", "bpfel-freestanding", "-mcpu=v2", "-std=c99", "-O3", "-ffreestanding", "-fno-builtin",
     "-fno-strict-aliasing", *kernel.WARNINGS, "-DAWM_PORTABLE_ONLY",
 )  # fmt: skip
-SBF_SOURCES = ["awm_codec", "awm_dispatch", "awm_matvec_swar", "awm_model", "awm_scan_swar", "awm_step"]
+SBF_SOURCES = [
+    *("awm_codec", "awm_dispatch", "awm_matvec_n4", "awm_matvec_n4_swar", "awm_matvec_swar", "awm_model"),
+    *("awm_scan_swar", "awm_step"),
+]
 
 
 @pytest.mark.parametrize("name", SBF_SOURCES)
