@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from awm_kit.play.app import PlayApp, play
     from awm_kit.play.controllers import (
+        ClonedController,
         KeyboardMap,
         RandomController,
         RecordedController,
         ScriptedController,
+        opponent,
     )
     from awm_kit.play.engine import Engine, NativeEngine, ReferenceEngine, TeacherEngine
     from awm_kit.play.engines import ENGINES, make_engine, start_frame
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from awm_kit.play.gif import render_gif, render_still
     from awm_kit.play.inspect_view import InspectView
     from awm_kit.play.inspector import Inspection, Inspector, inspect
+    from awm_kit.play.keymap_menu import KeyMenu
     from awm_kit.play.lobby import Lobby
     from awm_kit.play.match import Match
     from awm_kit.play.places import Place, open_place
@@ -35,11 +38,19 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "app": ("PlayApp", "play"),
-    "controllers": ("KeyboardMap", "RandomController", "RecordedController", "ScriptedController"),
+    "controllers": (
+        "ClonedController",
+        "KeyboardMap",
+        "RandomController",
+        "RecordedController",
+        "ScriptedController",
+        "opponent",
+    ),
     "engine": ("Engine", "NativeEngine", "ReferenceEngine", "TeacherEngine"),
     "engines": ("ENGINES", "make_engine", "start_frame"),
     "film": ("Film", "Take"),
     "gif": ("render_gif", "render_still"),
+    "keymap_menu": ("KeyMenu",),
     "lobby": ("Lobby",),
     "inspect_view": ("InspectView",),
     "inspector": ("Inspection", "Inspector", "inspect"),
@@ -56,11 +67,13 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ENGINES",
+    "ClonedController",
     "Engine",
     "Film",
     "InspectView",
     "Inspection",
     "Inspector",
+    "KeyMenu",
     "KeyboardMap",
     "Lobby",
     "Match",
@@ -81,6 +94,7 @@ __all__ = [
     "make_engine",
     "open_place",
     "open_recording",
+    "opponent",
     "play",
     "render_gif",
     "render_mp4",
