@@ -1,4 +1,4 @@
-"""Two processes with a wallet each play through the real rollup; the result settles on the L1 and is verified."""
+"""Two processes with a wallet each play on the real rollup; the match settles on the L1 and is verified."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def test_another_file_is_no_state(tmp_path: Path) -> None:
 def test_an_l1_that_runs_already() -> None:
     with l1.running(l1_chain.Chain()) as url, launch.running(rollup=False, l1=url) as network:
         assert network.l1 == url
-        assert network.processes == ()
+        assert network.processes == []
     with pytest.raises(ValidatorError, match="no L1 answers at"), launch.running(l1=url, rollup=False):
         pass
 

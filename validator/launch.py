@@ -47,17 +47,39 @@ class Localnet:
         JSON-RPC URLs; each one's WebSocket is on the next port. ``rollup`` is empty without one.
     folder : str
         Logs, and the rollup's storage.
+    processes : list of Process
+    tied : bool
+        Whether they end with the process that started them.
     """
 
     l1: str
     rollup: str
     folder: str
-    processes: tuple[Process, ...]
+    processes: list[Process]
+    tied: bool = False
 
     @property
     def alive(self) -> bool:
         """Whether all processes run."""
         return all(process.alive for process in self.processes)
+
+    def revive(self) -> None:
+        """Start again what has died, where it was: a rollup goes on from its storage, an L1 from its state.
+
+        Raises
+        ------
+        ValidatorError
+            The L1 has died and was not kept in a folder; or something does not start.
+        """
+        for i, process in enumerate(self.processes):
+            if process.alive:
+                continue
+            is_l1 = process.name == "l1"
+            if is_l1 and not {"--state", "--ledger"} & set(process.command):
+                raise ValidatorError("the L1 has died with its accounts: only one with --state comes back")
+            url, method = (self.l1, "getHealth") if is_l1 else (self.rollup, "getVersion")
+            self.processes[i] = spawn(process.name, process.command, Path(self.folder), self.tied)
+            _await(url, method, self.processes[i], Path(self.folder) / f"{process.name}.log")
 
     def stop(self) -> None:
         """End all processes, the last one first, and delete the storage."""
@@ -123,15 +145,22 @@ def up(
     l1: str = AUTO,
     state: Path | None = None,
 ) -> Localnet:
-    """Start a network that stays until `down`; the one that runs already, if any. See `running`."""
+    """Start a network that stays until `down`; the one that runs already, if any. See `running`.
+
+    If only its rollup has died, that is started again and its matches go on.
+    """
     if found := status():
-        if found.alive and bool(found.rollup) == rollup:
-            return found
+        if bool(found.rollup) == rollup and any(p.alive for p in found.processes if p.name == "l1"):
+            found.revive()
+            return _remember(found)
         down()
     folder = data_dir() / "localnet"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    network = _start(folder, _Wishes(rollup, slot_ms, program, l1, state, tied=False))
+    return _remember(_start(folder, _Wishes(rollup, slot_ms, program, l1, state, tied=False)))
+
+
+def _remember(network: Localnet) -> Localnet:
     part = _state_file().with_suffix(".part")
     part.write_text(json.dumps(asdict(network)))
     os.replace(part, _state_file())
@@ -144,7 +173,7 @@ def status() -> Localnet | None:
         raw = json.loads(_state_file().read_text())
     except FileNotFoundError:
         return None
-    processes = tuple(Process(**process) for process in raw.pop("processes"))
+    processes = [Process(**process) for process in raw.pop("processes")]
     return Localnet(**raw, processes=processes)
 
 
@@ -192,7 +221,7 @@ def _start(folder: Path, wishes: _Wishes) -> Localnet:
             processes.append(_start_rollup(folder, port, l1, package, wishes.tied))
             url = f"http://127.0.0.1:{port}"
             _await(url, "getVersion", processes[-1], folder / "rollup.log")
-        return Localnet(l1, url, str(folder), tuple(processes))
+        return Localnet(l1, url, str(folder), processes, wishes.tied)
     except BaseException:
         for process in reversed(processes):
             process.stop()

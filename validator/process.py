@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,11 @@ class Process:
     name: str
     pid: int
     started: str
+    command: Sequence[str] = ()
 
     @classmethod
-    def of(cls, name: str, pid: int) -> Process:
-        return cls(name, pid, start_time(pid))
+    def of(cls, name: str, pid: int, command: Sequence[str] = ()) -> Process:
+        return cls(name, pid, start_time(pid), tuple(command))
 
     @property
     def alive(self) -> bool:
@@ -43,10 +45,10 @@ class Process:
             child.communicate()
 
 
-def spawn(name: str, command: list[str], folder: Path, tied: bool) -> Process:
+def spawn(name: str, command: Sequence[str], folder: Path, tied: bool) -> Process:
     """Start a server in a session of its own, its log in the folder; if tied, it ends with this process."""
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "RUST_LOG": "info"}
-    with open(folder / f"{name}.log", "wb") as log:
+    with open(folder / f"{name}.log", "ab") as log:
         child = subprocess.Popen(
             command,
             # Nobody ever writes: a tied server ends when this process does, and the pipe with it.
@@ -57,7 +59,7 @@ def spawn(name: str, command: list[str], folder: Path, tied: bool) -> Process:
             start_new_session=True,
         )
     _CHILDREN[child.pid] = child
-    return Process.of(name, child.pid)
+    return Process.of(name, child.pid, command)
 
 
 # Popen objects close their pipe when collected, which would end a tied server.

@@ -96,10 +96,12 @@ def open_match(rollup: Ledger, keys: SessionKeys, payer: Keypair, world: Pubkey)
             time.sleep(0.05)
 
 
-def settle_match(rollup: Ledger, l1: Ledger, keys: SessionKeys, signer: Keypair) -> Receipt:
-    """Commit a match that does not run to the L1 and wait until it is back there.
+def settle_match(rollup: Ledger, l1: Ledger, keys: SessionKeys, signer: Keypair) -> None:
+    """Commit a match that does not run to the L1 and wait until it is back there; nothing if it is already.
 
-    Read the input log first (`accounts.entries_of`): it does not come back by itself.
+    Read the input log first (`accounts.entries_of`): it does not come back by itself. While the L1 does not
+    answer nothing is sent, because the rollup does not repeat a commit that failed, and the match would be
+    nowhere: call again when it does.
 
     Parameters
     ----------
@@ -111,12 +113,10 @@ def settle_match(rollup: Ledger, l1: Ledger, keys: SessionKeys, signer: Keypair)
     ProgramError
         The match still runs.
     LedgerError
-        It is not back on the L1 after 30 s.
+        The L1 does not answer; or the match is not back there after 30 s.
     """
     held = [keys.log, keys.hidden, keys.input, keys.session]
     program = rollup.program_id
-    orders = [delegation.undelegate(keys, signer.pubkey(), key, program_id=program) for key in held]
-    receipt = rollup.send(orders, signer, compute_units=MAX_COMPUTE_UNITS, label="undelegate")
 
     def returned() -> bool:
         return all(
@@ -125,11 +125,14 @@ def settle_match(rollup: Ledger, l1: Ledger, keys: SessionKeys, signer: Keypair)
             for account in ledger.accounts(held)
         )
 
+    if returned():
+        return
+    orders = [delegation.undelegate(keys, signer.pubkey(), key, program_id=program) for key in held]
+    rollup.send(orders, signer, compute_units=MAX_COMPUTE_UNITS, label="undelegate")
     wait_for(returned, SETTLE_SECONDS, f"{rollup.name} has not written match {keys.session} to {l1.name}")
     # The rollup takes no news of an account from the slot that it has seen already: were the match lent again
     # in this one, it would never notice.
     l1.next_slot()
-    return receipt
 
 
 def restore_entries(

@@ -24,6 +24,8 @@ from awm_kit.errors import LedgerError
 
 BLOCKHASH_SECONDS = 5.0
 TIMEOUT_SECONDS = 10.0
+_STALE = "Blockhash not found"
+_SIGNED_ANEW, _NEXT_BLOCKHASH = 5, 0.1
 _OPTIONS = {"encoding": "base64", "skipPreflight": True}
 
 
@@ -72,31 +74,44 @@ class Post:
         self._write(b"".join(parcel.request for parcel in parcels))
         self._owed = len(parcels)
 
-    def collect(self) -> None:
-        """Read what is still to be answered; the first refusal is raised, after all have been read."""
-        refusal = None
+    def collect(self) -> bool:
+        """Read what is still to be answered; the first refusal is raised, after all have been read.
+
+        Returns
+        -------
+        bool
+            False if the blockhash was refused, as one from before a restart is: sign again.
+        """
+        refusal, known = None, True
         while self._owed:
             answer = self._answer("sendTransaction")
             self._owed -= 1
-            if refusal is None and "error" in answer:
+            if _STALE in str(answer.get("error")):
+                self._fetched, known = -BLOCKHASH_SECONDS, False
+            elif refusal is None and "error" in answer:
                 refusal = answer["error"]
         if refusal is not None:
             raise LedgerError(f"{self._url} refused sendTransaction: {refusal}")
+        return known
 
     def send(
         self, orders: Sequence[Instruction], payer: Keypair, signers: Iterable[Keypair], compute_units: int
     ) -> str:
         """Sign and send one transaction, and wait until it was taken; returns the signature."""
-        parcel = self.sign(orders, payer, signers, compute_units)
-        self.post([parcel])
-        self.collect()
-        return parcel.signature
+        for _ in range(_SIGNED_ANEW):
+            parcel = self.sign(orders, payer, signers, compute_units)
+            self.post([parcel])
+            if self.collect():
+                return parcel.signature
+            time.sleep(_NEXT_BLOCKHASH)
+        raise LedgerError(f"{self._url} does not know the blockhashes that it gives out")
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
         if self._socket:
             self._socket.close()
         self._socket, self._read, self._owed = None, b"", 0
+        self._fetched = -BLOCKHASH_SECONDS  # a rollup that was restarted knows other blockhashes
 
     def _recent(self) -> Hash:
         if time.monotonic() - self._fetched > BLOCKHASH_SECONDS:

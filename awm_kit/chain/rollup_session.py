@@ -17,7 +17,7 @@ import numpy as np
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from awm_kit.chain import instructions as ix
@@ -36,6 +36,7 @@ from awm_kit.errors import LedgerError
 FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
 PATIENCE_SECONDS = 0.012
+LOOK_AFTER = 8  # attempts in vain: perhaps the frame is there, and the news of it was lost
 CLOSE_SECONDS = 0.2  # the rollup does not answer a WebSocket's farewell
 INPUT_UNITS = 50_000
 
@@ -64,17 +65,22 @@ class FrameStream:
         self.frame_slot = self.slot = 0
         self.arrived = 0.0
         self.closed = False
+        self._acknowledged = 0
         try:
             where = f"ws://{place.hostname}:{(place.port or 80) + 1}"
             self._socket = self._open.enter_context(
                 connect(where, max_size=1 << 24, close_timeout=CLOSE_SECONDS)
             )
-        except OSError as error:
+            account = {"encoding": "base64", "commitment": "processed"}
+            self._subscribe("accountSubscribe", str(session), account)
+            self._subscribe("slotSubscribe")
+        except (OSError, WebSocketException) as error:
+            self._close_socket()
             raise LedgerError(f"the WebSocket of {url} does not answer: {error}") from None
-        self._subscribe("accountSubscribe", str(session), {"encoding": "base64", "commitment": "processed"})
-        self._subscribe("slotSubscribe")
         self._thread = threading.Thread(target=self._listen, name="awm-frames", daemon=True)
         self._thread.start()
+        with self._changed:  # a frame that came before the subscription would not be told of
+            self._changed.wait_for(lambda: self.closed or self._acknowledged == 2, FRAME_SECONDS)
 
     def wait_frame(self, number: int, seconds: float) -> np.ndarray | None:
         """The newest frame once its number is at least ``number``; None if it does not come in time."""
@@ -94,8 +100,12 @@ class FrameStream:
 
     def close(self) -> None:
         """End the subscription."""
-        self._open.close()
+        self._close_socket()
         self._thread.join()
+
+    def _close_socket(self) -> None:
+        with contextlib.suppress(WebSocketException):  # it may be gone already
+            self._open.close()
 
     def _has(self, number: int) -> bool:
         return self.frame is not None and int(self.frame["frame"]) >= number
@@ -119,6 +129,9 @@ class FrameStream:
     def _take(self, message: dict[str, Any]) -> None:
         method, now = message.get("method"), time.perf_counter()
         if method is None:
+            with self._changed:
+                self._acknowledged += 1
+                self._changed.notify_all()
             return
         result = message["params"]["result"]
         with self._changed:
@@ -184,19 +197,33 @@ class RollupSession(ChainSession):
         if frame is not None:
             self.frame = frame
         elif self.stream.closed:
-            raise LedgerError(f"{self.ledger.name} has closed the connection")
+            self.reconnect()
         return self.frame
+
+    def reconnect(self) -> None:
+        """Open both connections again and read where the match stands; `LedgerError` if nothing answers."""
+        self.disconnect()
+        self.stream = FrameStream(self.ledger.name, self.keys.session)
+        self._ahead_of = (-1, 0, 0)
+        self._resume()
 
     def _post_inputs(self, orders: list[Instruction], signers: list[Keypair]) -> None:
         self.last_signatures = [self._post.send(orders, self.payer, signers, INPUT_UNITS)]
         self.transactions += 1
 
     def _run_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> None:
-        number, begun = int(self.frame["frame"]), time.monotonic()
+        number, begun, held = int(self.frame["frame"]), time.monotonic(), self._held
         self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
         attempt, frame = 0, None
         while frame is None:
             sent = time.monotonic()
+            if self._looked_again(attempt):
+                if int(self.frame["frame"]) > number:
+                    return
+                if self._next_op:  # the inputs came with the first piece
+                    orders, signers = [], []
+                else:
+                    self._held = held
             if self.stream.over or sent - begun > FRAME_SECONDS:
                 raise LedgerError(f"frame {number + 1} did not come from {self.ledger.name}")
             self.last_signatures = self._send_frame(crank, orders, signers, number, attempt)
@@ -206,6 +233,16 @@ class RollupSession(ChainSession):
         self._usual += 0.1 * (time.monotonic() - sent - self._usual)
         self.frame, self._next_op, self._last_slot = frame, 0, self.stream.frame_slot
         self.transactions += len(self.last_signatures)
+
+    def _looked_again(self, attempt: int) -> bool:
+        """Read where the match stands, if the stream is gone or so many attempts were in vain; else False."""
+        if self.stream.closed:
+            self.reconnect()
+            return True
+        if attempt and attempt % LOOK_AFTER == 0:
+            self._resume()
+            return True
+        return False
 
     def _send_frame(
         self, crank: Keypair, orders: list[Instruction], signers: list[Keypair], number: int, attempt: int

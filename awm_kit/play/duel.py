@@ -12,9 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from awm_kit.chain.accounts import Phase
+from awm_kit.chain import instructions as ix
+from awm_kit.chain.accounts import (
+    FORFEIT_FRAMES,
+    HIDDEN_HEADER,
+    INPUT_BUFFER,
+    EndReason,
+    Phase,
+    parse,
+)
 from awm_kit.chain.replays import publish_replay
-from awm_kit.chain.results import MatchResult
+from awm_kit.chain.results import MatchResult, read_result
+from awm_kit.chain.rollup import settle_match
+from awm_kit.chain.verify import record_from_session
 from awm_kit.errors import LedgerError
 from awm_kit.play.controllers import Controller
 from awm_kit.play.seat import Seat, is_over
@@ -23,8 +33,8 @@ from awm_kit.schema import CONTROLLER, N_PLAYERS
 FRAMES_A_SECOND = 60
 #: A match may be hosted long before somebody comes.
 PATIENCE_SECONDS = 600.0
-#: How long a guest believes in a host that sends no frames.
-SILENCE_SECONDS = 30.0
+#: The program lets a guest end a match without its crank after a minute; clocks differ a little.
+ABANDONED_SECONDS = 65.0
 
 
 @dataclass
@@ -60,6 +70,8 @@ class Rhythm:
 def play_seat(seat: Seat, controller: Controller, frames: int | None = None) -> Rhythm:
     """Play a seat's part, from before both are ready to the match's end.
 
+    A guest who has vanished loses; without its host a match ends as a draw.
+
     Parameters
     ----------
     seat : Seat
@@ -72,7 +84,7 @@ def play_seat(seat: Seat, controller: Controller, frames: int | None = None) -> 
     Raises
     ------
     LedgerError
-        Nobody joined within ten minutes, or the other side went silent.
+        Nobody joined within ten minutes.
     """
     if seat.player is None:
         raise ValueError("a spectator has nothing to play")
@@ -91,12 +103,14 @@ def play_seat(seat: Seat, controller: Controller, frames: int | None = None) -> 
 def finish_seat(seat: Seat, *, publish: bool) -> MatchResult:
     """See a match to its end on the ledger; ``publish`` puts its replay there too, at this seat's cost.
 
+    A guest whose host has vanished brings the match home; its accounts stay until the host closes them.
+
     Raises
     ------
     LedgerError
         There is no result, or its inputs could not be read before the match was closed.
     """
-    result = seat.finish()
+    result = _rescue(seat) if _is_abandoned(seat) else seat.finish()
     if publish:
         if seat.record is None:
             raise LedgerError(f"the inputs of match {seat.key} were gone before they were read")
@@ -106,11 +120,15 @@ def finish_seat(seat: Seat, *, publish: bool) -> MatchResult:
 
 def _lead(seat: Seat, controller: Controller, frames: int | None, rhythm: Rhythm) -> None:
     frame, due = seat.session.frame, time.perf_counter()
+    guest = _Pulse(seat, 1)
     while not is_over(frame) and (frames is None or int(frame["frame"]) < frames):
         due = max(due + 1 / FRAMES_A_SECOND, time.perf_counter() - 1.0)  # catches up after a short stall only
         time.sleep(max(0.0, due - time.perf_counter()))
         frame = seat.step(_inputs(seat, controller, frame))
         rhythm.saw(frame)
+        if int(frame["frame"]) % FRAMES_A_SECOND == 0 and guest.silent(int(frame["frame"])):
+            seat.claim()
+            return
 
 
 def _follow(seat: Seat, controller: Controller, rhythm: Rhythm) -> None:
@@ -127,9 +145,45 @@ def _follow(seat: Seat, controller: Controller, rhythm: Rhythm) -> None:
             heard = time.monotonic()
         elif _has_ended(seat):
             return
-        elif time.monotonic() - heard > SILENCE_SECONDS:
-            raise LedgerError(f"the host of match {seat.key} sent no frame for {SILENCE_SECONDS:g} s")
+        elif time.monotonic() - heard > ABANDONED_SECONDS:
+            seat.claim()
+            return
         frame = newest
+
+
+class _Pulse:
+    """Whether a player still sends inputs, from the smallest account of a match."""
+
+    def __init__(self, seat: Seat, player: int) -> None:
+        self._seat, self._player = seat, player
+        self._sequence = self._heard = 0
+
+    def silent(self, frame: int) -> bool:
+        """Whether the player may be taken for gone at this frame."""
+        found = self._seat.place.arena.account(self._seat.session.keys.input)
+        if found:
+            sequence = int(parse(found.data, INPUT_BUFFER)["controllers"][self._player]["sequence"])
+            if sequence != self._sequence:
+                self._sequence, self._heard = sequence, frame
+        # Counted from the last look, so that the program, which counts each frame, agrees.
+        return frame - self._heard > FORFEIT_FRAMES + FRAMES_A_SECOND
+
+
+def _is_abandoned(seat: Seat) -> bool:
+    hidden = seat.place.arena.account(seat.session.keys.hidden)
+    return hidden is not None and parse(hidden.data, HIDDEN_HEADER)["reason"] == EndReason.ABANDONED
+
+
+def _rescue(seat: Seat) -> MatchResult:
+    """Bring a match home without its host."""
+    place, session = seat.place, seat.session
+    seat.record = record_from_session(place.arena, session)
+    if place.rollup:
+        settle_match(place.rollup, place.ledger, session.keys, session.players[1])
+    program = place.ledger.program_id
+    order = ix.record_result(session.keys, seat.wallet.pubkey(), session.world, program_id=program)
+    place.ledger.send([order], seat.wallet, label="record result")
+    return read_result(place.ledger, seat.key)
 
 
 def _has_ended(seat: Seat) -> bool:

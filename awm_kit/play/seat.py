@@ -9,7 +9,7 @@ import numpy as np
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from awm_kit.chain.accounts import Winner
+from awm_kit.chain.accounts import FORFEIT_FRAMES, Winner
 from awm_kit.chain.results import MatchResult, read_result
 from awm_kit.chain.rollup import wait_for
 from awm_kit.chain.rollup_session import RollupSession
@@ -135,7 +135,7 @@ class Seat:
 
     def claim(self) -> Winner:
         """End a match that the other one has left; `ProgramError` if they are there."""
-        if self.player == 1 and self.session.silence(0) == 0:
+        if self.player == 1 and self.session.silence(0) < FORFEIT_FRAMES:
             return self.session.claim_abandoned()
         return self.session.claim_forfeit(1 - self._me)
 
