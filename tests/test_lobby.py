@@ -21,6 +21,7 @@ from awm_kit.chain.worlds import World
 from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
 from awm_kit.play.app import play
+from awm_kit.play.bumper_scene import BumperScene
 from awm_kit.play.lobby import Lobby
 from awm_kit.play.lobby_invite import Invitation, InviteCard, qr_svg
 from awm_kit.play.places import Place
@@ -223,6 +224,30 @@ def test_a_match_that_stumbled_goes_on_at_a_click(
     host.bout.pad._receive(None, {"click": 1}, [])
     wait(lambda: guest.bout.frames > stood + 5)
     assert guest.bout.view.scene.banner == ""
+
+
+def test_another_game_brings_its_own_characters_and_scene(shelf: tuple[Place, World]) -> None:
+    lobby = Lobby(shelf[0], "bumper")
+    lobby.create(seed=5)
+    assert lobby.seat.game == "bumper" and dict(lobby.room.character.options) == {
+        "light cart": 0,
+        "heavy cart": 1,
+    }
+    lobby.pick(1)
+    lobby.seat_script()
+    wait(lambda: "heavy cart" in lobby.room.seats.value)
+    lobby.ready()
+    wait(lambda: lobby.bout is not None and lobby.bout.frames >= 5)
+    assert isinstance(lobby.bout.view.scene, BumperScene)
+    lobby.leave()
+    assert lobby.result.characters[0] == 1 and lobby.verify().ok
+    app = play("bumper", seed=2)
+    assert isinstance(app.view.scene, BumperScene) and app.match.frame["players"]["character"].tolist() == [
+        0,
+        1,
+    ]
+    inputs = app.match.run_headless(60).inputs
+    assert inputs["buttons"][:, 1].any() and not inputs["buttons"][:, 0].any(), "its drivers drive"
 
 
 def _refuse(*_: object, **__: object) -> None:

@@ -23,12 +23,10 @@ from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.verify import MatchRecord
 from awm_kit.chain.worlds import World
-from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.errors import AwmError
 from awm_kit.play import nodelay
 from awm_kit.play.cards import CSS
 from awm_kit.play.controllers import OPPONENTS, Controller, KeyboardMap
-from awm_kit.play.controllers import opponent as automatic
 from awm_kit.play.engine import Engine, TeacherEngine, name_of
 from awm_kit.play.engines import (
     ENGINES,
@@ -40,6 +38,7 @@ from awm_kit.play.engines import (
     start_frame,
 )
 from awm_kit.play.errand import Errands
+from awm_kit.play.games import script
 from awm_kit.play.keymap_menu import KeyMenu
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.match import Match
@@ -189,8 +188,10 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
     def _seats(self) -> list[Controller]:
         friend = self._opponent.value == FRIEND
         self.key_menu.show("shared" if friend else "solo")
-        second = self.pad.controller(1) if friend else automatic(self._opponent.value, 1, self.seed)
-        return [self.pad.controller(0), second]
+        if friend:
+            return [self.pad.controller(0), self.pad.controller(1)]
+        game = self.cartridge.manifest.schema.name
+        return [self.pad.controller(0), script(game, self._opponent.value, 1, self.seed)]
 
     def _use_keys(self, chosen: KeyboardMap) -> None:
         self.pad.remap(self.keyboard or chosen)
@@ -243,7 +244,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             self.errands.run("closing the match before", close, queue=True)
 
     def _new_view(self) -> View:
-        return MatchView()
+        return MatchView(game=self.cartridge.manifest.schema.name)
 
     def _begin(self) -> None:
         """Called with every new match, for those who drive it in another way."""
@@ -297,7 +298,7 @@ def play(
     world: World | Cartridge | str | None = None,
     engine: str = "native",
     opponent: str | None = "balanced",
-    characters: tuple[int, int] = (FOX, MARTH),
+    characters: tuple[int, int] | None = None,
     stage: int | None = None,
     seed: int = 0,
     ledger: Place | Ledger | str | None = None,
@@ -320,7 +321,7 @@ def play(
         Who plays against you, one of `awm_kit.play.controllers.OPPONENTS`; None is a second
         person on the same keyboard.
     characters : tuple of int
-        Melee internal character ids.
+        Melee internal character ids; by default the game's own choice.
     stage : int, optional
         Melee stage id; by default the world's own.
     seed : int
@@ -362,7 +363,8 @@ def play(
 
     def start(number: int) -> np.ndarray:
         frame = start_frame(cartridge, number)
-        frame["players"]["character"] = characters
+        if characters is not None:
+            frame["players"]["character"] = characters
         if stage is not None:
             frame["stage"] = stage
         if time_limit is not None:

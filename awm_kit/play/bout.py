@@ -52,7 +52,8 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         keyboard: KeyboardMap | None = None,
     ) -> None:
         self.seat, self._on_over = seat, on_over
-        self.view, self.pad = MatchView(names), Pad(keyboard or KeyboardMap.solo(seat.player or 0))
+        self.view = MatchView(names, game=seat.game)
+        self.pad = Pad(keyboard or KeyboardMap.solo(seat.player or 0))
         self._controllers = {player: self.pad.controller(player) for player in seat.session.players}
         self._controllers.update(scripts or {})
         self._on_error = on_error

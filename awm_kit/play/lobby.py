@@ -14,26 +14,28 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import Phase
+from awm_kit.chain.instructions import KEEP_CHARACTER
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
 from awm_kit.chain.replays import publish_replay, verify_match
 from awm_kit.chain.results import MatchResult
 from awm_kit.chain.verify import VerifyReport, check_result, verify
 from awm_kit.chain.worlds import World, list_worlds, open_world
-from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.errors import LedgerError
 from awm_kit.play.bout import Bout
 from awm_kit.play.cards import CSS
-from awm_kit.play.controllers import Controller, KeyboardMap, opponent
+from awm_kit.play.controllers import Controller, KeyboardMap
 from awm_kit.play.engines import deployed, start_frame
 from awm_kit.play.errand import Errands
+from awm_kit.play.games import CHARACTERS, game_of, script
 from awm_kit.play.lobby_invite import Invitation, InviteCard
 from awm_kit.play.lobby_pages import Desk, Room, Score
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.places import Place, open_place
 from awm_kit.play.result_card import YOU, result_html
 from awm_kit.play.seat import Seat
-from awm_kit.play.table import TableState, seat_script
+from awm_kit.play.table import TableState, read_table, seat_script
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import FIGHTER
 from awm_kit.worlds import load_world, shipped
 
 #: How often the room looks who has come, a second.
@@ -136,7 +138,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         if not self._own_wallet:
             self.place.fund(self.wallet)
         chosen = self._world(self.desk.world.value if world is None else world)
-        mine = self.desk.character.value if character is None else character
+        mine = self._character(chosen.cartridge.manifest.schema.name, character)
         frame = _first_frame(chosen.cartridge, mine, secrets.randbits(31) if seed is None else seed)
         self._sit(Seat.host(self.place, chosen, self.wallet, frame))
         return self._seated.key
@@ -163,8 +165,9 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         session = self._follow(invitation)
         if self.place.rollup is None and not self._own_wallet:
             self.place.fund(self.wallet, _GUEST_FUNDS)
-        mine = self.desk.character.value if character is None else character
-        self._sit(Seat.join(self.place, session, self.wallet, mine))
+        world = read_table(self.place.arena, session).world
+        mine = self._character(game_of(self.place.arena, world), character)
+        self._sit(Seat.join(self.place, session, self.wallet, KEEP_CHARACTER if mine is None else mine))
 
     def watch(self, invitation: str | Pubkey) -> None:
         """Look at somebody's match without a seat; raises as `join`."""
@@ -178,9 +181,10 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         style : str
             One of `awm_kit.play.controllers.OPPONENTS`.
         """
-        script = opponent(style, 1, int(self._seated.session.frame["seed"]))
-        seat_script(self._seated.session)
-        self._scripts, self._style = {1: script}, style
+        seat = self._seated
+        player = script(seat.game, style, 1, int(seat.session.frame["seed"]))
+        seat_script(seat.session)
+        self._scripts, self._style = {1: player}, style
 
     def pick(self, character: int) -> None:
         """Change one's character before the match begins."""
@@ -319,6 +323,10 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         cartridge = world if isinstance(world, Cartridge) else load_world(world)
         return deployed(self.place, cartridge, self.wallet)
 
+    def _character(self, game: str, asked: int | None) -> int | None:
+        """Who is played in a game: whom one asked for, or the menu's fighter; None leaves it to the game."""
+        return self.desk.character.value if asked is None and game == FIGHTER.name else asked
+
     def _follow(self, invitation: str | Pubkey) -> Pubkey:
         """The match that is meant; goes to its place if that is another one."""
         if isinstance(invitation, Pubkey):
@@ -339,7 +347,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self._scripts = {}
         self.invite.show(Invitation.to(seat.key, self.place.name))
         if seat.player is not None:
-            self.room.character.value = int(seat.look().frame["players"][seat.player]["character"])
+            self.room.offer(seat.game, int(seat.look().frame["players"][seat.player]["character"]))
         self._go(self.room)
         self._watcher.start()
 
@@ -402,9 +410,12 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self._stage.children = list(pages)
 
 
-def _first_frame(cartridge: Cartridge, character: int, seed: int) -> np.ndarray:
+def _first_frame(cartridge: Cartridge, character: int | None, seed: int) -> np.ndarray:
+    """A start frame in which the host has a character, and the other seat one that the host has not."""
     frame = start_frame(cartridge, seed % 2**32)
-    frame["players"]["character"] = character, MARTH if character == FOX else FOX
+    if character is not None:
+        others = CHARACTERS.get(cartridge.manifest.schema.name, {}).values()
+        frame["players"]["character"] = character, next((c for c in others if c != character), character)
     return frame
 
 

@@ -8,15 +8,12 @@ import ipywidgets as widgets
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import Phase
-from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.play.controllers import OPPONENTS
+from awm_kit.play.games import CHARACTERS, character_name
 from awm_kit.play.lobby_invite import InviteCard
 from awm_kit.play.palette import LIVERIES, Color
 from awm_kit.play.table import TableState
-
-#: What the characters are called that the built-in view draws.
-CHARACTERS = {"runner": FOX, "swordsman": MARTH}
-_NAMES = {character: name for name, character in CHARACTERS.items()}
+from awm_kit.schema import FIGHTER
 
 
 class Desk(widgets.VBox):  # type: ignore[misc]
@@ -24,7 +21,7 @@ class Desk(widgets.VBox):  # type: ignore[misc]
 
     def __init__(self, invite: InviteCard) -> None:
         self.world = widgets.Dropdown(layout=widgets.Layout(width="260px"))
-        self.character = _characters(FOX)
+        self.character = _characters()
         self.create = _button("Create match", "plus", "success")
         self.text = widgets.Text(
             placeholder="match ID, invitation or link", layout=widgets.Layout(width="430px")
@@ -53,8 +50,9 @@ class Room(widgets.VBox):  # type: ignore[misc]
     """Where two wait for each other."""
 
     def __init__(self, invite: InviteCard) -> None:
+        self.game = FIGHTER.name
         self.seats = widgets.HTML()
-        self.character = _characters(FOX)
+        self.character = _characters()
         self.ready = _button("Ready", "check", "success")
         self.style = widgets.Dropdown(options=OPPONENTS, value="balanced", layout=_auto())
         self.script = _button("Seat a script", "android")
@@ -69,6 +67,13 @@ class Room(widgets.VBox):  # type: ignore[misc]
         """Those that act."""
         return [self.ready, self.script, self.leave]
 
+    def offer(self, game: str, character: int) -> None:
+        """Offer a game's characters, one of them picked."""
+        self.game, names = game, CHARACTERS.get(game, {})
+        there = {character_name(game, character): character}
+        self.character.options = list({**names, **there}.items())
+        self.character.value = character
+
     def show(self, table: TableState, player: int | None, mine: set[int]) -> None:
         """Bring seats and buttons up to date.
 
@@ -80,7 +85,7 @@ class Room(widgets.VBox):  # type: ignore[misc]
         mine : set of int
             Players whose keys this process holds.
         """
-        self.seats.value = seats_html(table, player)
+        self.seats.value = seats_html(table, player, self.game)
         self._mine.layout.display = "none" if player is None else None
         alone = player == 0 and table.phase == Phase.CREATED
         self._scripts.layout.display = None if alone else "none"
@@ -105,14 +110,14 @@ class Score(widgets.VBox):  # type: ignore[misc]
         return [self.verify, self.publish, self.again, self.done]
 
 
-def seats_html(table: TableState, player: int | None) -> str:
+def seats_html(table: TableState, player: int | None, game: str) -> str:
     """Who sits where, with which character, and who is ready."""
     rows = []
     for index, wallet in enumerate(table.wallets):
         there = index == 0 or table.phase > Phase.CREATED
         color = "#{:02x}{:02x}{:02x}".format(*_color(index))
         who = _short(wallet) + (" (you)" if index == player else "") if there else "nobody yet"
-        character = character_name(int(table.frame["players"][index]["character"])) if there else ""
+        character = character_name(game, int(table.frame["players"][index]["character"])) if there else ""
         state = ("ready" if table.ready[index] else "choosing") if there else "invited"
         cells = (f"P{index + 1}", who, character, state)
         dot = f"<span style='color:{color}'>●</span> "
@@ -132,11 +137,6 @@ def phase_text(table: TableState) -> str:
     return "The match runs." if table.phase == Phase.ACTIVE else "The match is over."
 
 
-def character_name(character: int) -> str:
-    """What a Melee internal character id is called here."""
-    return _NAMES.get(character, f"character {character}")
-
-
 def _short(key: Pubkey) -> str:
     text = str(key)
     return f"{text[:4]}…{text[-4:]}"
@@ -146,8 +146,8 @@ def _color(player: int) -> Color:
     return LIVERIES[player].main
 
 
-def _characters(value: int) -> widgets.Dropdown:
-    return widgets.Dropdown(options=list(CHARACTERS.items()), value=value, layout=_auto())
+def _characters() -> widgets.Dropdown:
+    return widgets.Dropdown(options=list(CHARACTERS[FIGHTER.name].items()), layout=_auto())
 
 
 def _row(children: list[widgets.Widget]) -> widgets.HBox:

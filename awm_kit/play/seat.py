@@ -17,6 +17,7 @@ from awm_kit.chain.session import ChainSession
 from awm_kit.chain.verify import MatchRecord, record_from_session
 from awm_kit.chain.worlds import World
 from awm_kit.errors import LedgerError, VerificationError
+from awm_kit.play.games import game_of
 from awm_kit.play.places import Place
 from awm_kit.play.table import (
     TableState,
@@ -85,6 +86,11 @@ class Seat:
     def __repr__(self) -> str:
         role = ("host", "guest")[self.player] if self.player is not None else "spectator"
         return f"<Seat of the {role} of {self.key} on {self.place.name}>"
+
+    @property
+    def game(self) -> str:
+        """Name of the schema of the match's world."""
+        return game_of(self.place.arena, self.session.world)
 
     @property
     def key(self) -> Pubkey:

@@ -14,7 +14,9 @@ from awm_kit.play.draw_hud import PANELS
 from awm_kit.play.drawing import Drawing, Text
 from awm_kit.play.painters import LAYERS
 from awm_kit.play.palette import Color
-from awm_kit.play.scene import HEIGHT, WIDTH, Scene
+from awm_kit.play.scene import HEIGHT, WIDTH
+from awm_kit.play.scenes import make_scene
+from awm_kit.schema import FIGHTER
 
 # `hold_canvas` collects the calls of the whole process, so two views must not draw at once.
 _DRAWING = threading.Lock()
@@ -121,10 +123,18 @@ class MatchView:
         What the players are called.
     width, height : int
         Pixels.
+    game : str
+        Name of the world's schema, which says what is drawn.
     """
 
-    def __init__(self, names: Sequence[str] = ("P1", "P2"), width: int = WIDTH, height: int = HEIGHT) -> None:
-        self.scene = Scene(names, width, height)
+    def __init__(
+        self,
+        names: Sequence[str] = ("P1", "P2"),
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        game: str = FIGHTER.name,
+    ) -> None:
+        self.scene = make_scene(game, names, width, height)
         self.painter = CanvasPainter(width, height)
         self.painter.paint(self.scene.backdrop())
 
