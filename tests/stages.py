@@ -28,6 +28,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.chain = Chain()
+        self.chain.next_slot()  # before the first one the clock stands at 0
         self.chain.svm.airdrop(STRANGER.pubkey(), 10**12)
         self.ids = iter(range(100, 1000))
 
