@@ -12,8 +12,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
-
 from awm_kit.bench.timing import best_seconds
 from awm_kit.data.scuffle import generate
 from awm_kit.machine import machine
@@ -32,11 +30,9 @@ def stepper(
         precision=precision,
         self_forcing=((0, horizon),),
         practice_from=0,
+        compiled=compiled,
     )
     trainer = Trainer(data, config, tempfile.mkdtemp())
-    if compiled:
-        for layer in trainer.model.layers:
-            layer.forward = torch.compile(layer.forward, dynamic=False)
     for _ in range(2):  # the first steps compile, allocate and fill caches
         trainer.train_step()
     return trainer.train_step

@@ -12,11 +12,14 @@ import torch
 
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import generate
+from awm_kit.model.checkpoint import load_checkpoint
+from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import Chained, PackedReplays, Streams
 from awm_kit.model.logbook import Logbook
 from awm_kit.model.plots import read_log
 from awm_kit.model.practice import rare_segments
 from awm_kit.model.recipe import Recipe, load_recipe
+from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.schema import FIGHTER
 
 GAMES = generate(range(12), 200)
@@ -104,6 +107,18 @@ def test_a_stored_recipe_trains_on_the_same_frames(tmp_path: Path) -> None:
     assert trainer.describe()["data_sha256"] == replace(recipe, stored=False).data(progress=False).sha256()
     assert np.isfinite(trainer.train_step()["loss"])
     assert [len(games) for games in replace(recipe, seeds=(0, 130)).batches()] == [64, 64, 2]
+
+
+@pytest.mark.slow
+def test_compiled_layers_take_the_same_step(tmp_path: Path) -> None:
+    model = ModelConfig(d_model=32, n_layers=2, d_state=8, headdim=16, chunk=16)
+    config = TrainConfig(steps=2, lanes=2, length=16, model=model, precision="fp32", threads=1)
+    data = PackedReplays(FIGHTER, GAMES)
+    plain, fused = (Trainer(data, replace(config, compiled=on), tmp_path / str(on)) for on in (False, True))
+    for _ in range(2):
+        assert plain.train_step()["loss"] == pytest.approx(fused.train_step()["loss"], rel=1e-4)
+    fused.save()
+    assert load_checkpoint(tmp_path / "True" / "last.safetensors")[1]["train"]["compiled"] is True
 
 
 def test_unseen_games_of_a_teacher_are_of_other_seeds() -> None:

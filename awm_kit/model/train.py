@@ -38,7 +38,8 @@ class TrainConfig:
     classes by their frequency to the power ``-balance``, within limits: 0 treats all frames alike.
     ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
     ``precision`` is ``fp32``, ``bf16`` for the products inside the layers (a fifth less time on a CPU that
-    multiplies bfloat16, the same loss), or ``auto``: bf16 where the hardware has it.
+    multiplies bfloat16, the same loss), or ``auto``: bf16 where the hardware has it. ``compiled`` fuses the
+    layers: about a quarter less time again, after a minute of compiling.
 
     With a `Practice`, the network plays from step ``practice_from`` on, every ``practice_every`` steps; of
     all replays that are walked, ``practice_share`` are its last ``practice_keep`` turns, corrected.
@@ -58,6 +59,7 @@ class TrainConfig:
     unimix: float = 0.0
     threads: int = 0
     precision: str = "auto"
+    compiled: bool = False
     save_every: int = 250
     practice_from: int = 0
     practice_every: int = 800
@@ -137,6 +139,8 @@ class Trainer:
             model = WorldModel(config.model, data.schema, fit_heads(data.schema, *data.transitions()))
         self.model = model.to(self.device)
         self.model.use_bf16(config.bf16_on(self.device))
+        if config.compiled:
+            self.model.compile_layers()
         self.model.decoder.unimix = config.unimix
         self.ranks.same(self.model)
         if config.balance:

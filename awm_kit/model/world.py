@@ -52,6 +52,11 @@ class WorldModel(nn.Module):
         for layer in self._mamba():
             layer.bf16 = on
 
+    def compile_layers(self) -> None:
+        """Fuse what the layers compute over sequences; one length, as in training, is compiled once."""
+        for layer in self._mamba():
+            layer.compile(dynamic=False)
+
     def initial_state(self, n: int) -> WorldState:
         """Memory of ``n`` matches at their first frame."""
         device = self.head.weight.device
