@@ -1,4 +1,4 @@
-"""Where a frame is cut into transactions: any cut gives the same bytes; plans cover the tape within the limit."""
+"""Where a frame is cut into transactions: any cut gives the same bytes; plans cover the tape and fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.layout import OpKind
 from awm_kit.quant.pack import CU_LIMIT, CU_TRANSACTION, pack
-from awm_kit.quant.random_model import Shape, random_model
+from awm_kit.quant.random_model import Shape, in_four_bits, random_model
 from awm_kit.schema import FIGHTER
 
 
@@ -76,6 +76,15 @@ def test_the_system_call_takes_fewer_transactions(large: Cartridge) -> None:
     spent = [CU_TRANSACTION + units[p.begin : p.end].sum() for p in plan]
     assert max(spent) <= CU_LIMIT
     assert len(plan) <= 0.75 * len(frame_plan(large.manifest, keys))
+
+
+def test_four_bit_weights_are_not_the_system_call_s() -> None:
+    shape = Shape(d_model=256, nheads=8, headdim=64, d_state=16, n_layers=2)
+    bytes_, four_bits = (
+        syscall_units(pack(model).manifest)
+        for model in (random_model(1, shape), in_four_bits(random_model(1, shape), 1, 1.0))
+    )
+    assert four_bits.sum() > 1.1 * bytes_.sum()
 
 
 def test_what_is_left_of_a_frame_that_another_plan_has_cut(large: Cartridge) -> None:

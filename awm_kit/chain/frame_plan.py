@@ -17,15 +17,15 @@ from awm_kit.chain.accounts import shards_of_ops
 from awm_kit.chain.ledger import Ledger
 from awm_kit.quant import pack
 from awm_kit.quant.integer_model import IntegerModel
-from awm_kit.quant.layout import OpKind
+from awm_kit.quant.layout import FORMAT_I8, OpKind
 from awm_kit.quant.manifest import Manifest
 
 #: The name by which the program's syscall build imports it.
 SYSCALL = b"sol_matmul_i8"
 _PROGRAM_DATA = 2  # first word of a program account that only names the account with the code
 
-# Of a matrix in the syscall build, measured and rounded up: a call, an input element (for the bias of the
-# weights' bytes), a row (bias, requantise, clamp, store), a multiply-accumulate.
+# Of a matrix of bytes in the syscall build, measured and rounded up: a call, an input element (for the bias
+# of the weights), a row (bias, requantise, clamp, store), a multiply-accumulate. 4 bits are no cheaper there.
 _CU_CALL = 600
 _CU_COLUMN = 2
 _CU_ROW = 45
@@ -84,7 +84,7 @@ def syscall_units(manifest: Manifest) -> np.ndarray:
 
 def _units(manifest: Manifest, op: np.void) -> float:
     kind, views = OpKind(int(op["kind"])), manifest.n_views
-    if kind == OpKind.MATVEC:
+    if kind == OpKind.MATVEC and op["format"] == FORMAT_I8:
         rows, cols = int(op["rows"]), int(op["cols"])
         return views * (_CU_CALL + _CU_COLUMN * cols + rows * (_CU_ROW + _CU_MAC * cols))
     if kind == OpKind.DECODE:
