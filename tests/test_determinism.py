@@ -8,12 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from awm_kit.bench.homes import play_everywhere
+from awm_kit.bench.homes import HOMES, play_everywhere
 from awm_kit.errors import ModelFileError, VerificationError
 from awm_kit.kernel import available_backends
 from awm_kit.play.engine import Engine, NativeEngine
 from awm_kit.play.engines import make_engine
-from awm_kit.play.headless import HOMES
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.worlds import load_world
 
