@@ -25,7 +25,8 @@ from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, Ledger
 from awm_kit.errors import LedgerError
 from awm_kit.quant.manifest import Manifest
 
-_GROWTHS_PER_TRANSACTION = 32
+#: A growth pays its rent by a call; a transaction has at most 64 instructions and calls, budget included.
+_GROWTHS_PER_TRANSACTION = 30
 
 
 def grow_accounts(

@@ -14,8 +14,8 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.errors import InsufficientFundsError, LedgerError, ValidatorError
 
-#: Rent of a large world's match, and fees; what a development chain gives a new wallet.
-POCKET_MONEY = 100 * LAMPORTS_PER_SOL
+#: What a development chain gives a new wallet: rent of a world of 20M parameters (138 SOL) and of a match.
+POCKET_MONEY = 200 * LAMPORTS_PER_SOL
 LOCALNET = "localnet"
 
 
