@@ -1,4 +1,4 @@
-"""The source document's sizes through every tool: trained a few steps, quantised, deployed, played, checked."""
+"""The source document's sizes, through every tool: trained a few steps, quantised, deployed, played."""
 
 from __future__ import annotations
 
