@@ -105,13 +105,14 @@ class KnockoutPractice:
     n_frames : int
         Length of a run, from a random frame of its game.
     before, after : int
-        Frames kept about a knock-out.
+        Frames kept about a knock-out. Little is kept after it: from there on nobody corrects, and a network
+        that learned its own mistakes was seen to lose stock after stock without returning.
     """
 
     games: Sequence[Replay]
     n_frames: int = 2400
     before: int = 90
-    after: int = 130
+    after: int = 2
 
     def lessons(self, model: WorldModel, turn: int) -> Lessons:
         """See `Practice.lessons`."""
