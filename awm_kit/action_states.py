@@ -63,6 +63,9 @@ CaptureWaitCrazyHand ThrownCrazyHand BarrelCannonWait
 #: Name by id for the 341 states that all characters share.
 ACTION_STATES: dict[int, str] = dict(enumerate(_NAMES.split()))
 
+#: States up to this one are those of a knock-out or a return.
+LAST_RESPAWN_STATE = 13
+
 #: The two specials that `scuffle` has: an upwards leap, as Fox (character 1) and Marth (18).
 FOX_SPECIAL_AIR_HI = 356
 MARTH_SPECIAL_AIR_HI = 368

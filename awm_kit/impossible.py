@@ -13,13 +13,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from awm_kit.action_states import Family, family_of
+from awm_kit.action_states import LAST_RESPAWN_STATE, Family, family_of
 from awm_kit.data.scuffle import STAGES
 from awm_kit.data.scuffle.stage import BATTLEFIELD, Stage
 from awm_kit.schema import FIGHTER
 
 LAST_DEAD_STATE = 10
-LAST_RESPAWN_STATE = 13
 CEILING = 100.0  # units that a launch may pass the top without a KO: only knockback counts there
 FLOOR_MARGIN = 12.0  # units from the main floor within which real stages have ground
 SOLID = 0.6  # of the main floor's half width: beyond it Yoshi's floor slopes

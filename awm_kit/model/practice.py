@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from awm_kit.action_states import LAST_RESPAWN_STATE
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params, Scuffle
 from awm_kit.data.scuffle.matches import scripted_matches
@@ -25,8 +26,6 @@ from awm_kit.model.metrics import events_of
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_DECIDED, STATUS_PLAYING, Schema
 
-#: Action states up to this one are those of a knock-out or a return.
-LAST_RESPAWN_STATE = 13
 DEAD_DOWN, DEAD_LEFT, DEAD_RIGHT, DEAD_UP = 0, 1, 2, 4
 _ALIVE = -1
 #: Only characters that were hit upwards are knocked out at the top, and a jump may pass it.
