@@ -160,7 +160,12 @@ class Post:
         return head
 
     def _receive(self) -> None:
-        data = self._socket.recv(1 << 16) if self._socket else b""
+        data = b""
+        if self._socket:
+            # The rollup has Nagle on: its next answer waits until this side has acknowledged the last one.
+            if hasattr(socket, "TCP_QUICKACK"):
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            data = self._socket.recv(1 << 16)
         if not data:
             raise ConnectionError("the connection was closed")
         self._read += data
