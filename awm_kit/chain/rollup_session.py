@@ -51,6 +51,11 @@ class FrameStream:
     session : Pubkey
         SessionState.
 
+    Attributes
+    ----------
+    record : np.void of SESSION_STATE or None
+        The account as last told.
+
     Raises
     ------
     LedgerError
@@ -60,6 +65,7 @@ class FrameStream:
     def __init__(self, url: str, session: Pubkey) -> None:
         place = urlsplit(url)
         self._changed, self._open = threading.Condition(), contextlib.ExitStack()
+        self.record: np.void | None = None
         self.frame: np.ndarray | None = None
         self.phase: Phase | None = None
         self.frame_slot = self.slot = 0
@@ -142,7 +148,8 @@ class FrameStream:
                 if len(data) < SESSION_STATE.itemsize:  # closed on the L1, after the match
                     self.phase = Phase.ENDED
                 else:
-                    self.frame, self.phase = frame_of(data), Phase(int(parse(data, SESSION_STATE)["phase"]))
+                    self.record, self.frame = parse(data, SESSION_STATE), frame_of(data)
+                    self.phase = Phase(int(self.record["phase"]))
                 self.frame_slot, self.arrived = result["context"]["slot"], now
             self._changed.notify_all()
 

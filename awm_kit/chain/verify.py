@@ -212,7 +212,7 @@ def verify(record: MatchRecord, cartridge: Cartridge) -> VerifyReport:
         problem = f"expected world {record.world_hash} (got {cartridge.world_hash})"
         return VerifyReport(0, (problem,), 0, Winner.NONE_YET, NO_HASH, NO_HASH)
     bad, problems = None, []
-    match = _Resimulation(cartridge, record.start_frame)
+    match = Resimulation(cartridge, record.start_frame)
     for number, pads in enumerate(record.inputs, start=1):
         if match.frame["status"] != STATUS_PLAYING:
             problems.append(f"the match was over after frame {number - 1}, but the record goes on")
@@ -250,7 +250,7 @@ def record_match(
     meta : dict, optional
     """
     start_frame = clean_frame(start_frame)
-    match, trace = _Resimulation(cartridge, start_frame), []
+    match, trace = Resimulation(cartridge, start_frame), []
     for pads in inputs:
         match.step(pads)
         trace.append(match.short)
@@ -364,8 +364,16 @@ def winner_for(reason: EndReason, leader: Winner) -> Winner:
     return Winner.DRAW if reason in (EndReason.STOPPED, EndReason.ABANDONED) else leader
 
 
-class _Resimulation:
-    """A match run by the native kernel, with its hash chain."""
+class Resimulation:
+    """A match run by the native kernel, with its hash chain.
+
+    Attributes
+    ----------
+    state : ndarray of uint8
+    frame : ndarray of the frame dtype, shape ()
+    chain : bytes
+        32; covers all frames and inputs so far.
+    """
 
     def __init__(self, cartridge: Cartridge, start_frame: np.ndarray) -> None:
         self.world = NativeWorld(cartridge)
@@ -388,7 +396,7 @@ class _Resimulation:
         return state_hash(self.frame, self.state)
 
 
-def _differences(record: MatchRecord, match: _Resimulation, leader: Winner) -> Iterator[str]:
+def _differences(record: MatchRecord, match: Resimulation, leader: Winner) -> Iterator[str]:
     if match.chain.hex() != record.chain_hash:
         yield f"expected chain hash {record.chain_hash} after frame {record.frames} (got {match.chain.hex()})"
     if record.state_hash not in (match.state_hash(), NO_HASH):
