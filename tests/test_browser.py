@@ -104,6 +104,19 @@ def test_plays_smoothly(playing: Notebook) -> None:
     assert best > 12, "presented frames per second"
 
 
+def test_a_page_requests_no_frames_but_for_pictures(playing: Notebook) -> None:
+    """While a frame is requested, Chromium holds back what comes after a key: the next picture too."""
+    playing.page.wait_for_timeout(1500)  # from the focus on, refreshes are measured
+    playing.page.evaluate("""() => {
+      window.__requests = 0;
+      const request = window.requestAnimationFrame;
+      window.requestAnimationFrame = (callback) => { window.__requests += 1; return request(callback); };
+    }""")
+    pictures = len(playing.probe(2)["frames"])
+    # The probe's own with each picture, and one with each beat.
+    assert playing.page.evaluate("window.__requests") <= 1.5 * pictures + 10
+
+
 def test_keys_reach_the_game_and_go_up_again(playing: Notebook) -> None:
     page = playing.page
     before = ask(playing, "app.match.n_frames")

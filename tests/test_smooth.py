@@ -11,7 +11,7 @@ import pytest
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.play.app import play
 from awm_kit.play.interpolation import between
-from awm_kit.play.loop import FrameLoop, Pacer
+from awm_kit.play.loop import SLACK, FrameLoop, Pacer
 from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.smooth import SmoothView
 from awm_kit.quant.cartridge import Cartridge
@@ -138,7 +138,7 @@ class TestFollow:
             loop._shift = 0.0
             now += pacer.delay(now)
         settled = np.array(slacks[400:])
-        assert settled.min() > 1 and settled.max() < 15.5 and abs(settled.mean() - 8.3) < 1.5
+        assert settled.min() > 1 and settled.max() < 15.5 and abs(settled.mean() - SLACK * 16.7) < 1.5
 
     @pytest.mark.parametrize("measured", [(5.0, 6.9), (5.0, 33.4), (5.0, 0.0), (90.0, 16.7), (-90.0, 16.7)])
     def test_other_screens_and_nonsense_are_ignored(self, measured: tuple[float, float]) -> None:

@@ -253,6 +253,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         frame = self.match.step()
         if self.pad.picture_wanted() or self.match.over:
             self.view.show(frame)
+            self.pad.picture_sent()
         else:
             self.view.skip(frame)
 

@@ -17,8 +17,9 @@ import numpy as np
 #: Frames of a match per second.
 FPS = 60
 
-#: Where between two refreshes of the page its pictures should arrive, and how fast the loop moves there.
-SLACK, GAIN, MAX_SHIFT_MS = 0.5, 0.15, 0.7
+#: What is left of a refresh of the page when the message behind a picture reaches it: more would show keys
+#: later, less would let pictures miss their refresh. And how fast the loop moves there.
+SLACK, GAIN, MAX_SHIFT_MS = 0.42, 0.15, 0.7
 
 
 class Pacer:
@@ -134,15 +135,15 @@ class FrameLoop:
             thread.join(timeout)
 
     def follow(self, slack_ms: float, refresh_ms: float) -> None:
-        """Shift the ticks until pictures reach the page halfway between two of its refreshes.
+        """Shift the ticks until pictures reach the page about halfway between two of its refreshes.
 
-        There, lateness and earliness of half a refresh do no harm; where they arrive just as the page
-        refreshes, some refreshes would show nothing new and others lose a picture.
+        There, lateness and earliness of nearly half a refresh do no harm; where they arrive just as the
+        page refreshes, some refreshes would show nothing new and others lose a picture.
 
         Parameters
         ----------
         slack_ms, refresh_ms : float
-            How long before a refresh a picture arrived, and the time between refreshes. Pages that
+            How long before a refresh a picture was there, and the time between refreshes. Pages that
             refresh at another rate than the loop's have no such point, and are ignored.
         """
         interval = 1e3 / self.fps

@@ -4,7 +4,8 @@
 // stick x y i8, C-stick x y i8, triggers l r u8. Sent when something changes, and a few times a
 // second while something is held, so that Python can let go for a page that died.
 
-const HELD_MS = 400;
+const HELD_MS = 400, POLL_MS = 8;
+const REFRESHES = 32, ANSWER_MS = 6;
 const STICK = 80, TRIGGER = 140, DEAD_ZONE = 0.2, GRAIN = 4;
 
 function axis(value) {
@@ -125,30 +126,46 @@ function render({ model, el }) {
       model.send({ click: 1 });
     }
   });
+
+  // Requests no frame that need not be. While one is requested, browsers hold everything back that comes after a
+  // key until that frame is shown (Chromium: DeferRendererTasksAfterInput), and the next picture misses its refresh.
+  let refresh = 0; // milliseconds between refreshes of the page
+  function measure(times) {
+    requestAnimationFrame((now) => {
+      times.push(now);
+      if (times.length <= REFRESHES) return measure(times);
+      // Not the mean: a page that is busy lets refreshes pass.
+      refresh = times.slice(1).map((time, i) => time - times[i]).sort((a, b) => a - b)[REFRESHES / 4];
+    });
+  }
+  on(box, "focus", () => measure([]));
+
   // Tells Python that what it sent before is on the screen, and how early it came; a hidden page does not answer.
+  // Jupyter shows the kernel busy with each answer, which is a frame: so late that the next picture wants it too.
   const answer = ({ beat }) => {
     const arrived = performance.now();
-    if (beat) requestAnimationFrame((now) => model.send({ beat, slack: now - arrived, refresh }));
+    const tell = (shown) => model.send({ beat, slack: shown - arrived, refresh });
+    if (beat) requestAnimationFrame((shown) => setTimeout(tell, ANSWER_MS, shown));
   };
   model.on("msg:custom", answer);
   model.on("change:legend", label);
   model.on("change:bindings", letGo);
 
-  let refresh = 17, last = performance.now(); // milliseconds between refreshes of the page, and when the last one was
-  let poll = requestAnimationFrame(function look(now) {
-    // Near the shortest time: a page that is busy lets refreshes pass.
-    refresh += (now - last - refresh) * (now - last < refresh ? 0.1 : 0.005);
-    last = now;
-    if (gamepads().length) update();
-    poll = requestAnimationFrame(look);
-  });
+  let poll = 0;
+  function watchGamepads() {
+    clearInterval(poll);
+    poll = gamepads().length ? setInterval(update, POLL_MS) : 0;
+  }
+  on(window, "gamepadconnected", watchGamepads);
+  on(window, "gamepaddisconnected", watchGamepads);
+  watchGamepads();
   const beat = setInterval(repeat, HELD_MS);
   label();
 
   return () => {
     letGo();
     events.abort();
-    cancelAnimationFrame(poll);
+    clearInterval(poll);
     clearInterval(beat);
     model.off("msg:custom", answer);
     model.off("change:legend", label);

@@ -176,13 +176,14 @@ class Pad(anywidget.AnyWidget):
         self._on_slack.append(callback)
 
     def picture_wanted(self) -> bool:
-        """Whether to draw the next picture; False while pages have yet to draw earlier ones."""
-        if self._backlog.behind:
-            return False
+        """Whether to send the next picture; False while pages have yet to draw earlier ones."""
+        return not self._backlog.behind
+
+    def picture_sent(self) -> None:
+        """Count a picture that was sent; has pages tell, now and then, when they got so far."""
         self._pictures += 1
         if self._pictures % BEAT_EVERY == 0:
             self.send({"beat": self._backlog.beat()})
-        return True
 
     def _receive(self, _: object, content: dict[str, Any], buffers: list[Any]) -> None:
         if "beat" in content:
