@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.rollup, pytest.mark.timeout(400)]
 
 SHOW, ASK = 1, 2
 WAIT = 90_000
+GAME = "document.querySelector('.awm-instant')?.awm"
 
 
 @dataclass
@@ -66,14 +67,18 @@ def test_one_process_plays_on_the_rollup(street: Street) -> None:
 class Machine:
     """One person's Jupyter server, with their lobby on the page."""
 
-    def __init__(self, browser: Browser, base: str, place: str, invitation: str = "") -> None:
+    def __init__(
+        self, browser: Browser, base: str, place: str, invitation: str = "", instant: bool = False
+    ) -> None:
         self.notebook = Notebook(browser, base, "lobby.ipynb")
         self.page = self.notebook.page
         if invitation:
             self.page.goto("about:blank")
             self.page.goto(f"{base}/lab/tree/lobby.ipynb#{invitation}")
             self.notebook.wait_ready()
-        self.notebook.python(0, f"from awm_kit.play import Lobby\nlobby = Lobby({place!r})")
+        self.notebook.python(
+            0, f"from awm_kit.play import Lobby\nlobby = Lobby({place!r}, instant={instant})"
+        )
         self.notebook.run(SHOW)
         self.page.wait_for_selector(".awm-lobby button")
 
@@ -100,6 +105,44 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         write_notebook(folder / "lobby.ipynb", ["", "lobby", ""])
     with jupyter_lab(folders[0]) as one, jupyter_lab(folders[1]) as two:
         yield [one, two]
+
+
+def test_two_pages_ahead_of_one_match(street: Street, browser: Browser, bases: list[str]) -> None:
+    host = Machine(browser, bases[0], street.place, instant=True)
+    host.press("Create match")
+    host.page.wait_for_selector(".awm-invite-qr svg", timeout=WAIT)
+    link = host.page.locator(".awm-invite code").all_inner_texts()[1]
+    guest = Machine(browser, bases[1], street.place, link.partition("#")[2], instant=True)
+    guest.press("Join")
+    for machine in (guest, host):
+        machine.press("Ready")
+    for machine in (guest, host):
+        machine.page.wait_for_function(f"{GAME}?.rollback?.confirmed >= 20", timeout=WAIT)
+        machine.notebook.click_game()
+        machine.page.wait_for_function(f"{GAME}.steering && {GAME}.rollback.ahead > 0", timeout=WAIT)
+    for machine, key in ((guest, "d"), (host, "a"), (guest, "a"), (host, "d"), (guest, "w")):
+        machine.page.bring_to_front()
+        machine.page.keyboard.down(key)
+        reached = machine.page.evaluate(f"{GAME}.rollback.confirmed") + 25
+        machine.page.wait_for_function(f"(n) => {GAME}.rollback.confirmed >= n", arg=reached, timeout=WAIT)
+        machine.page.keyboard.up(key)
+    guest.press("Leave")
+    for machine in (host, guest):
+        machine.see("Rematch")
+    kept = host.ask("str(lobby.result.key)")
+    result = next(r for r in list_results(street.ledger, street.world.key) if str(r.key) == kept)
+    for machine in (host, guest):
+        machine.page.wait_for_function(f"{GAME}.rollback.ahead === 0", timeout=WAIT)
+        facts = machine.page.evaluate(f"{GAME}.facts()")
+        assert facts["confirmed"] == result.frames and facts["state_hash"] == result.state_hash
+        assert facts["rollbacks"] > 0, "the other one changes what they hold"
+        assert machine.ask("lobby.bout.relay.witness.state_hash()") == result.state_hash
+        assert machine.ask("[lobby.bout.view.refused, lobby.bout.view.rollbacks > 0]") == [[], True]
+    sticks = host.ask("[sorted(set(pads.tolist())) for pads in lobby.seat.record.inputs['stick_x'].T]")
+    assert sticks == [[-80, 0, 80]] * 2
+    for machine in (host, guest):
+        assert [error for error in machine.notebook.errors if "awm" in error.lower()] == []
+        machine.notebook.shutdown()
 
 
 def test_two_machines_one_match(street: Street, browser: Browser, bases: list[str]) -> None:

@@ -22,11 +22,17 @@ from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
 from awm_kit.play.app import play
 from awm_kit.play.bumper_scene import BumperScene
+from awm_kit.play.instant import BATCH
+from awm_kit.play.instant_view import InstantView
 from awm_kit.play.lobby import Lobby
 from awm_kit.play.lobby_invite import Invitation, InviteCard, qr_svg
 from awm_kit.play.places import Place
 from awm_kit.play.table import read_table
+from awm_kit.play.view import MatchView
+from awm_kit.schema import CONTROLLER, FRAME_BYTES, N_PLAYERS
 
+#: What pages are told of a frame.
+CONFIRMED = np.dtype([("inputs", CONTROLLER, N_PLAYERS), ("frame", f"V{FRAME_BYTES}")])
 PLACE = "http://chain.example:8899,http://rollup.example:7799"
 
 
@@ -224,6 +230,45 @@ def test_a_match_that_stumbled_goes_on_at_a_click(
     host.bout.pad._receive(None, {"click": 1}, [])
     wait(lambda: guest.bout.frames > stood + 5)
     assert guest.bout.view.scene.banner == ""
+
+
+def test_pages_may_be_ahead_of_the_ledger(shelf: tuple[Place, World]) -> None:
+    host, guest, watcher = (Lobby(shelf[0], shelf[1], instant=True) for _ in range(3))
+    told: dict[str, list[tuple[dict, list[bytes]]]] = {"host": [], "guest": []}
+    guest.join(str(host.create(seed=3)))
+    watcher.watch(host.seat.key)
+    host.ready()
+    guest.ready()
+    for lobby in (host, guest, watcher):
+        wait(lambda lobby=lobby: lobby.bout is not None)
+    for name, lobby in (("host", host), ("guest", guest)):
+        lobby.bout.view.send = lambda content, buffers=(), name=name: told[name].append((content, buffers))
+    assert isinstance(guest.bout.view, InstantView) and isinstance(watcher.bout.view, MatchView)
+    for lobby in (host, guest):
+        wait(lambda lobby=lobby: lobby.bout.frames >= 3)
+        view, relay = lobby.bout.view, lobby.bout.relay
+        view._receive(None, {"take": 7}, [])
+        pads = np.zeros((4, 2), CONTROLLER)
+        first = relay.witness.number + 20
+        pads["sequence"], pads["stick_x"] = first + np.arange(4)[:, None], 80 if lobby is host else -80
+        header = np.array((7, relay.epoch, first, 4), BATCH)
+        view._receive(None, {"batch": 1, "rollbacks": 5}, [header.tobytes() + pads.tobytes()])
+        assert view.rollbacks == 5
+    wait(lambda: min(lobby.bout.frames for lobby in (host, guest)) >= 60)
+    guest.leave()
+    for lobby in (host, guest, watcher):
+        wait(lambda lobby=lobby: lobby.result is not None)
+        lobby.close()
+    inputs = host.seat.record.inputs["stick_x"]
+    assert set(inputs[:, 0]) == {0, 80} and set(inputs[:, 1]) == {0, -80}, "each page's, and nobody else's"
+    assert (inputs[-1] == 0).all(), "a page from which nothing comes any more has let go"
+    for name, lobby in (("host", host), ("guest", guest)):
+        records = b"".join(buffers[0] for content, buffers in told[name] if "confirm" in content)
+        pads = np.frombuffer(records, CONFIRMED)["inputs"]["stick_x"]
+        assert (pads == inputs[-len(pads) :]).all() or (pads == inputs[: len(pads)]).all()
+        assert lobby.bout.view.refused == []
+        if lobby.bout.relay.witness.number == lobby.result.frames:
+            assert lobby.bout.relay.witness.state_hash() == lobby.result.state_hash
 
 
 def test_another_game_brings_its_own_characters_and_scene(shelf: tuple[Place, World]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +11,16 @@ import ipywidgets as widgets
 import numpy as np
 
 from awm_kit.chain.accounts import Phase
+from awm_kit.chain.witness import Witness
 from awm_kit.errors import LedgerError
 from awm_kit.play.controllers import Controller, KeyboardMap
+from awm_kit.play.instant_view import InstantView
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.pad import Pad
+from awm_kit.play.relay import Relay
 from awm_kit.play.seat import Seat, is_over
 from awm_kit.play.view import MatchView
+from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, N_PLAYERS
 
 STATUS_SECONDS = 0.5
@@ -40,6 +45,9 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         Who presses for players of this seat instead of the person.
     keyboard : KeyboardMap, optional
         Instead of the built-in keys.
+    world : Cartridge, optional
+        The match's world: with it the page computes the match itself, ahead of what comes, and takes back
+        what came otherwise. Spectators have no keys to be ahead with: they see what comes.
     """
 
     def __init__(
@@ -50,15 +58,20 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         on_error: Callable[[Exception], object],
         scripts: Mapping[int, Controller] | None = None,
         keyboard: KeyboardMap | None = None,
+        world: Cartridge | None = None,
     ) -> None:
         self.seat, self._on_over = seat, on_over
-        self.view = MatchView(names, game=seat.game)
         self.pad = Pad(keyboard or KeyboardMap.solo(seat.player or 0))
         self._controllers = {player: self.pad.controller(player) for player in seat.session.players}
         self._controllers.update(scripts or {})
+        self.relay: Relay | None = None
+        self.view: MatchView | InstantView = MatchView(names, game=seat.game)
+        if world is not None and seat.player is not None:
+            self._look_ahead(world, names, seat.player)
         self._on_error = on_error
         self.loop = FrameLoop(self._tick, on_error=self._failed)
         self.pad.on_click(self._resume)
+        self.pad.on_slack(self.loop.follow)
         self._over = False
         self._shown = seat.session.frame
         self._countdown = COUNTDOWN_FRAMES if seat.session.crank is not None and not self.frames else 0
@@ -87,6 +100,14 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         self._over = True
         self.loop.stop()
 
+    def _look_ahead(self, world: Cartridge, names: Sequence[str], player: int) -> None:
+        """Have the page compute the match."""
+        relay = self.relay = Relay(Witness(self.seat.session, world), [player])
+        self.view = view = InstantView(world)
+        view.names, view.on_error = list(names), self._failed
+        view.follow(relay)
+        self._controllers[player] = lambda frame: relay.press()[player]
+
     def _resume(self) -> None:
         if not self.loop.running and not self._over:
             self.start()
@@ -105,12 +126,16 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         if frame is None or is_over(frame):
             self._over = True
             self.loop.stop()
+            self._conclude()
             self._on_over()
         elif time.monotonic() - self._told > STATUS_SECONDS:
             self._tell()
 
     def _next(self) -> np.ndarray | None:
         """The frame now shown; None if the match has ended without another one."""
+        if isinstance(self.view, InstantView) and not self.view.running:
+            # A guest's page waits for the host's first frame.
+            self.view.running = self.seat.session.crank is not None or self.frames > 0
         inputs = np.zeros(N_PLAYERS, CONTROLLER)
         for player, controller in self._controllers.items():
             inputs[player] = controller(self._shown)
@@ -135,10 +160,22 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         self.view.scene.banner = text
         self.view.show(self._shown)
 
+    def _conclude(self) -> None:
+        """Show the last frame, whatever a page has guessed beyond it."""
+        if isinstance(self.view, InstantView) and self.relay is not None:
+            # The accounts may be closed already: then the frame before has to do.
+            with contextlib.suppress(LedgerError):
+                self.view.tell(self.relay.news)
+            self.view.conclude()
+
     def _draw(self, frame: np.ndarray) -> None:
+        if isinstance(self.view, InstantView) and self.relay is not None:
+            self.view.tell(self.relay.news)
+            return
         # A spectator shows no pad, so no page answers its beats: then every picture is sent.
         if self.seat.player is None or self.pad.picture_wanted() or is_over(frame):
             self.view.show(frame)
+            self.pad.picture_sent()
         else:
             self.view.skip(frame)
 
@@ -155,4 +192,8 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         told = [session.name, f"frame {self.frames}", f"{stats.fps:.0f} fps"]
         if session.crank is not None:
             told.append("this kernel runs the frames")
+        if isinstance(self.view, InstantView) and self.relay is not None:
+            told.append(
+                f"guessed wrong {self.view.rollbacks} times, keys arrive {self.relay.delay} frames late"
+            )
         self._status.value = " · ".join(html.escape(part) for part in told)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -45,11 +46,40 @@ class Ruling:
         For each frame the 24 bytes of both controllers and the 80 bytes of the frame.
     state_hash : str
         Of the last frame and its hidden state, hex; now and then, else empty.
+    margin : int or None
+        How many frames too early the page's controllers come, in a match that does not wait for them.
     """
 
     first: int
     records: bytes
     state_hash: str = ""
+    margin: int | None = None
+
+
+class Judge(Protocol):
+    """Who knows what is true of a match that a page computes ahead.
+
+    Attributes
+    ----------
+    people : tuple of int
+        Players who sit at the page.
+    epoch : int
+        Batches must name it: it tells this beginning from those before.
+    live : bool
+        Whether the match goes on without the page.
+    """
+
+    people: tuple[int, ...]
+    epoch: int
+    live: bool
+
+    def standing(self) -> tuple[int, bytes, bytes]:
+        """Where the match stands: number of frames, frame record, hidden state."""
+        ...
+
+    def judge(self, message: bytes) -> Ruling | None:
+        """Take a batch; `InputBatchError` if it may not be. The answer, unless it comes later."""
+        ...
 
 
 class Referee:
@@ -62,10 +92,12 @@ class Referee:
     people : sequence of int
         Players who sit at the page.
     epoch : int
-        Batches must name it: it tells this beginning from those before.
+        As a `Judge`'s.
     clock : callable
         Seconds; for tests.
     """
+
+    live = False
 
     def __init__(
         self, match: Match, people: Sequence[int], epoch: int, clock: Callable[[], float] = time.monotonic
@@ -75,6 +107,10 @@ class Referee:
         self._budget, self._counted = float(MAX_BURST), clock()
         for player in self.people:
             match.controllers[player] = self._reader(player)
+
+    def standing(self) -> tuple[int, bytes, bytes]:
+        """Where the match stands: number of frames, frame record, hidden state."""
+        return self.match.n_frames, self.match.frame.tobytes(), hidden_state(self.match.engine)
 
     def judge(self, message: bytes) -> Ruling:
         """Check a batch and play it.
@@ -98,21 +134,9 @@ class Referee:
 
     def _check(self, message: bytes) -> np.ndarray:
         """The controllers of a batch, shape (count, 2)."""
-        body = len(message) - BATCH.itemsize
-        if body <= 0 or body % _PADS.itemsize:
-            raise InputBatchError(f"expected controllers after {BATCH.itemsize} bytes (got {body} bytes)")
-        header = np.frombuffer(message, BATCH, 1)[0]
-        pads = np.frombuffer(message, CONTROLLER, offset=BATCH.itemsize).reshape(-1, N_PLAYERS)
-        expected = self.match.n_frames + 1
-        if int(header["count"]) != len(pads) or len(pads) > MAX_BATCH:
-            raise InputBatchError(f"expected {header['count']} frames, at most {MAX_BATCH} (got {len(pads)})")
-        if int(header["epoch"]) != self.epoch:
-            raise InputBatchError(f"expected beginning {self.epoch} (got {header['epoch']})")
-        if int(header["first"]) != expected:
-            raise InputBatchError(f"expected frame {expected} next (got {header['first']})")
-        numbers = expected + np.arange(len(pads))
-        if (pads["sequence"] != numbers[:, None]).any():
-            raise InputBatchError(f"expected controllers of frames {numbers[0]} to {numbers[-1]}")
+        first, pads = read_batch(message, self.epoch)
+        if first != self.match.n_frames + 1:
+            raise InputBatchError(f"expected frame {self.match.n_frames + 1} next (got {first})")
         self._spend(len(pads))
         return pads
 
@@ -126,6 +150,29 @@ class Referee:
 
     def _reader(self, player: int) -> Callable[[np.ndarray], np.ndarray]:
         return lambda frame: self._held[player]
+
+
+def read_batch(message: bytes, epoch: int) -> tuple[int, np.ndarray]:
+    """The number of a batch's first frame, and the controllers, ndarray of CONTROLLER, shape (count, 2).
+
+    Raises
+    ------
+    InputBatchError
+        If it is malformed, too long, or of another beginning than ``epoch``.
+    """
+    body = len(message) - BATCH.itemsize
+    if body <= 0 or body % _PADS.itemsize:
+        raise InputBatchError(f"expected controllers after {BATCH.itemsize} bytes (got {body} bytes)")
+    header = np.frombuffer(message, BATCH, 1)[0]
+    pads = np.frombuffer(message, CONTROLLER, offset=BATCH.itemsize).reshape(-1, N_PLAYERS)
+    if int(header["count"]) != len(pads) or len(pads) > MAX_BATCH:
+        raise InputBatchError(f"expected {header['count']} frames, at most {MAX_BATCH} (got {len(pads)})")
+    if int(header["epoch"]) != epoch:
+        raise InputBatchError(f"expected beginning {epoch} (got {header['epoch']})")
+    numbers = int(header["first"]) + np.arange(len(pads))
+    if (pads["sequence"] != numbers[:, None]).any():
+        raise InputBatchError(f"expected controllers of frames {numbers[0]} to {numbers[-1]}")
+    return int(header["first"]), pads
 
 
 def hidden_state(engine: Engine) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 import traitlets
 
 from awm_kit.errors import InputBatchError
-from awm_kit.play.instant import BATCH, Referee, hidden_state
+from awm_kit.play.instant import BATCH, Judge, Referee, Ruling, hidden_state
 from awm_kit.play.match import Match
 from awm_kit.play.pad import take_messages_on_the_senders_thread
 from awm_kit.play.web.build import OUTPUT
@@ -47,6 +47,8 @@ class InstantView(anywidget.AnyWidget):
         The page that steers; 0 before any does.
     refused : list of str
         Why batches were refused, those of a page that was just told to begin anew aside.
+    rollbacks : int
+        How often the page that steers guessed wrong, by its own account.
     on_error : callable or None
         Given what the engine raises, in the thread that steps the match.
     """
@@ -64,7 +66,8 @@ class InstantView(anywidget.AnyWidget):
         self.cartridge = cartridge
         self.refused: list[str] = []
         self.on_error: Callable[[Exception], object] | None = None
-        self._referee: Referee | None = None
+        self._referee: Judge | None = None
+        self.rollbacks = 0
         self._epoch = 0
         self._lock = threading.RLock()
         # One thread, so that batches are played in order while whoever delivers them goes on.
@@ -105,9 +108,31 @@ class InstantView(anywidget.AnyWidget):
             If the match's engine plays no world.
         """
         hidden_state(match.engine)
+        self.follow(Referee(match, people, self._epoch))
+
+    def follow(self, judge: Judge) -> None:
+        """Show a match of which somebody else knows what is true; every page begins where it stands."""
         with self._lock:
-            self._referee = Referee(match, people, self._epoch)
+            self._referee = judge
             self._begin()
+
+    def tell(self, news: Callable[[], Ruling | None]) -> None:
+        """Tell pages what has become of a match that goes on without them.
+
+        Parameters
+        ----------
+        news : callable
+            Gives it; called while no page can begin anew.
+        """
+        with self._lock:
+            ruling = news()
+            if ruling is not None:
+                self._confirm(ruling)
+
+    def conclude(self) -> None:
+        """No more frames: pages show the last one that was told, not what they guessed beyond it."""
+        self.running = False
+        self._do(self._begin)
 
     def settle(self, timeout: float = 10.0) -> None:
         """Wait until everything that has arrived is played."""
@@ -115,6 +140,7 @@ class InstantView(anywidget.AnyWidget):
 
     def _receive(self, _: object, content: dict[str, Any], buffers: list[Any]) -> None:
         if "batch" in content and buffers:
+            self.rollbacks = int(content.get("rollbacks", 0))
             self._do(partial(self._play, bytes(buffers[0])))
         if "take" in content:
             self.driver = int(content["take"])
@@ -148,8 +174,14 @@ class InstantView(anywidget.AnyWidget):
                 self.refused.append(str(error))
                 self._begin()
                 return
-            order = {"confirm": self._epoch, "first": ruling.first, "hash": ruling.state_hash}
-            self.send(order, [ruling.records])
+            if ruling is not None:
+                self._confirm(ruling)
+
+    def _confirm(self, ruling: Ruling) -> None:
+        order: dict[str, Any] = {"confirm": self._epoch, "first": ruling.first, "hash": ruling.state_hash}
+        if ruling.margin is not None:
+            order["margin"] = ruling.margin
+        self.send(order, [ruling.records])
 
     def _welcome(self) -> None:
         cartridge = self.cartridge
@@ -162,8 +194,9 @@ class InstantView(anywidget.AnyWidget):
         with self._lock:
             if self._referee is None:
                 return
+            judge = self._referee
             self._epoch += 1
-            self._referee.epoch = self._epoch
-            match = self._referee.match
-            order = {"begin": self._epoch, "number": match.n_frames, "players": self._referee.people}
-            self.send(order, [match.frame.tobytes(), hidden_state(match.engine)])
+            judge.epoch = self._epoch
+            number, frame, state = judge.standing()
+            order = {"begin": self._epoch, "number": number, "players": judge.people, "live": judge.live}
+            self.send(order, [frame, state])

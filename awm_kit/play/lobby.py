@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 
 import ipywidgets as widgets
 import numpy as np
@@ -41,6 +42,8 @@ from awm_kit.worlds import load_world, shipped
 #: How often the room looks who has come, a second.
 LOOKS = 4
 _GUEST_FUNDS = LAMPORTS_PER_SOL // 10
+#: A finished world never changes, and takes a while to read.
+_open_once = lru_cache(maxsize=4)(open_world)
 
 
 class Lobby(widgets.VBox):  # type: ignore[misc]
@@ -56,6 +59,9 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         Pays for matches that are opened; by default a new one, filled by airdrop where the chain gives any.
     keyboard : KeyboardMap, optional
         Instead of the built-in keys.
+    instant : bool
+        The page computes and draws the match itself, ahead of the ledger, whose frames decide: what it
+        guessed wrong is taken back.
 
     Attributes
     ----------
@@ -78,8 +84,9 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         world: World | Cartridge | str | None = None,
         wallet: Keypair | None = None,
         keyboard: KeyboardMap | None = None,
+        instant: bool = False,
     ) -> None:
-        self.place, self._keyboard = open_place(place), keyboard
+        self.place, self._keyboard, self._instant = open_place(place), keyboard, instant
         self.wallet, self._own_wallet = wallet or Keypair(), wallet is not None
         self.seat: Seat | None = None
         self.table: TableState | None = None
@@ -319,7 +326,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         if isinstance(world, World):
             return world
         if isinstance(world, Pubkey):
-            return open_world(self.place.ledger, world)
+            return _open_once(self.place.ledger, world)
         cartridge = world if isinstance(world, Cartridge) else load_world(world)
         return deployed(self.place, cartridge, self.wallet)
 
@@ -345,6 +352,8 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
     def _sit(self, seat: Seat) -> None:
         self.seat, self.bout, self.result, self.table = seat, None, None, None
         self._scripts = {}
+        if self._instant:
+            self._world(seat.session.world)  # read before the match begins
         self.invite.show(Invitation.to(seat.key, self.place.name))
         if seat.player is not None:
             self.room.offer(seat.game, int(seat.look().frame["players"][seat.player]["character"]))
@@ -375,7 +384,8 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
             names[seat.player] = YOU
         for player in self._scripts:
             names[player] = self._style.upper()
-        self.bout = Bout(seat, names, self._over, self._lost, self._scripts, self._keyboard)
+        world = self._world(seat.session.world).cartridge if self._instant else None
+        self.bout = Bout(seat, names, self._over, self._lost, self._scripts, self._keyboard, world)
         bar = [self._quit, self._claim] if seat.player is not None else [self.score.done]
         self._go(self.bout, widgets.HBox(bar))
         self.bout.start()

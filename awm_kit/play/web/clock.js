@@ -10,9 +10,9 @@ export class Clock {
     this.last = undefined;
   }
 
-  /** Frames to compute at the picture of time `now`; while not `running` time does not count. */
-  due(now, running) {
-    const passed = this.last === undefined || !running ? 0 : now - this.last;
+  /** Frames to compute at the picture of time `now`, `pace` times the usual; while not `running` time does not count. */
+  due(now, running, pace = 1) {
+    const passed = this.last === undefined || !running ? 0 : (now - this.last) * pace;
     this.last = now;
     this.debt = Math.min(this.debt + passed, MAX_STEPS * STEP_MS);
     const steps = Math.max(Math.floor((this.debt + EARLY_MS) / STEP_MS), 0);

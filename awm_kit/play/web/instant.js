@@ -3,8 +3,10 @@
 // To Python: {hello}, {take} (this page steers from now on), {lost} (what is here cannot be right), and
 // {batch} with the controllers of the frames just computed: client u32, epoch u32, number of the first frame
 // u32, count u32, then 24 bytes a frame.
-// From Python: {world} with kernel, manifest and shards; {begin, number, players} with a frame and a hidden
-// state; {confirm: epoch, first} with 24 + 80 bytes a frame, and now and then {hash}, of the last of them.
+// From Python: {world} with kernel, manifest and shards; {begin, number, players, live} with a frame and a hidden
+// state; {confirm: epoch, first} with 24 + 80 bytes a frame, and now and then {hash}, of the last of them. A live
+// match does not wait for this page, which must be as far ahead of it as keys take to get there: {margin} says
+// by how many frames they were too early.
 
 import { Clock } from "./clock.js";
 import { World } from "./kernel.js";
@@ -17,6 +19,8 @@ import { sha256 } from "./sha256.js";
 const INPUT_BYTES = 24, HEADER_BYTES = 16;
 const SILENCE_MS = 2000;
 const SHOWN = 60; // frames that a scene is shown at once; a tab that comes back may have missed many more
+const MARGIN = 1.5, SLACK = 1, EAGER = 0.05, PACES = [0.7, 1.5]; // of a live match, in frames; by margin frames
+const LIVE_AHEAD = 30;
 const IDLE = { actions: 0, axes: [0, 0, 0, 0], triggers: [0, 0] };
 
 const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -63,8 +67,10 @@ class InstantGame {
     this.scene = new Scene(this.canvas, tables);
   }
 
-  begin({ begin, number, players }, [frame, state]) {
+  begin({ begin, number, players, live }, [frame, state]) {
     this.epoch = begin;
+    this.live = live;
+    this.margin = MARGIN;
     this.batch = [];
     this.arrived = [];
     this.heard = performance.now();
@@ -77,8 +83,9 @@ class InstantGame {
   /** Take in what has been confirmed since the last picture: however much, one way back at most. */
   settle() {
     const { rollback } = this;
-    for (const { first, hash, records } of this.arrived.splice(0)) {
+    for (const { first, hash, records, margin } of this.arrived.splice(0)) {
       const before = rollback.head;
+      if (this.live) this.margin += 0.2 * (margin - this.margin);
       const again = first === rollback.confirmed + 1 ? rollback.confirm(records) : -1;
       if (again < 0) return this.lose();
       this.showAgain(Math.min(again, SHOWN), before);
@@ -93,6 +100,12 @@ class InstantGame {
     this.arrived = [];
     this.heard = performance.now();
     this.model.send({ lost: this.client });
+  }
+
+  /** How fast time passes here: in a live match faster while this page's keys come too late. */
+  get pace() {
+    const late = this.live ? MARGIN - this.margin : 0;
+    return Math.abs(late) < SLACK ? 1 : Math.min(Math.max(1 + EAGER * late, PACES[0]), PACES[1]);
   }
 
   show() {
@@ -136,8 +149,9 @@ class InstantGame {
     this.settle();
     const running = model.get("running");
     this.watch(now, running);
-    const due = this.clock.due(now, running && this.steering && Boolean(this.epoch));
-    for (let k = 0; k < due && this.frame.status === 0 && rollback.ahead < MAX_AHEAD; k++) this.step();
+    const due = this.clock.due(now, running && this.steering && Boolean(this.epoch), this.pace);
+    const most = this.live ? LIVE_AHEAD : MAX_AHEAD;
+    for (let k = 0; k < due && this.frame.status === 0 && rollback.ahead < most; k++) this.step();
     this.flush();
     this.scene.draw(model.get("names"), model.get("banner"), model.get("note"));
   }
@@ -167,7 +181,7 @@ class InstantGame {
     const header = [this.client, this.epoch, this.rollback.head - count + 1, count];
     header.forEach((value, i) => new DataView(message.buffer).setUint32(4 * i, value, true));
     this.batch.forEach((inputs, i) => message.set(inputs, HEADER_BYTES + i * INPUT_BYTES));
-    this.model.send({ batch: 1 }, undefined, [new DataView(message.buffer)]);
+    this.model.send({ batch: 1, rollbacks: this.rollback.rollbacks }, undefined, [new DataView(message.buffer)]);
     this.batch = [];
   }
 
