@@ -23,7 +23,7 @@ WAYS = {"python": (True, False), "python_stock_server": (False, False), "instant
 
 _SETUP = """
 import json, time
-from awm_kit.play import play
+from awm_kit.play import nodelay, play
 app = play({world!r}, engine="native", opponent="idler", time_limit=0, instant={instant})
 log = []
 def begin():
@@ -33,7 +33,7 @@ def begin():
 _BEGIN = "since = begin()"
 _END = """
 share = (time.process_time() - since[1]) / (time.perf_counter() - since[0])
-print(json.dumps({"log": log, "cpu_share": share}))
+print(json.dumps({"log": log, "cpu_share": share, "nodelay": nodelay.is_active()}))
 """
 # As many steps to the left as to the right: nobody falls off the stage.
 _KEYS = "adjdaw"
@@ -59,6 +59,8 @@ def measure_canvas(world: str = "scuffle", seconds: float = 15.0) -> dict[str, d
     ------
     FileNotFoundError
         If there is no Chromium.
+    RuntimeError
+        If a server did not take its configuration.
     """
     with chromium_browser(find_chromium()) as browser:
         return {name: _measure(browser, world, *way, seconds) for name, way in WAYS.items()}
@@ -86,6 +88,8 @@ def _measure(browser: Browser, world: str, nodelay: bool, instant: bool, seconds
             lab.shutdown()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if kernel["nodelay"] != nodelay:
+        raise RuntimeError(f"expected a server with nodelay={nodelay} (got {kernel['nodelay']})")
     return _figures(shown, shown["stepped"] if instant else kernel["log"], kernel["cpu_share"])
 
 

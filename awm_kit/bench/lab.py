@@ -87,9 +87,11 @@ def _server(folder: Path, options: Sequence[str], port_option: str) -> Iterator[
     places = {
         f"JUPYTER_{kind}_DIR": str(folder / f".{kind.lower()}") for kind in ("CONFIG", "DATA", "RUNTIME")
     }
+    # Jupyter lets this path overrule its own folders, so the server's own comes first here too.
+    configs = os.pathsep.join([places["JUPYTER_CONFIG_DIR"], str(_CHECKOUT / "jupyter-config")])
     env = dict(
         os.environ, **places, IPYTHONDIR=str(folder / ".ipython"), PYTHONPATH=str(_CHECKOUT),
-        JUPYTER_CONFIG_PATH=str(_CHECKOUT / "jupyter-config"),
+        JUPYTER_CONFIG_PATH=configs,
     )  # fmt: skip
     env.pop("AWM_KIT_NODELAY", None)
     log = folder / "server.log"
