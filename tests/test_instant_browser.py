@@ -163,13 +163,15 @@ def test_a_page_that_cheats_is_refused(playing: Notebook) -> None:
 def test_a_page_that_went_astray_begins_anew(playing: Notebook) -> None:
     wait_confirmed(playing, 5)
     epoch = playing.page.evaluate(f"{GAME}.epoch")
-    # Its memory of the past too: every rollback would mend the present otherwise.
-    playing.page.evaluate(f"""() => {{
+    # Again and again: one disturbance may fade before the hash that would tell. And its memory of the past too:
+    # every rollback would mend the present otherwise.
+    disturb = f"""(old) => {{
+      if ({GAME}.epoch > old) return true;
       const {{ world, slots }} = {GAME}.rollback;
       const states = [world.bytes(world.atState, 64), ...slots.map((slot) => slot.state)];
       for (const state of states) state.fill(1, 0, 64);
-    }}""")
-    playing.page.wait_for_function(f"(old) => {GAME}.epoch > old", arg=epoch, timeout=20_000)
+    }}"""
+    playing.page.wait_for_function(disturb, arg=epoch, timeout=20_000)
     wait_confirmed(playing, 10)
     page, python = stopped(playing)
     assert page["confirmed"] == python["frames"] and page["state_hash"] == python["hash"]
