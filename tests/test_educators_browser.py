@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 SETUP = """
 from dataclasses import replace
+from ipywidgets import VBox
 from awm_kit.data.scuffle import Params, generate
 from awm_kit.play import InspectView, ReplayPlayer
 from awm_kit.play.keymap_menu import KeyMenu
@@ -24,9 +25,9 @@ world = pack(random_model(schema=replace(FIGHTER, end_field="")))
 replay = generate([11], 150)[0]
 player = ReplayPlayer(replay, overlay=Params(gravity_scale=0.4), layout="beside")
 inspector, pad = InspectView(world, replay), Pad()
-menu = KeyMenu(pad.remap)
+menu = KeyMenu(pad.remap, gamepad_chosen=pad.remap_gamepad)
 """
-NOTEBOOK = [SETUP, "player", "inspector", "menu", "", "1 + 1"]
+NOTEBOOK = [SETUP, "player", "inspector", "VBox([menu, pad])", "", "1 + 1"]
 PLAYER, INSPECTOR, MENU, ASK = 1, 2, 3, 4
 
 
@@ -77,7 +78,8 @@ def test_replay_player_shows_both_and_follows_its_buttons(lab: Notebook) -> None
     assert hits[0] in hits[1:]
     page.locator("button[title='play or pause']").click()
     page.wait_for_timeout(1500)
-    assert ask(lab, "player.position") == hits[-1] or ask(lab, "player.loop.running")
+    position, running = ask(lab, "[player.position, player.loop.running]")
+    assert running or position == hits[-1]
 
 
 def test_inspector_looks_inside_and_runs_on(lab: Notebook) -> None:
@@ -117,3 +119,42 @@ def test_keys_are_chosen_by_pressing_them(lab: Notebook) -> None:
     page.locator(".awm-keys button", has_text="reset").click()
     page.wait_for_selector(".awm-keys-status:has-text('built-in')")
     assert ask(lab, "pad.bindings['KeyX']") == [0, 1 << 6]
+
+
+GAMEPAD = """
+(pressed) => {
+  const buttons = Array.from({ length: 16 }, (_, i) => ({ pressed: pressed.includes(i), value: 0 }));
+  navigator.getGamepads = () => [{ connected: true, buttons, axes: [0.3, 0, 0, 0] }, null];
+  window.dispatchEvent(new Event("gamepadconnected"));
+}
+"""
+
+
+HELD = "[int(pad.state.controller(0)[name]) for name in ('stick_x', 'trigger_r')]"
+
+
+def test_buttons_are_chosen_by_pressing_them(lab: Notebook) -> None:
+    lab.run(MENU)
+    page = lab.page
+    cell = page.locator(".awm-keys tr", has_text="shield").locator("button").last
+    page.evaluate(GAMEPAD, [5])  # held before: not what is meant
+    cell.click()
+    page.wait_for_timeout(100)
+    assert page.locator(".awm-waiting").count() == 1
+    page.evaluate(GAMEPAD, [5, 6])
+    page.wait_for_selector(".awm-keys-status:has-text('LT is now shield')")
+    assert ask(lab, "pad.gamepad_buttons['6']") == 1 << 7
+    page.wait_for_timeout(200)
+    assert ask(lab, HELD) == [24, 140], "a stick at 0.3 and a shield, on a pad that nobody focused"
+    page.evaluate(GAMEPAD, [])
+    page.locator(".awm-keys tr", has_text="jump").locator("button").last.click()
+    page.keyboard.press("Delete")
+    page.wait_for_selector(".awm-keys-status:has-text('no button is jump now')")
+    page.locator(".awm-keys-zone input").fill("0.4")
+    page.wait_for_selector(".awm-keys-status:has-text('sticks count from 40')")
+    page.wait_for_timeout(600)
+    assert ask(lab, HELD) == [0, 0]
+    assert ask(lab, "[pad.dead_zone, sorted(pad.gamepad_buttons)[:2]]") == [0.4, ["0", "1"]]
+    page.locator(".awm-keys button", has_text="reset").click()
+    page.wait_for_selector(".awm-keys-status:has-text('built-in')")
+    assert ask(lab, "[pad.dead_zone, len(pad.gamepad_buttons)]") == [0.2, 11]

@@ -107,16 +107,16 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self._told = 0.0
         self.view = self._new_view()
         self.pad = Pad()
-        self.key_menu = KeyMenu(self._use_keys)
+        self.key_menu = KeyMenu(self._use_keys, gamepad_chosen=self.pad.remap_gamepad)
         self.loop = FrameLoop(self._tick, on_error=self._show_error)
         self._make_controls(engine, opponent)
         self.errands = Errands(self._line)
         self.rematch(advance_seed=False)
         self.pad.on_click(self._clicked)
-        self.pad.on_slack(self.loop.follow)
+        self._keep_step()
         bar = widgets.HBox([self._run, self._again, self._engine, self._opponent, self._save])
         card = [widgets.HTML(CSS), self._line, self._card]
-        keys = [] if keyboard else [widgets.Accordion([self.key_menu], titles=("Keys",))]
+        keys = [] if keyboard else [widgets.Accordion([self.key_menu], titles=("Keys and gamepad",))]
         super().__init__([self.view.widget, bar, self.pad, self._status, *card, *keys])
         self.add_class("awm-play")
 
@@ -245,6 +245,10 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
 
     def _new_view(self) -> View:
         return MatchView(game=self.cartridge.manifest.schema.name)
+
+    def _keep_step(self) -> None:
+        """Have pictures come when the page wants them."""
+        self.pad.on_slack(self.loop.follow)
 
     def _begin(self) -> None:
         """Called with every new match, for those who drive it in another way."""

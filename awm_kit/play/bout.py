@@ -15,6 +15,7 @@ from awm_kit.chain.witness import Witness
 from awm_kit.errors import LedgerError
 from awm_kit.play.controllers import Controller, KeyboardMap
 from awm_kit.play.instant_view import InstantView
+from awm_kit.play.keymap import seated
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.pad import Pad
 from awm_kit.play.relay import Relay
@@ -44,7 +45,7 @@ class Bout(widgets.VBox):  # type: ignore[misc]
     scripts : mapping of int to Controller
         Who presses for players of this seat instead of the person.
     keyboard : KeyboardMap, optional
-        Instead of the built-in keys.
+        Instead of the saved keys.
     world : Cartridge, optional
         The match's world: with it the page computes the match itself, ahead of what comes, and takes back
         what came otherwise. Spectators have no keys to be ahead with: they see what comes.
@@ -61,7 +62,9 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         world: Cartridge | None = None,
     ) -> None:
         self.seat, self._on_over = seat, on_over
-        self.pad = Pad(keyboard or KeyboardMap.solo(seat.player or 0))
+        keys, gamepad = seated(seat.player or 0)
+        self.pad = Pad(keyboard or keys)
+        self.pad.remap_gamepad(gamepad)
         self._controllers = {player: self.pad.controller(player) for player in seat.session.players}
         self._controllers.update(scripts or {})
         self.relay: Relay | None = None

@@ -34,11 +34,6 @@ BUTTONS = {
 }  # fmt: skip
 
 
-#: Actions of the buttons of a standard gamepad, by index; 6 and 7, the triggers, are analogue.
-GAMEPAD = {0: "attack", 1: "special", 2: "jump", 3: "jump", 4: "grab", 5: "grab", 9: "start",
-           12: "taunt", 13: "down", 14: "left", 15: "right"}  # fmt: skip
-
-
 def neutral() -> np.ndarray:
     """A controller with nothing pressed, a `CONTROLLER` scalar."""
     return np.zeros((), CONTROLLER)

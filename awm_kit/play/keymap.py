@@ -1,4 +1,4 @@
-"""Key bindings that people chose, kept in a file: one map for playing alone, one for two at one keyboard."""
+"""Keys and gamepad buttons that people chose, kept in a file; keys alone and for two at one keyboard."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from awm_kit.errors import KeymapError
 from awm_kit.play.controllers import KeyboardMap
+from awm_kit.play.gamepads import GamepadMap
 from awm_kit.schema import N_PLAYERS
 
 FORMAT = 1
@@ -43,23 +45,53 @@ def load_keys(path: Path | str | None = None) -> dict[str, KeyboardMap]:
     KeymapError
         If the file is damaged, or names an action or key that does not exist, or a key twice.
     """
+    return _load(path)[0]
+
+
+def load_gamepad(path: Path | str | None = None) -> GamepadMap:
+    """The saved buttons of gamepads, or the built-in ones; raises as `load_keys`."""
+    return _load(path)[1]
+
+
+def seated(player: int, path: Path | str | None = None) -> tuple[KeyboardMap, GamepadMap]:
+    """What somebody saved, for the seat that they play from; the built-in bindings if the file is damaged."""
+    try:
+        maps, gamepad = _load(path)
+    except KeymapError:
+        maps, gamepad = dict(DEFAULTS), GamepadMap()
+    keys = maps["solo"].players[0]
+    return KeyboardMap((keys, {}) if player == 0 else ({}, keys)), gamepad
+
+
+def _load(path: Path | str | None) -> tuple[dict[str, KeyboardMap], GamepadMap]:
     path = Path(path) if path is not None else keys_file()
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw["format"] != FORMAT:
             raise KeymapError(f"{path}: expected format {FORMAT} (got {raw['format']!r})")
         saved = {name: _keyboard(players) for name, players in raw["maps"].items()}
+        gamepad = _gamepad(raw["gamepad"]) if "gamepad" in raw else GamepadMap()
     except FileNotFoundError:
-        return dict(DEFAULTS)
+        return dict(DEFAULTS), GamepadMap()
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise KeymapError(f"{path}: not a file of key bindings: {error}") from error
     if unknown := set(saved) - set(DEFAULTS):
         raise KeymapError(f"{path}: expected maps of {sorted(DEFAULTS)} (got {sorted(unknown)})")
-    return {**DEFAULTS, **saved}
+    return {**DEFAULTS, **saved}, gamepad
 
 
-def save_keys(maps: Mapping[str, KeyboardMap], path: Path | str | None = None) -> Path:
+def save_keys(
+    maps: Mapping[str, KeyboardMap], path: Path | str | None = None, gamepad: GamepadMap | None = None
+) -> Path:
     """Write maps by name; a reader never sees half a file.
+
+    Parameters
+    ----------
+    maps : mapping of str to KeyboardMap
+    path : path, optional
+        `keys_file` by default.
+    gamepad : GamepadMap, optional
+        By default the built-in one.
 
     Raises
     ------
@@ -72,7 +104,9 @@ def save_keys(maps: Mapping[str, KeyboardMap], path: Path | str | None = None) -
         raise ValueError(f"expected maps of {sorted(DEFAULTS)} (got {sorted(unknown)})")
     path = Path(path) if path is not None else keys_file()
     players = {name: [dict(keys) for keys in keyboard.players] for name, keyboard in maps.items()}
-    text = json.dumps({"format": FORMAT, "maps": players}, indent=1)
+    gamepad = gamepad or GamepadMap()
+    buttons = {"buttons": dict(gamepad.buttons), "dead_zone": gamepad.dead_zone}
+    text = json.dumps({"format": FORMAT, "maps": players, "gamepad": buttons}, indent=1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as part:
@@ -115,3 +149,8 @@ def _keyboard(players: list[dict[str, str]]) -> KeyboardMap:
         if code in RESERVED or not _CODE.fullmatch(code):
             raise ValueError(f"no key {code!r}")
     return KeyboardMap((players[0], players[1]))
+
+
+def _gamepad(saved: dict[str, Any]) -> GamepadMap:
+    buttons = {int(index): str(action) for index, action in saved["buttons"].items()}
+    return GamepadMap(buttons, float(saved["dead_zone"]))

@@ -10,6 +10,7 @@ from solders.pubkey import Pubkey
 from awm_kit.chain.accounts import Phase
 from awm_kit.play.controllers import OPPONENTS
 from awm_kit.play.games import CHARACTERS, character_name
+from awm_kit.play.keymap_menu import KeyMenu
 from awm_kit.play.lobby_invite import InviteCard
 from awm_kit.play.palette import LIVERIES, Color
 from awm_kit.play.table import TableState
@@ -37,6 +38,7 @@ class Desk(widgets.VBox):  # type: ignore[misc]
                 widgets.HTML("<b>Join a match</b> that somebody opened"),
                 _row([self.text, self.join, self.watch]),
                 invite,
+                widgets.Accordion([KeyMenu()], titles=("Keys and gamepad",)),
             ]
         )
 

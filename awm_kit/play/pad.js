@@ -6,19 +6,21 @@
 
 const HELD_MS = 400, POLL_MS = 8;
 const REFRESHES = 32, ANSWER_MS = 6;
-const STICK = 80, TRIGGER = 140, DEAD_ZONE = 0.2, GRAIN = 4;
+const STICK = 80, TRIGGER = 140, GRAIN = 4;
 
-function axis(value) {
-  if (Math.abs(value) < DEAD_ZONE) return 0;
+function axis(value, deadZone) {
+  if (Math.abs(value) < deadZone) return 0;
   return Math.max(-STICK, Math.min(STICK, Math.round((value * STICK) / GRAIN) * GRAIN));
 }
 
-function readGamepad(pad, buttonActions) {
+function readGamepad(pad, buttonActions, deadZone) {
   let actions = 0;
   pad.buttons.forEach((button, i) => { if (button.pressed) actions |= buttonActions[i] ?? 0; });
   const [x = 0, y = 0, cx = 0, cy = 0] = pad.axes;
-  const pull = (i) => Math.round(((pad.buttons[i]?.value ?? 0) * TRIGGER) / GRAIN) * GRAIN;
-  return { actions, axes: [axis(x), axis(-y), axis(cx), axis(-cy)], triggers: [pull(6), pull(7)] };
+  const axes = [x, -y, cx, -cy].map((value) => axis(value, deadZone));
+  const free = (i) => (i in buttonActions ? 0 : (pad.buttons[i]?.value ?? 0)); // a trigger that is bound is a button
+  const triggers = [6, 7].map((i) => Math.round((free(i) * TRIGGER) / GRAIN) * GRAIN);
+  return { actions, axes, triggers };
 }
 
 // Browsers hide the Gamepad API from pages that are neither on HTTPS nor on localhost.
@@ -51,7 +53,7 @@ function render({ model, el }) {
     const index = model.get("gamepad_players").indexOf(player);
     const pad = index < 0 ? null : gamepads()[index];
     if (pad) {
-      const read = readGamepad(pad, model.get("gamepad_buttons"));
+      const read = readGamepad(pad, model.get("gamepad_buttons"), model.get("dead_zone"));
       return { ...read, actions: actions | read.actions };
     }
     return result;

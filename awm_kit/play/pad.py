@@ -15,7 +15,8 @@ import anywidget
 import numpy as np
 import traitlets
 
-from awm_kit.play.controllers import BIT, GAMEPAD, Controller, KeyboardMap, actions_to_controller
+from awm_kit.play.controllers import Controller, KeyboardMap, actions_to_controller
+from awm_kit.play.gamepads import GamepadMap
 from awm_kit.schema import N_PLAYERS
 
 #: One message; pad.js writes the same fields.
@@ -136,10 +137,12 @@ class Pad(anywidget.AnyWidget):
     bindings: traitlets.Dict[str, list[int]] = traitlets.Dict().tag(sync=True)
     legend: traitlets.List[str] = traitlets.List().tag(sync=True)
     gamepad_buttons: traitlets.Dict[str, int] = traitlets.Dict().tag(sync=True)
+    dead_zone = traitlets.Float().tag(sync=True)
     gamepad_players = traitlets.List([0]).tag(sync=True)
 
     def __init__(self, keyboard: KeyboardMap | None = None, **kwargs: Any) -> None:
-        super().__init__(gamepad_buttons={str(i): BIT[a] for i, a in GAMEPAD.items()}, **kwargs)
+        super().__init__(**kwargs)
+        self.remap_gamepad(GamepadMap())
         self.state = PadState()
         self._backlog = Backlog()
         self._pictures = 0
@@ -159,6 +162,10 @@ class Pad(anywidget.AnyWidget):
         self.gamepad_players = players or [0]
         self.bindings = keyboard.bindings()
         self.legend = [f"P{i + 1}: {keyboard.legend(i)}" for i in players]
+
+    def remap_gamepad(self, gamepad: GamepadMap) -> None:
+        """Use other buttons and another dead zone from now on, on every gamepad."""
+        self.gamepad_buttons, self.dead_zone = gamepad.bits(), gamepad.dead_zone
 
     def controller(self, player: int) -> Controller:
         """A controller for `awm_kit.play.match.Match` that reads what people press."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from awm_kit.action_states import family_of, name_of
 from awm_kit.data.scuffle.stage import STAGES, Floor
-from awm_kit.play.controllers import ACTIONS, BUTTONS, GAMEPAD, KeyboardMap
+from awm_kit.play.controllers import ACTIONS, BUTTONS, KeyboardMap
 from awm_kit.play.draw_fighter import BLADE, HAIR, RUNNER, SWORDSMAN, SWORDSMEN
+from awm_kit.play.gamepads import GAMEPAD
 from awm_kit.play.palette import LIVERIES, heat
 from awm_kit.play.poses import clip, clip_name, clip_names
 from awm_kit.schema import FIGHTER, Field
