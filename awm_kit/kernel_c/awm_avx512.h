@@ -20,8 +20,35 @@ WIDE_INLINE __m512i scaled(__m512i v, __m512i mul, uint32_t shift) {
     return _mm512_sra_epi64(_mm512_add_epi64(_mm512_mullo_epi64(v, mul), half), _mm_cvtsi32_si128((int)shift));
 }
 
+WIDE_INLINE __m512i odd_lanes(__m512i v) {
+    return _mm512_srli_epi64(v, 32);
+}
+
+/* The upper halves of 64-bit lanes: even lanes from one word, odd ones from the other. */
+WIDE_INLINE __m512i upper_halves(__m512i even, __m512i odd) {
+    return _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+}
+
+/* (v * mul + 2^(shift - 1)) >> shift of sixteen, shift >= 32: even and odd lanes are 64-bit products of their own,
+ * whose upper halves fit int32 whatever v and mul are. */
+WIDE_INLINE __m512i divided(__m512i v, __m512i mul, __m512i odd_mul, uint32_t shift) {
+    const __m512i half = _mm512_set1_epi64((int64_t)1 << (shift - 1));
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, mul), half);
+    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_lanes(v), odd_mul), half);
+    return _mm512_sra_epi32(upper_halves(even, odd), _mm_cvtsi32_si128((int)shift - 32));
+}
+
+/* By how much a factor must be raised for divided to do with a shift. */
+WIDE_INLINE uint32_t raise_of(uint32_t shift) {
+    return shift < 32 ? 32 - shift : 0;
+}
+
 WIDE_INLINE __m512i load8(__mmask8 mask, const int32_t *p) {
     return _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(mask, p));
+}
+
+WIDE_INLINE __m512i bytes8(const int8_t *p) {
+    return _mm512_cvtepi8_epi64(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
 
 /* Eight sums of rows r.. to where a says. */
@@ -36,9 +63,27 @@ WIDE_INLINE void store8(const awm_store_args *a, uint32_t r, __m256i sums, __mma
     }
 }
 
+/* 32 values of a table of 256, indexed by an int8 + 128: four quarters looked up, two bits choose between them. */
+WIDE_INLINE __m512i look_up(const int16_t *table, __m512i index) {
+    const __mmask32 high = _mm512_movepi16_mask(_mm512_slli_epi16(index, 8));
+    const __mmask32 odd = _mm512_movepi16_mask(_mm512_slli_epi16(index, 9));
+    __m512i quarter[4];
+    uint32_t i;
+    AWM_UNROLL(4)
+    for (i = 0; i < 4; i++)
+        quarter[i] = _mm512_permutex2var_epi16(_mm512_loadu_si512(table + 64 * i), index,
+                                               _mm512_loadu_si512(table + 64 * i + 32));
+    return _mm512_mask_blend_epi16(high, _mm512_mask_blend_epi16(odd, quarter[0], quarter[1]),
+                                   _mm512_mask_blend_epi16(odd, quarter[2], quarter[3]));
+}
+
 /* The lowest n of eight. */
 WIDE_INLINE __mmask8 first8(uint32_t n) {
     return (__mmask8)(n >= 8 ? 255 : (1 << n) - 1);
+}
+
+WIDE_INLINE __mmask16 first16(uint32_t n) {
+    return (__mmask16)(n >= 16 ? 0xFFFF : (1 << n) - 1);
 }
 
 #endif

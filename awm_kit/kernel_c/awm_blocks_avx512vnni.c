@@ -36,45 +36,68 @@ WIDE_INLINE __m512i four_columns(const int8_t *x) {
     return _mm512_set1_epi32(v);
 }
 
-/* Requantises and stores rows r .. r + 15. If the op is narrow, acc + bias and the quotient fit int32: then the even
- * and the odd rows are 32 x 32-bit products, which take half as long as 64-bit ones. */
-WIDE_INLINE void store16(const awm_blocks_args *a, uint32_t v, uint32_t r, __m512i sum) {
-    const awm_store_args *to = &a->to[v];
-    const uint32_t left = a->rows - r;
-    const __mmask16 mask = (__mmask16)(left >= 16 ? 0xFFFF : (1 << left) - 1);
-    const __m512i half = _mm512_set1_epi64((int64_t)1 << (to->shift - 1));
-    const __m128i shift = _mm_cvtsi32_si128((int)to->shift);
-    __m512i mul, even, odd, t;
-    if (!a->narrow) {
-        store8(to, r, _mm512_castsi512_si256(sum), first8(left));
-        if (left > 8) store8(to, r + 8, _mm512_extracti64x4_epi64(sum, 1), first8(left - 8));
-        return;
+WIDE_INLINE int32_t sum_of(const int8_t *x, uint32_t cols) {
+    __m512i sum = _mm512_setzero_si512();
+    uint32_t k;
+    for (k = 0; k < cols; k += 64) {
+        const __mmask64 mask = cols - k >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << (cols - k)) - 1;
+        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_maskz_loadu_epi8(mask, x + k));
     }
-    sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, to->bias + r));
-    mul = _mm512_maskz_loadu_epi32(mask, to->mul + r);
-    even = _mm512_add_epi64(_mm512_mul_epi32(sum, mul), half);
-    odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(sum, 32), _mm512_srli_epi64(mul, 32)), half);
-    odd = _mm512_slli_epi64(_mm512_sra_epi64(odd, shift), 32);
-    t = _mm512_mask_blend_epi32(0xAAAA, _mm512_sra_epi64(even, shift), odd);
-    if (to->kind == AWM_ADD_I32) t = _mm512_add_epi32(t, _mm512_maskz_loadu_epi32(mask, (int32_t *)to->out + r));
-    t = _mm512_min_epi32(t, _mm512_set1_epi32((int32_t)to->limit));
-    t = _mm512_max_epi32(t, _mm512_set1_epi32((int32_t)-to->limit));
+    return _mm512_reduce_add_epi32(sum);
+}
+
+/* Stores rows r .. r + 15 of a view, clamped. */
+WIDE_INLINE void put16(const awm_store_args *to, uint32_t r, __mmask16 mask, __m512i t) {
+    const __m512i most = _mm512_set1_epi32((int32_t)to->limit), least = _mm512_set1_epi32((int32_t)-to->limit);
+    int32_t *word = (int32_t *)to->out + r;
+    if (to->kind == AWM_ADD_I32) t = _mm512_add_epi32(t, _mm512_maskz_loadu_epi32(mask, word));
+    t = _mm512_max_epi32(_mm512_min_epi32(t, most), least);
     switch (to->kind) {
     case AWM_STORE_I8: _mm512_mask_cvtepi32_storeu_epi8((int8_t *)to->out + r, mask, t); break;
     case AWM_STORE_I16: _mm512_mask_cvtepi32_storeu_epi16((int16_t *)to->out + r, mask, t); break;
-    default: _mm512_mask_storeu_epi32((int32_t *)to->out + r, mask, t); break;
+    default: _mm512_mask_storeu_epi32(word, mask, t); break;
+    }
+}
+
+/* Requantises and stores rows r .. r + 15 of V views. The op is narrow: sums and multipliers are raised so that the
+ * quotient is one by 2^32 or more. */
+WIDE_INLINE void store16(const awm_blocks_args *a, uint32_t r, const __m512i *sum, const uint32_t V) {
+    const awm_store_args *to = a->to;
+    const uint32_t raise = raise_of(to->shift), up = a->narrow - 1;
+    const __mmask16 mask = first16(a->rows - r);
+    const __m128i sum_up = _mm_cvtsi32_si128((int)up), mul_up = _mm_cvtsi32_si128((int)(raise - up));
+    const __m512i bias = _mm512_maskz_loadu_epi32(mask, to->bias + r);
+    const __m512i mul = _mm512_sll_epi32(_mm512_maskz_loadu_epi32(mask, to->mul + r), mul_up), odd_mul = odd_lanes(mul);
+    uint32_t v;
+    AWM_UNROLL(2)
+    for (v = 0; v < V; v++) {
+        const __m512i t = _mm512_sll_epi32(_mm512_add_epi32(sum[v], bias), sum_up);
+        put16(&to[v], r, mask, divided(t, mul, odd_mul, to->shift + raise));
+    }
+}
+
+WIDE_INLINE void store_group(const awm_blocks_args *a, uint32_t r, const __m512i *sum, const uint32_t V) {
+    const uint32_t left = a->rows - r;
+    uint32_t v;
+    if (a->narrow) {
+        store16(a, r, sum, V);
+        return;
+    }
+    for (v = 0; v < V; v++) {
+        store8(&a->to[v], r, _mm512_castsi512_si256(sum[v]), first8(left));
+        if (left > 8) store8(&a->to[v], r + 8, _mm512_extracti64x4_epi64(sum[v], 1), first8(left - 8));
     }
 }
 
 /* G groups of a block against V views. Few groups leave too few sums to hide the latency: then columns 4 to 7 of
  * each eight have sums of their own. */
 WIDE_INLINE void block(const awm_blocks_args *a, const uint8_t *w, uint32_t row, const uint32_t G, const uint32_t V) {
-    __m512i sum[2][2][4];
+    __m512i sum[2][4][2];
     const uint32_t two = G * V <= 4;
     uint32_t v, g, k, i;
     for (i = 0; i <= two; i++)
         for (v = 0; v < V; v++)
-            for (g = 0; g < G; g++) sum[i][v][g] = _mm512_set1_epi32(i ? 0 : -a->bias64[v]);
+            for (g = 0; g < G; g++) sum[i][g][v] = _mm512_set1_epi32(i ? 0 : -a->bias64[v]);
     for (k = 0; k < a->cols; k += 8) {
         AWM_UNROLL(2)
         for (i = 0; i < 2; i++, w += 64 * G) {
@@ -85,14 +108,13 @@ WIDE_INLINE void block(const awm_blocks_args *a, const uint8_t *w, uint32_t row,
             for (g = 0; g < G; g++) {
                 const __m512i word = _mm512_loadu_si512(w + 64 * g);
                 AWM_UNROLL(2)
-                for (v = 0; v < V; v++) sum[i & two][v][g] = _mm512_dpbusd_epi32(sum[i & two][v][g], word, x[v]);
+                for (v = 0; v < V; v++) sum[i & two][g][v] = _mm512_dpbusd_epi32(sum[i & two][g][v], word, x[v]);
             }
         }
     }
-    for (v = 0; v < V; v++) {
-        for (g = 0; g < G; g++) {
-            store16(a, v, row + GROUP * g, two ? _mm512_add_epi32(sum[0][v][g], sum[1][v][g]) : sum[0][v][g]);
-        }
+    for (g = 0; g < G; g++) {
+        for (v = 0; two && v < V; v++) sum[0][g][v] = _mm512_add_epi32(sum[0][g][v], sum[1][g][v]);
+        store_group(a, row + GROUP * g, sum[0][g], V);
     }
 }
 
@@ -105,9 +127,10 @@ WIDE_INLINE void block(const awm_blocks_args *a, const uint8_t *w, uint32_t row,
     case 4: block(a, w, row, 4, V); break; \
     }
 
-WIDE void awm_blocks_avx512vnni(const awm_blocks_args *a) {
+WIDE void awm_blocks_avx512vnni(awm_blocks_args *a) {
     const uint8_t *w = a->w;
-    uint32_t row = 0;
+    uint32_t row = 0, v;
+    for (v = 0; v < a->n_views; v++) a->bias64[v] = AWM_WEIGHT_BIAS * sum_of(a->x[v], a->cols);
     if (a->n_views == 2) {
         BLOCKS(2)
     } else {

@@ -117,7 +117,7 @@ void awm_blocks_fill(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols
     awm_blocks_fill_avx512vnni(to, w, rows, cols);
 }
 
-void awm_blocks(const awm_blocks_args *a) {
+void awm_blocks(awm_blocks_args *a) {
     awm_blocks_avx512vnni(a);
 }
 
@@ -137,6 +137,18 @@ uint32_t awm_conv_wide(const awm_conv_args *a, uint32_t backend) {
     return backend == AWM_BACKEND_AVX512VNNI ? awm_conv_avx512(a) : 0;
 }
 
+int awm_shift_residual_wide(int32_t *r, const int8_t *mine, const int8_t *theirs, const awm_op *op, uint32_t backend) {
+    if (backend != AWM_BACKEND_AVX512VNNI) return 0;
+    awm_shift_residual_avx512(r, mine, theirs, op);
+    return 1;
+}
+
+int awm_scan_heads_wide(const awm_scan_args *first, const awm_heads_args *h) {
+    if (first->backend != AWM_BACKEND_AVX512VNNI) return 0;
+    awm_scan_heads_avx512(first, h);
+    return 1;
+}
+
 #else
 
 uint64_t awm_blocks_bytes_of(uint32_t rows, uint32_t cols) {
@@ -148,7 +160,7 @@ void awm_blocks_fill(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols
     (void)to, (void)w, (void)rows, (void)cols;
 }
 
-void awm_blocks(const awm_blocks_args *a) {
+void awm_blocks(awm_blocks_args *a) {
     (void)a;
 }
 
@@ -174,6 +186,16 @@ int awm_norm_wide(int8_t *u, const int32_t *x, const awm_norm_args *a, uint32_t 
 
 uint32_t awm_conv_wide(const awm_conv_args *a, uint32_t backend) {
     (void)a, (void)backend;
+    return 0;
+}
+
+int awm_shift_residual_wide(int32_t *r, const int8_t *mine, const int8_t *theirs, const awm_op *op, uint32_t backend) {
+    (void)r, (void)mine, (void)theirs, (void)op, (void)backend;
+    return 0;
+}
+
+int awm_scan_heads_wide(const awm_scan_args *first, const awm_heads_args *h) {
+    (void)first, (void)h;
     return 0;
 }
 

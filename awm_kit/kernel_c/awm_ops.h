@@ -86,10 +86,10 @@ void awm_store(const awm_store_args *a, uint32_t backend);
 typedef struct awm_blocks_args {
     const uint8_t *w;
     const int8_t *x[2];
-    int32_t bias64[2];
+    int32_t bias64[2]; /* made by awm_blocks */
     awm_store_args to[2];
     uint32_t rows, cols, n_views;
-    int narrow; /* |acc + bias| < 2^31, and its quotient is below 2^30: see awm_blocks.c */
+    uint32_t narrow; /* how sums may be requantised: see awm_blocks.c */
 } awm_blocks_args;
 
 /* Causal convolution: samples move down by one, sum = bias + w . samples, out = lut[clamp8(sum * mul >> shift)].
@@ -127,6 +127,17 @@ typedef struct awm_scan_args {
 
 void awm_scan_begin(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state, uint32_t backend);
 void awm_scan(const awm_scan_args *a);
+
+enum { AWM_SCAN_AHEAD = 8 }; /* bytes that are prefetched for each state that is computed */
+
+/* What makes one head's awm_scan_args those of the n that follow each other. bmax: the largest |B|, 1 to 128. */
+typedef struct awm_heads_args {
+    const uint32_t *softplus, *exp2;
+    const awm_ssm_head *heads;
+    const int16_t *dt;
+    uint32_t n, bmax, gain_shift;
+    const uint8_t *ahead; /* what to prefetch meanwhile, or NULL */
+} awm_heads_args;
 
 AWM_INLINE int64_t awm_scan_input(const awm_scan_args *a, int64_t x) {
     return awm_clamp((x * a->gain + a->x_half) >> a->x_shift, a->limit);
@@ -175,14 +186,16 @@ void awm_matvec_avx512vnni(const awm_matvec_args *a);
 void awm_matvec_pair_avx512vnni(const awm_matvec_args *a, const awm_matvec_args *b);
 uint64_t awm_blocks_bytes_avx512vnni(uint32_t rows, uint32_t cols);
 void awm_blocks_fill_avx512vnni(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols);
-void awm_blocks_avx512vnni(const awm_blocks_args *a);
+void awm_blocks_avx512vnni(awm_blocks_args *a);
 void awm_scan_begin_portable(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_state);
 void awm_scan_portable(const awm_scan_args *a);
 void awm_scan_avx2(const awm_scan_args *a);
 void awm_scan_avx512(const awm_scan_args *a);
+void awm_scan_heads_avx512(const awm_scan_args *first, const awm_heads_args *h);
 void awm_store_avx512(const awm_store_args *a);
 void awm_norm_avx512(int8_t *u, const int32_t *x, const awm_norm_args *a);
 uint32_t awm_conv_avx512(const awm_conv_args *a);
+void awm_shift_residual_avx512(int32_t *r, const int8_t *mine, const int8_t *theirs, const awm_op *op);
 #endif
 
 /* What only CPUs with wide vectors do differently: 0 (or no channels) means that the caller's own loop must do it. */
@@ -190,18 +203,22 @@ uint32_t awm_conv_avx512(const awm_conv_args *a);
 #define awm_store_wide(a, backend) 0
 #define awm_norm_wide(u, x, a, backend) 0
 #define awm_conv_wide(a, backend) 0
+#define awm_shift_residual_wide(r, mine, theirs, op, backend) 0
 #else
 int awm_store_wide(const awm_store_args *a, uint32_t backend);
 int awm_norm_wide(int8_t *u, const int32_t *x, const awm_norm_args *a, uint32_t backend);
 uint32_t awm_conv_wide(const awm_conv_args *a, uint32_t backend);
+int awm_scan_heads_wide(const awm_scan_args *first, const awm_heads_args *h);
+int awm_shift_residual_wide(int32_t *r, const int8_t *mine, const int8_t *theirs, const awm_op *op, uint32_t backend);
 
-/* Whether two views' products of the same rows are made from one load of the weights, and those products. */
 /* The block copy: see awm_blocks.c. */
-const uint8_t *awm_blocks_of(const awm_model *model, uint32_t op, int *narrow);
+const uint8_t *awm_blocks_of(const awm_model *model, uint32_t op, uint32_t *narrow);
+const uint8_t *awm_blocks_after(const awm_model *model, const awm_op *op, uint64_t bytes);
 uint64_t awm_blocks_bytes_of(uint32_t rows, uint32_t cols);
 void awm_blocks_fill(uint8_t *to, const uint8_t *w, uint32_t rows, uint32_t cols);
-void awm_blocks(const awm_blocks_args *a);
+void awm_blocks(awm_blocks_args *a);
 
+/* Whether two views' products of the same rows are made from one load of the weights, and those products. */
 int awm_has_matvec_pair(uint32_t backend);
 void awm_matvec_pair(const awm_matvec_args *a, const awm_matvec_args *b);
 #endif

@@ -186,10 +186,7 @@ static int matvec_blocks(const awm_model *model, const awm_match *match, const a
     a.cols = op->cols;
     a.n_views = AWM_HEADER(model->manifest)->n_views;
     for (view = 0; view < a.n_views; view++) {
-        awm_matvec_args sums;
-        matvec_begin(&sums, model, match, op, view);
-        a.x[view] = sums.x;
-        a.bias64[view] = sums.bias64;
+        a.x[view] = view_i8(model, match, view, op->out == AWM_RESIDUAL_SET ? 0 : model->at_u);
         matvec_to(&a.to[view], model, view_i8(model, match, view, 0), op, 0);
     }
     awm_blocks(&a);
@@ -366,6 +363,16 @@ static void ssm(const awm_model *model, const awm_match *match, const awm_op *op
     a.x_half = (int64_t)1 << (a.x_shift - 1);
     a.y_half = (int64_t)1 << (a.y_shift - 1);
     a.backend = model->backend;
+#ifndef AWM_PORTABLE_ONLY
+    {
+        const uint64_t before = (uint64_t)view * AWM_SCAN_AHEAD * op->rows * h->headdim * h->d_state;
+        const awm_heads_args all = {AWM_SECTION(uint32_t, model->manifest, softplus),
+                                    AWM_SECTION(uint32_t, model->manifest, exp2),
+                                    heads + op->row0, dt + op->row0, op->rows, bmax, l->gain_shift,
+                                    awm_blocks_after(model, op, before)};
+        if (awm_scan_heads_wide(&a, &all)) return;
+    }
+#endif
     for (i = op->row0; i < (uint32_t)op->row0 + op->rows; i++) {
         awm_discretize(model, l, heads + i, &a, dt[i]);
         a.limit = (int64_t)((uint64_t)(32768 - a.decay) * 32767 / bmax);
@@ -397,8 +404,10 @@ static void choose(const awm_model *model, const awm_match *match, const awm_op 
     const uint64_t cols = op->cols;
     uint64_t mine = awm_argmax(awm_logits(model, match->scratch, view), op->rows);
     uint64_t theirs = awm_argmax(awm_logits(model, match->scratch, 1 - view), op->rows);
-    shift_residual(view_i32(model, match, view, model->at_r), gates + mine * cols,
-                   gates + (op->rows + theirs) * cols, op);
+    int32_t *r = view_i32(model, match, view, model->at_r);
+    const int8_t *my_gate = gates + mine * cols, *their_gate = gates + (op->rows + theirs) * cols;
+    if (!awm_shift_residual_wide(r, my_gate, their_gate, op, model->backend))
+        shift_residual(r, my_gate, their_gate, op);
 }
 
 /* ---------------------------------------------------------------- the tape */
