@@ -168,8 +168,8 @@ def test_a_frame_sent_twice_runs_once(stack: Stack, monkeypatch: pytest.MonkeyPa
     with lend(stack).open(RollupSession) as session:
         wait, doubted = session.stream.wait_frame, set()
 
-        def doubt(number: int, seconds: float) -> np.ndarray | None:
-            frame = wait(number, seconds)
+        def doubt(number: int, *patience: float) -> np.ndarray | None:
+            frame = wait(number, *patience)
             return frame if number in doubted else doubted.add(number)
 
         monkeypatch.setattr(session.stream, "wait_frame", doubt)

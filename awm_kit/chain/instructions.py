@@ -237,7 +237,9 @@ def run_inference(
     frame : int
         The session's present frame number.
     """
-    accounts = [authority, keys.session, keys.input, keys.hidden, keys.log, manifest]
+    # Only the first piece reads the controllers and writes the log; others need not have them copied.
+    controls, log = (keys.session, keys.session) if begin else (keys.input, keys.log)
+    accounts = [authority, keys.session, controls, keys.hidden, log, manifest]
     return _order("run_inference", program_id, accounts, frame, begin, end, rest=shards)
 
 

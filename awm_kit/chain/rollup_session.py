@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ from awm_kit.errors import LedgerError
 FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
 PATIENCE_SECONDS = 0.012
+PIECE_SECONDS = 0.005  # what a transaction is thought to take until some have been seen
 LOOK_AFTER = 8  # attempts in vain: perhaps the frame is there, and the news of it was lost
 CLOSE_SECONDS = 0.2  # the rollup does not answer a WebSocket's farewell
 INPUT_UNITS = 50_000
@@ -55,6 +57,10 @@ class FrameStream:
     ----------
     record : np.void of SESSION_STATE or None
         The account as last told.
+    news : int
+        How many transactions with the account the rollup has told of, whether or not they changed it.
+    begun_slot : int or None
+        That of the first of them since this was set to None.
 
     Raises
     ------
@@ -68,7 +74,8 @@ class FrameStream:
         self.record: np.void | None = None
         self.frame: np.ndarray | None = None
         self.phase: Phase | None = None
-        self.frame_slot = self.slot = 0
+        self.slot = self.news = 0
+        self.begun_slot: int | None = None
         self.arrived = 0.0
         self.closed = False
         self._acknowledged = 0
@@ -88,10 +95,16 @@ class FrameStream:
         with self._changed:  # a frame that came before the subscription would not be told of
             self._changed.wait_for(lambda: self.closed or self._acknowledged == 2, FRAME_SECONDS)
 
-    def wait_frame(self, number: int, seconds: float) -> np.ndarray | None:
-        """The newest frame once its number is at least ``number``; None if it does not come in time."""
+    def wait_frame(self, number: int, seconds: float, silence: float | None = None) -> np.ndarray | None:
+        """The newest frame once its number is at least ``number``.
+
+        None if it does not come in time, or if no transaction touches the match for ``silence`` seconds.
+        """
+        give_up, heard = time.monotonic() + seconds, -1
         with self._changed:
-            self._changed.wait_for(lambda: self.over or self._has(number), seconds)
+            while not (self.over or self._has(number)) and heard != self.news:
+                heard, left = self.news, give_up - time.monotonic()
+                self._changed.wait_for(partial(self._has_news, heard), min(left, silence or left))
             return self.frame if self._has(number) else None
 
     def wait_slot(self, after: int, seconds: float) -> None:
@@ -115,6 +128,9 @@ class FrameStream:
 
     def _has(self, number: int) -> bool:
         return self.frame is not None and int(self.frame["frame"]) >= number
+
+    def _has_news(self, heard: int) -> bool:
+        return self.over or self.news != heard
 
     def _subscribe(self, method: str, *params: Any) -> None:
         self._socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
@@ -150,7 +166,8 @@ class FrameStream:
                 else:
                     self.record, self.frame = parse(data, SESSION_STATE), frame_of(data)
                     self.phase = Phase(int(self.record["phase"]))
-                self.frame_slot, self.arrived = result["context"]["slot"], now
+                self.news, self.arrived = self.news + 1, now
+                self.begun_slot = self.begun_slot or result["context"]["slot"]
             self._changed.notify_all()
 
 
@@ -180,7 +197,7 @@ class RollupSession(ChainSession):
         super().__init__(ledger, keys, payer, players, crank)
         self.stream, self._post = FrameStream(ledger.name, keys.session), Post(ledger.name)
         self.last_signatures: list[str] = []
-        self.retries, self._usual = 0, 0.0
+        self.retries, self._usual = 0, PIECE_SECONDS * len(self._plan)
         self._ahead: list[Parcel] = []
         self._ahead_of = (-1, 0, 0)  # frame, op and attempt that these are for
         self.host: Keypair | None = None
@@ -219,11 +236,12 @@ class RollupSession(ChainSession):
         self.transactions += 1
 
     def _run_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> None:
-        number, begun, held = int(self.frame["frame"]), time.monotonic(), self._held
+        number, held = int(self.frame["frame"]), self._held
         self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
-        attempt, frame = 0, None
+        begun = time.monotonic()
+        attempt, frame, self.stream.begun_slot = 0, None, None
         while frame is None:
-            sent = time.monotonic()
+            now = time.monotonic()
             if self._looked_again(attempt):
                 if int(self.frame["frame"]) > number:
                     return
@@ -231,14 +249,15 @@ class RollupSession(ChainSession):
                     orders, signers = [], []
                 else:
                     self._held = held
-            if self.stream.over or sent - begun > FRAME_SECONDS:
+            if self.stream.over or now - begun > FRAME_SECONDS:
                 raise LedgerError(f"frame {number + 1} did not come from {self.ledger.name}")
             self.last_signatures = self._send_frame(crank, orders, signers, number, attempt)
-            frame = self.stream.wait_frame(number + 1, max(PATIENCE_SECONDS, 3 * self._usual))
+            silence = max(PATIENCE_SECONDS, 3 * self._usual / len(self._plan))
+            frame = self.stream.wait_frame(number + 1, 3 * self._usual + silence, silence)
             attempt += 1
         self.retries += attempt - 1
-        self._usual += 0.1 * (time.monotonic() - sent - self._usual)
-        self.frame, self._next_op, self._last_slot = frame, 0, self.stream.frame_slot
+        self._usual += 0.1 * (time.monotonic() - begun - self._usual)
+        self.frame, self._next_op, self._last_slot = frame, 0, self.stream.begun_slot or self._last_slot
         self.transactions += len(self.last_signatures)
 
     def _looked_again(self, attempt: int) -> bool:
@@ -267,9 +286,7 @@ class RollupSession(ChainSession):
         self._ahead = self._sign_rest(crank, number + 1, others, 0)
         return [parcel.signature for parcel in parcels]
 
-    def _sign_rest(
-        self, crank: Keypair, number: int, pieces: Sequence[Piece], attempt: int
-    ) -> list[Parcel]:
+    def _sign_rest(self, crank: Keypair, number: int, pieces: Sequence[Piece], attempt: int) -> list[Parcel]:
         return [self._parcel(crank, number, piece, attempt, [], []) for piece in pieces]
 
     def _parcel(

@@ -35,7 +35,6 @@ static uint64_t check_run(const struct wm_call *call)
 
     WM_TRY(wm_check_writable(&a[SESSION]));
     WM_TRY(wm_check_writable(&a[HIDDEN]));
-    WM_TRY(wm_check_writable(&a[LOG]));
     WM_TRY(wm_check_session(call, &a[SESSION]));
     WM_REQUIRE(sol_same_key(a[CRANK].key, &session->authority), WM_WRONG_CRANK);
     WM_REQUIRE(session->phase == WM_ACTIVE, WM_NOT_ACTIVE);
@@ -59,7 +58,7 @@ static uint64_t check_world(const struct wm_call *call)
     return 0;
 }
 
-/* A frame begins: at most one per slot, with the controllers of this moment. */
+/* A frame begins: at most one per slot, with the controllers of this moment. No other piece of it reads INPUT and LOG. */
 static uint64_t latch(const struct wm_call *call)
 {
     const struct sol_account *a = call->accounts;
@@ -70,6 +69,7 @@ static uint64_t latch(const struct wm_call *call)
     uint32_t frame = session->frame.frame + 1;
     struct sol_clock clock;
 
+    WM_TRY(wm_check_writable(&a[LOG]));
     WM_TRY(wm_check_input(call, &a[INPUT], &a[SESSION]));
     WM_TRY(wm_check_log(call, &a[LOG], &a[SESSION]));
     sol_get_clock_sysvar(&clock);
