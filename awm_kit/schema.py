@@ -200,8 +200,11 @@ def _tiles(reach: float, *centers: float) -> tuple[Scale, ...]:
 # Melee's legal stages: a quarter of a unit up to the blast zones, a sixteenth near edges and platforms.
 _FLOOR_ENDS = _tiles(8, -92, -76, -60, -20, 20, 60, 76, 92)
 _X_TILES = _tiles(32, -240, -192, -128, -64, 64, 128, 192, 240) + _FLOOR_ENDS
-_Y_TILES = _tiles(32, -128, -64, 64, 128, 192, 240) + _tiles(8, 24, 40, 52)
+_Y_TILES = _tiles(32, -128, -64, 64, 128, 192, 240) + _tiles(8, -32, -16, 24, 40, 52)
 _PERCENT_TILES = _tiles(32, 32, 96, 160)
+# Most attacks reach 8 to 24 units; most states that end by themselves last less than 128 frames.
+_REACH_TILES = (Scale(8, relative=True, center=-16), Scale(8, relative=True, center=16))
+_AGE_TILES = _tiles(12, 20, 44, 68, 92, 116)
 
 
 def _position(name: str, offset: int, velocities: tuple[str, ...], tiles: tuple[Scale, ...]) -> Field:
@@ -216,7 +219,7 @@ def _position(name: str, offset: int, velocities: tuple[str, ...], tiles: tuple[
         scales=(
             Scale(256), Scale(96), Scale(32), Scale(8),
             Scale(128, relative=True), Scale(32, relative=True), Scale(8, relative=True),
-            *tiles,
+            *_REACH_TILES, *tiles,
         ),
         update=Update("mix", velocities=velocities, free=True, free_scale=1.0, codebook=32, tolerance=4),
     )  # fmt: skip
@@ -262,7 +265,7 @@ FIGHTER = Schema(
         ),
         Field(
             "shield", "<u2", 20, 8, "shield health", 0, 60,
-            scales=(Scale(30, center=30),),
+            scales=(Scale(30, center=30), Scale(4, center=4)),
             update=Update("mix", free=True, free_scale=1.0, codebook=16, tolerance=2),
         ),
         Field(
@@ -271,7 +274,7 @@ FIGHTER = Schema(
         ),
         Field(
             "state_age", "<u2", 24, unit="frames", hi=4095,
-            scales=(Scale(127), Scale(32), Scale(8)),
+            scales=(Scale(127), Scale(32), Scale(8), *_AGE_TILES),
             update=Update("mix", step=1, codebook=8), doc="frames since this action state was entered",
         ),
         Field(

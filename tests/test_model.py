@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,9 +17,9 @@ from awm_kit.model.evaluate import TorchRunner, choose_starts, evaluate
 from awm_kit.model.heads import FREE, SET, HeadDecoder, fit_heads
 from awm_kit.model.mamba2 import ssd_chunked
 from awm_kit.model.train import TrainConfig, Trainer
-from awm_kit.model.transfer import refit
+from awm_kit.model.transfer import refit, with_features
 from awm_kit.model.world import WorldModel
-from awm_kit.schema import CONTROLLER, FIGHTER, FRAME
+from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Scale
 
 TINY = ModelConfig(d_model=32, n_layers=2, d_state=8, headdim=16, chunk=16)
 
@@ -148,6 +150,18 @@ def test_refitting_keeps_what_stays_and_takes_over_the_nearest_constant(
     before, after = (next(h for h in m.heads if h.field.name == "speed_y") for m in (model, child))
     new = after.row0 + after.consts.index(-60)
     assert torch.equal(child.head.weight[new], model.head.weight[before.row0 + before.consts.index(-100)])
+
+
+def test_finer_features_change_nothing_at_first(model: WorldModel, data: PackedReplays) -> None:
+    fields = tuple(replace(f, scales=(*f.scales, Scale(3.0, center=1.0))) for f in FIGHTER.player_fields)
+    child = with_features(model, replace(FIGHTER, player_fields=fields))
+    assert child.table.width > model.table.width
+    game = falling(3)
+    starts = np.array([4, 9])
+    for old, new in zip(
+        TorchRunner(model).run(game, starts, 5), TorchRunner(child).run(game, starts, 5), strict=True
+    ):
+        assert np.array_equal(old["players"], new["players"])
 
 
 def test_streams_walk_replays_in_order(data: PackedReplays) -> None:

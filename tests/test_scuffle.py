@@ -19,7 +19,7 @@ from awm_kit.data.scuffle import (
     play,
 )
 from awm_kit.data.scuffle.actions import FLAGS, Act, Flag
-from awm_kit.data.scuffle.drills import drills
+from awm_kit.data.scuffle.drills import fights, moves, strikes
 from awm_kit.data.scuffle.params import physics
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Button, neutral_inputs
 
@@ -343,14 +343,30 @@ class TestScuffle:
             ScriptedPlayer(player_index=2)
 
 
-def test_drills_show_hits_on_somebody_who_stands_still() -> None:
-    games = drills(range(12), 300)
-    assert [g.sha256() for g in games[3:5]] == [g.sha256() for g in drills([3, 4], 300)]
-    hits = 0
+def test_fights_show_hits_on_somebody_who_stands_still() -> None:
+    games = fights(range(12), 300)
+    assert [g.sha256() for g in games[3:5]] == [g.sha256() for g in fights([3, 4], 300)]
     for game in games:
         game.validate()
         pressed = game.inputs["buttons"].any(0) | (game.inputs["stick_x"] != 0).any(0)
         assert pressed.tolist() in ([True, False], [False, True])
-        hits += int((np.diff(game.frames["players"]["percent"].astype(int), axis=0) > 0).sum())
-    assert hits > 5
+    assert _hits(games) > 5
     assert np.ptp([g.frames["players"]["percent"][0] for g in games]) > 60 << 6
+
+
+def test_strikes_hit_and_moves_do_not() -> None:
+    struck, moved = strikes(range(60)), moves(range(60))
+    for games, again in ((struck, strikes([7])), (moved, moves([7]))):
+        assert games[7].sha256() == again[0].sha256()
+        for game in games:
+            game.validate()
+    assert _hits(struck) > 20 and _hits(moved) == 0
+    seen = np.concatenate([g.frames["players"]["action_state"].ravel() for g in moved])
+    assert {Act.WALK_SLOW, Act.WALK_FAST, Act.RUN, Act.JUMP_F, Act.GUARD, Act.SQUAT_WAIT} <= set(
+        seen.tolist()
+    )
+
+
+def _hits(games: list[Replay]) -> int:
+    risen = (np.diff(g.frames["players"]["percent"].astype(int), axis=0) > 0 for g in games)
+    return sum(int(r.sum()) for r in risen)

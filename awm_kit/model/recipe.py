@@ -28,7 +28,7 @@ from awm_kit.data.augment import mirror
 from awm_kit.data.folder import iter_folder, load_any, load_folder
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params
-from awm_kit.data.scuffle.drills import drills
+from awm_kit.data.scuffle.drills import fights, moves, strikes
 from awm_kit.data.teachers import TEACHERS, Teacher
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.config import ModelConfig
@@ -36,7 +36,7 @@ from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
 from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.train import TrainConfig, Trainer
-from awm_kit.model.transfer import refit
+from awm_kit.model.transfer import refit, with_features
 from awm_kit.schema import FIGHTER, Schema
 
 WORLDS = Path(__file__).parent.parent / "worlds"
@@ -66,9 +66,12 @@ class Recipe:
     params : dict
         Teacher physics that differ from the default.
     parent : str
-        Shipped world or checkpoint whose network is trained on, with codebooks refitted; none by default.
-    drills : int
+        Shipped world or checkpoint whose network is trained on, with codebooks refitted and
+        the schema's features; none by default.
+    fights, strikes, moves : int
         Drills of scuffle (`awm_kit.data.scuffle.drills`) beside its matches.
+    drill_share : float
+        Share of the frames walked that are drills'.
     rare_share : float
         Share of the replays walked that are the frames about rare events.
     rare_events : tuple of str
@@ -87,7 +90,10 @@ class Recipe:
     augment: bool = False
     params: dict[str, Any] = field(default_factory=dict)
     parent: str = ""
-    drills: int = 0
+    fights: int = 0
+    strikes: int = 0
+    moves: int = 0
+    drill_share: float = 0.1
     rare_share: float = 0.0
     rare_events: tuple[str, ...] = ("ko",)
     stored: bool = False
@@ -118,8 +124,7 @@ class Recipe:
     def replays(self, progress: bool = True) -> list[Replay]:
         """Make or load the training games."""
         if self.teacher:
-            games = self.teacher.generate(range(*self.seeds), self.n_frames)
-            return games + drills(range(self.drills), params=self.physics) if self.drills else games
+            return self.teacher.generate(range(*self.seeds), self.n_frames)
         games = []
         for folder in self.folders:
             report = load_folder(Path(folder), progress=progress)
@@ -142,11 +147,11 @@ class Recipe:
         return self.pack(self.replays(progress))
 
     def pack(self, games: list[Replay]) -> PackedReplays:
-        """Games as tensors, with rare events as often as the recipe wants them."""
+        """Games as tensors, with rare events and drills as often as the recipe wants them."""
         data = PackedReplays(self.schema, games)
-        if not self.rare_share:
-            return data
-        return data.joined(PackedReplays(self.schema, self._rare(games)), self.rare_share)
+        if self.rare_share:
+            data = data.joined(PackedReplays(self.schema, self._rare(games)), self.rare_share)
+        return self._with_drills(data)
 
     def on_disk(self, folder: Path) -> PackedReplays:
         """The training games in a folder, written by the first process that needs them."""
@@ -158,11 +163,25 @@ class Recipe:
             (self.kind, self.seeds, self.n_frames, self.folders, self.holdout, self.augment, self.params)
         )
         data = PackedReplays.stored(self.schema, self.batches(), folder / "games", key)
-        if not self.rare_share:
+        if self.rare_share:
+            rare = (self._rare(games) for games in self.batches())
+            key = repr((key, self.rare_events))
+            stored = PackedReplays.stored(self.schema, rare, folder / "rare", key)
+            data = data.joined(stored, self.rare_share)
+        return self._with_drills(data)
+
+    def _with_drills(self, data: PackedReplays) -> PackedReplays:
+        if self.kind != "scuffle" or not (self.fights or self.strikes or self.moves):
             return data
-        rare = (self._rare(games) for games in self.batches())
-        key = repr((key, self.rare_events))
-        return data.joined(PackedReplays.stored(self.schema, rare, folder / "rare", key), self.rare_share)
+        drills = [
+            *fights(range(self.fights), params=self.physics),
+            *strikes(range(self.strikes), params=self.physics),
+            *moves(range(self.moves), params=self.physics),
+        ]
+        extra = PackedReplays(self.schema, drills)
+        lengths = data.n_frames / len(data), extra.n_frames / len(extra)
+        walks = (1 - self.drill_share) / lengths[0], self.drill_share / lengths[1]
+        return data.joined(extra, walks[1] / sum(walks))
 
     def _rare(self, games: list[Replay]) -> list[Replay]:
         return rare_segments(games, schema=self.schema, events=self.rare_events)
@@ -194,7 +213,7 @@ class Recipe:
         if self.parent:
             path = Path(self.parent)
             model = load_checkpoint(path if path.suffix else WORLDS / f"{path}.safetensors")[0]
-            model = refit(model, data)
+            model = refit(with_features(model, data.schema), data)
         config = replace(self.train, **changes)
         if model is not None:
             config = replace(config, model=model.config)

@@ -36,6 +36,8 @@ class TrainConfig:
     ``self_forcing`` lists (from_step, horizon): from that step on, each window is followed by
     ``horizon`` frames in which the network reads its own predictions. ``balance`` weighs each head's
     classes by their frequency to the power ``-balance``, within limits: 0 treats all frames alike.
+    ``mistake_weight`` is the weight of frames of practice in which the network's own play went on to
+    another action state than its corrector.
     ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
     ``precision`` is ``fp32``, ``bf16`` for the products inside the layers (a fifth less time on a CPU that
     multiplies bfloat16, the same loss), or ``auto``: bf16 where the hardware has it. ``compiled`` fuses the
@@ -54,6 +56,7 @@ class TrainConfig:
     clip: float = 1.0
     self_forcing: tuple[tuple[int, int], ...] = ((0, 0),)
     event_weight: float = 4.0
+    mistake_weight: float = 1.0
     balance: float = 0.0
     seed: int = 0
     unimix: float = 0.0
@@ -285,6 +288,9 @@ class Trainer:
         old, new = self._per_view(p[:, :length]), self._per_view(targets[:, 1 : length + 1])
         flat = logits.flatten(0, 1)
         weight = event_weight(old, new, self._action, self.config.event_weight)
+        if self.config.mistake_weight != 1:
+            played = self._per_view(p[:, 1 : length + 1])[:, self._action]
+            weight = torch.where(played != new[:, self._action], self.config.mistake_weight, weight)
         losses = self._losses(flat, old, new, weight)
         with torch.no_grad():
             guess = self.model.decoder.decode(flat, old)[:, self._action]

@@ -1,12 +1,14 @@
-"""Carry a network over to other data: new codebooks, rows taken from the constants they replace."""
+"""Carry a network over: to other data by new codebooks, to a finer sight by new features."""
 
 from __future__ import annotations
 
 import torch
 
 from awm_kit.model.dataset import PackedReplays
+from awm_kit.model.features import Feature, FeatureTable
 from awm_kit.model.heads import Head, fit_heads
 from awm_kit.model.world import WorldModel
+from awm_kit.schema import Schema
 
 
 def refit(model: WorldModel, data: PackedReplays) -> WorldModel:
@@ -39,6 +41,42 @@ def refit(model: WorldModel, data: PackedReplays) -> WorldModel:
             weights[name] = weights[name][:, lead]
     child.load_state_dict(weights)
     return child
+
+
+def with_features(model: WorldModel, schema: Schema) -> WorldModel:
+    """The same network reading the features of ``schema``: what it did not read before weighs nothing yet.
+
+    Parameters
+    ----------
+    model : WorldModel
+        Left as it is.
+    schema : Schema
+        The model's own with other scales: finer features for what it could not tell apart.
+
+    Returns
+    -------
+    WorldModel
+        Gives the same logits, as long as no feature of the model is missing from ``schema``.
+    """
+    child = WorldModel(model.config, schema, model.heads).to(model.head.weight.device)
+    weights = model.state_dict()
+    before = dict(zip(_identities(model.table), model.table.features, strict=True))
+    embed = torch.zeros_like(child.embed.weight)
+    for key, feature in zip(_identities(child.table), child.table.features, strict=True):
+        if key in before:
+            embed[:, _columns(feature)] = model.embed.weight.detach()[:, _columns(before[key])]
+    weights["embed.weight"] = embed
+    child.load_state_dict(weights)
+    return child
+
+
+def _identities(table: FeatureTable) -> list[tuple[object, ...]]:
+    """What each feature computes, wherever it lies in the vector."""
+    return [(f.mode, f.slot, f.field.name, f.width, f.relative, f.bias, f.mul) for f in table.features]
+
+
+def _columns(feature: Feature) -> slice:
+    return slice(feature.out, feature.out + feature.width)
 
 
 def _source_rows(old: list[Head], new: list[Head]) -> list[int]:

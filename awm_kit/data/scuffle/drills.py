@@ -1,55 +1,159 @@
-"""Drills: short matches in which one player stands still close to the other, damaged by any amount.
+"""Drills: short matches set up to show one thing plainly that ordinary matches seldom or never show alone.
 
-In ordinary matches most attacks meet a shield, a dodge or another attack. Here what a hit does is seen
-plainly, from every percent.
+In a match most attacks meet a shield, a dodge or another attack, and nobody walks for a second with the
+stick half tilted. `fights` put a scripted player before one who stands still, `strikes` single attacks
+at somebody close by, `moves` two players who hold their sticks for a while and let go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle.game import Scuffle
+from awm_kit.data.scuffle.game import Scuffle, initial_frame
 from awm_kit.data.scuffle.matches import scripted_matches
-from awm_kit.data.scuffle.params import Params
+from awm_kit.data.scuffle.params import FOX, MARTH, Params
 from awm_kit.data.scuffle.state import State
-from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_PLAYING
+from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_PLAYING, Button
 
 MOST_PERCENT, NEAREST, FURTHEST = 150, 4, 30
+FULL_TILT, FULL_PRESS = 80, 140
 
 
-def drills(seeds: Iterable[int], n_frames: int = 500, params: Params | None = None) -> list[Replay]:
-    """One drill per seed, at most ``n_frames`` long, in the order of the seeds."""
+def fights(seeds: Iterable[int], n_frames: int = 500, params: Params | None = None) -> list[Replay]:
+    """One scripted player against one who stands still; one replay per seed, in the order of the seeds."""
     params, numbers = params or Params(), [int(seed) for seed in seeds]
     starts, players = scripted_matches(numbers, params)
     idle = np.zeros((len(numbers), 2), bool)
     for i, seed in enumerate(numbers):
-        idle[i] = _set_up(starts[i], np.random.default_rng([11, seed]))
-    frames = np.zeros((n_frames, len(numbers)), FRAME)
-    inputs = np.zeros((n_frames, len(numbers), 2), CONTROLLER)
+        rng = np.random.default_rng([11, seed])
+        _face_off(starts[i], rng, rng.uniform(NEAREST, FURTHEST))
+        idle[i] = np.arange(2) == rng.integers(2)
+
+    def act(t: int, frames: np.ndarray) -> np.ndarray:
+        pads = players.act(State.from_frames(frames)).to_inputs()
+        for item in FIGHTER.controller_fields:
+            pads[item.name][idle] = 0
+        return pads
+
+    return _recorded(starts, n_frames, params, act, [f"fight {seed}" for seed in numbers])
+
+
+def strikes(seeds: Iterable[int], n_frames: int = 130, params: Params | None = None) -> list[Replay]:
+    """One attack after another at somebody who stands still within reach, at any percent."""
+    return _scripted("strike", seeds, n_frames, params, _strike)
+
+
+def moves(seeds: Iterable[int], n_frames: int = 300, params: Params | None = None) -> list[Replay]:
+    """Two players who walk, run, jump, drift, fall and shield, each control held for a while."""
+    return _scripted("move", seeds, n_frames, params, _move)
+
+
+Script = Callable[[np.ndarray, np.ndarray, np.random.Generator], None]
+
+
+def _scripted(
+    name: str, seeds: Iterable[int], n_frames: int, params: Params | None, script: Script
+) -> list[Replay]:
+    """Drills whose controllers are fixed beforehand: ``script`` sets up a start frame and its pads (T, 2)."""
+    params, numbers = params or Params(), [int(seed) for seed in seeds]
+    starts = np.zeros(len(numbers), FRAME)
+    pads = np.zeros((n_frames, len(numbers), 2), CONTROLLER)
+    for i, seed in enumerate(numbers):
+        rng = np.random.default_rng([13, seed])
+        characters = int(rng.choice([FOX, MARTH])), int(rng.choice([FOX, MARTH]))
+        starts[i] = initial_frame(seed, None, characters, params)
+        script(starts[i], pads[:, i], rng)
+    return _recorded(starts, n_frames, params, lambda t, _: pads[t], [f"{name} {seed}" for seed in numbers])
+
+
+def _recorded(
+    starts: np.ndarray,
+    n_frames: int,
+    params: Params,
+    act: Callable[[int, np.ndarray], np.ndarray],
+    names: list[str],
+) -> list[Replay]:
+    """Play from ``starts`` with the controllers ``act(t, frames t - 1)``; each replay ends with its match."""
+    frames = np.zeros((n_frames, len(starts)), FRAME)
+    inputs = np.zeros((n_frames, len(starts), 2), CONTROLLER)
     frames[0] = starts
     game = Scuffle.from_frames(starts, params)
     for t in range(1, n_frames):
-        pads = players.act(State.from_frames(frames[t - 1])).to_inputs()
-        for item in FIGHTER.controller_fields:
-            pads[item.name][idle] = 0
-        inputs[t] = pads
-        frames[t] = game.step(pads)
+        inputs[t] = act(t, frames[t - 1])
+        frames[t] = game.step(inputs[t])
     over = (frames["status"] != STATUS_PLAYING).argmax(0)
     ends = [int(at) + 1 if at else n_frames for at in over]
     return [
-        Replay(frames[:end, i].copy(), inputs[:end, i].copy(), f"drill {seed}")
-        for i, (seed, end) in enumerate(zip(numbers, ends, strict=True))
+        Replay(frames[:end, i].copy(), inputs[:end, i].copy(), name)
+        for i, (name, end) in enumerate(zip(names, ends, strict=True))
     ]
 
 
-def _set_up(start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change a start frame in place; says who stands still, bool of shape (2,)."""
+def _face_off(start: np.ndarray, rng: np.random.Generator, gap: float) -> None:
+    """Put the players ``gap`` units apart somewhere on the floor, damaged by any amount."""
     percent, x = FIGHTER.player("percent"), FIGHTER.player("x")
     start["players"]["percent"] = percent.to_stored(rng.integers(0, MOST_PERCENT, 2))
-    middle, gap = rng.integers(-40, 40), rng.integers(NEAREST, FURTHEST) * rng.choice([-1, 1])
-    start["players"]["x"] = x.to_stored(np.array([middle, middle + gap]))
-    idle: np.ndarray = np.arange(2) == rng.integers(2)
-    return idle
+    middle, side = rng.integers(-40, 40), rng.choice([-1, 1])
+    start["players"]["x"] = x.to_stored(np.array([middle, middle + gap * side]))
+    start["players"]["facing"] = side, -side
+
+
+def _strike(start: np.ndarray, pads: np.ndarray, rng: np.random.Generator) -> None:
+    _face_off(start, rng, rng.uniform(5, 16))
+    if rng.random() < 0.2:
+        start["players"]["facing"] = rng.choice([-1, 1], 2)
+    attacker = int(rng.integers(2))
+    apart = start["players"]["x"][1 - attacker] - start["players"]["x"][attacker]
+    pad, at = pads[:, attacker], int(rng.integers(8, 60))
+    while at < len(pad) - 20:
+        toward = int(np.sign(apart)) if rng.random() < 0.85 else -int(np.sign(apart))
+        _attack(pad, at, toward, rng)
+        at += int(rng.integers(35, 70))
+
+
+def _attack(pad: np.ndarray, at: int, toward: int, rng: np.random.Generator) -> None:
+    """One of the ground attacks, or a jump and an attack in the air."""
+    held = slice(at, at + int(rng.integers(1, 5)))
+    kind = int(rng.integers(8))
+    if kind <= 2:
+        pad["cstick_x"][held] = FULL_TILT * toward
+    elif kind == 3:
+        pad["cstick_y"][held] = FULL_TILT * int(rng.choice([-1, 1]))
+    elif kind <= 6:
+        pad["buttons"][held] = Button.A
+        pad["stick_x"][held] = (0, FULL_TILT // 2, FULL_TILT)[kind - 4] * toward
+    else:
+        pad["buttons"][at : at + 2] = Button.X
+        pad["buttons"][at + 8 : at + 10] = Button.A
+
+
+def _move(start: np.ndarray, pads: np.ndarray, rng: np.random.Generator) -> None:
+    start["players"]["percent"] = FIGHTER.player("percent").to_stored(rng.integers(0, MOST_PERCENT, 2))
+    for player in range(2):
+        at = int(rng.integers(0, 40))
+        while at < len(pads):
+            end = at + int(rng.integers(4, 70))
+            _hold(pads[at:end, player], rng)
+            at = end + int(rng.integers(0, 25))
+
+
+def _hold(pad: np.ndarray, rng: np.random.Generator) -> None:
+    """A tilt of the stick, often with a jump; now and then a shield or a crouch instead."""
+    kind = rng.random()
+    if kind < 0.1:
+        pad["buttons"] = Button.L
+        pad["trigger_l"] = FULL_PRESS
+    elif kind < 0.2:
+        pad["stick_y"] = -FULL_TILT
+    else:
+        tilt = FULL_TILT if rng.random() < 0.4 else int(rng.integers(20, FULL_TILT))
+        pad["stick_x"] = int(rng.choice([-1, 0, 1], p=[0.45, 0.1, 0.45])) * tilt
+    if kind >= 0.1 and rng.random() < 0.45:
+        pad["buttons"][: int(rng.choice([1, 12]))] = Button.X
+        if rng.random() < 0.3:
+            pad["buttons"][20:26] = Button.X
+        if rng.random() < 0.3:
+            pad["stick_y"][int(rng.integers(15, 40)) :] = -FULL_TILT
