@@ -128,3 +128,36 @@ def test_the_recipe_of_the_shipped_world_practises(tmp_path: Path) -> None:
     assert isinstance(trainer.practice, TeacherPractice) and recipe.train.practice_from > 0
     trainer.run(progress=False)
     assert (tmp_path / "last.safetensors").exists()
+
+
+def test_rare_events_and_mistakes_weigh_more(tmp_path: Path, games: list[Replay]) -> None:
+    data = PackedReplays(FIGHTER, games)
+    config = TrainConfig(
+        lanes=2, length=16, model=TINY, event_weight=2.0, rare_weights=(("hit", 5.0), ("ko", 7.0))
+    )
+    trainer = Trainer(data, config, tmp_path)
+    old, new = (torch.from_numpy(rows) for rows in data.transitions())
+    weight = trainer._weight(old, new)
+    names = [f.name for f in FIGHTER.player_fields]
+    column = names.index
+    lost = new[:, column("stocks")] < old[:, column("stocks")]
+    hurt = (new[:, column("percent")] > old[:, column("percent")]) & ~lost
+    changed = (new[:, column("action_state")] != old[:, column("action_state")]) & ~hurt & ~lost
+    assert lost.any() and hurt.any()
+    assert set(weight[lost].tolist()) == {7.0} and set(weight[hurt].tolist()) == {5.0}
+    assert set(weight[changed].tolist()) == {2.0}
+    assert set(weight[~changed & ~hurt & ~lost].tolist()) == {1.0}
+    with pytest.raises(ValueError, match=r"expected rare_weights of .*edge_grab.* \(got \['nothing'\]\)"):
+        Trainer(data, replace(config, rare_weights=(("nothing", 2.0),)), tmp_path / "other")
+
+
+def test_frames_after_a_mistake_in_practice_weigh_more(tmp_path: Path, games: list[Replay]) -> None:
+    wrong = games[0].frames.copy()
+    wrong["players"]["action_state"][40:] = 14
+    taught = PackedReplays(FIGHTER, [Replay(wrong, games[0].inputs, "run")], [games[0].frames])
+    config = TrainConfig(lanes=1, length=len(wrong) - 2, model=TINY, mistake_weight=1.0)
+    losses = []
+    for weight in (1.0, 50.0):
+        trainer = Trainer(taught, replace(config, mistake_weight=weight), tmp_path / str(weight))
+        losses.append(trainer.train_step()["loss"])
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)

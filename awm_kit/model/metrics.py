@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,14 +24,15 @@ REBIRTH, CLIFF_CATCH = id_of("Rebirth"), id_of("CliffCatch")
 class Event:
     """Something that happens to a player between one frame and the next.
 
-    ``happened(before, after)`` takes player records of equal shape and returns bools of that shape.
+    ``happened(before, after)`` takes player records of equal shape, structured arrays or tensors by field
+    name, and returns bools of that shape.
     """
 
     name: str
-    happened: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    happened: Callable[[Any, Any], Any]
 
 
-def _enters(state: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _enters(state: int) -> Callable[[Any, Any], Any]:
     return lambda a, b: (b["action_state"] == state) & (a["action_state"] != state)
 
 

@@ -249,5 +249,7 @@ def load_recipe(path: Path | str) -> Recipe:
     lists = {k: tuple(v) for k, v in data.items() if isinstance(v, list)}
     if "self_forcing" in train:
         train["self_forcing"] = tuple((int(a), int(b)) for a, b in train["self_forcing"])
+    if "rare_weights" in train:
+        train["rare_weights"] = tuple((str(name), float(weight)) for name, weight in train["rare_weights"])
     config = replace(TrainConfig(**train), model=ModelConfig(**model))
     return Recipe(**{**raw, **data, **lists, "train": config})

@@ -24,6 +24,7 @@ from awm_kit.model.dataset import Batch, PackedReplays, Streams
 from awm_kit.model.heads import fit_heads
 from awm_kit.model.logbook import Logbook
 from awm_kit.model.mamba2 import LayerState
+from awm_kit.model.metrics import events_of
 from awm_kit.model.practice import Lessons, Practice
 from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.world import WorldModel, WorldState
@@ -36,6 +37,9 @@ class TrainConfig:
     ``self_forcing`` lists (from_step, horizon): from that step on, each window is followed by
     ``horizon`` frames in which the network reads its own predictions. ``balance`` weighs each head's
     classes by their frequency to the power ``-balance``, within limits: 0 treats all frames alike.
+    ``event_weight`` is the weight of frames in which the action state changes, and ``rare_weights`` lists
+    (event of `metrics.events_of`, weight): where what happens cannot be known for sure, the likeliest next
+    frame is that nothing does, and a world that always takes it has too few of the event.
     ``mistake_weight`` is the weight of frames of practice in which the network's own play went on to
     another action state than its corrector.
     ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
@@ -57,6 +61,7 @@ class TrainConfig:
     self_forcing: tuple[tuple[int, int], ...] = ((0, 0),)
     event_weight: float = 4.0
     mistake_weight: float = 1.0
+    rare_weights: tuple[tuple[str, float], ...] = ()
     balance: float = 0.0
     seed: int = 0
     unimix: float = 0.0
@@ -132,6 +137,10 @@ class Trainer:
         self.data, self.config, self.folder = data, config, Path(folder)
         self.step, self.seconds = 0, 0.0
         self.notes = dict(notes or {})
+        known = {event.name: event for event in events_of(data.schema)}
+        if unknown := [name for name, _ in config.rare_weights if name not in known]:
+            raise ValueError(f"expected rare_weights of {sorted(known)} (got {unknown})")
+        self._rare = [(known[name], weight) for name, weight in config.rare_weights]
         self.practice, self.turns = practice, deque[Lessons](maxlen=config.practice_keep)
         saved = self.folder / "last.safetensors"
         if saved.exists():
@@ -287,7 +296,7 @@ class Trainer:
         logits, after = self.model(raw, state, self.model.chosen(targets[:, 1 : length + 1]))
         old, new = self._per_view(p[:, :length]), self._per_view(targets[:, 1 : length + 1])
         flat = logits.flatten(0, 1)
-        weight = event_weight(old, new, self._action, self.config.event_weight)
+        weight = self._weight(old, new)
         if self.config.mistake_weight != 1:
             played = self._per_view(p[:, 1 : length + 1])[:, self._action]
             weight = torch.where(played != new[:, self._action], self.config.mistake_weight, weight)
@@ -312,11 +321,21 @@ class Trainer:
             chosen = self.model.chosen(targets[:, t + 1])
             logits, state = self.model.step(self.model.views(g[:, t], players, c[:, t]), state, chosen)
             old, new = self._per_view(p[:, t]), self._per_view(targets[:, t + 1])
-            weight = event_weight(old, new, self._action, self.config.event_weight)
+            weight = self._weight(old, new)
             losses += self._losses(logits, old, new, weight).values()
             with torch.no_grad():
                 players = self.model.decode(logits, players)
         return torch.stack(losses).sum() / horizon
+
+    def _weight(self, old: Tensor, new: Tensor) -> Tensor:
+        """How much each transition counts, (n, fields) before and after -> (n,): most are uneventful."""
+        changed = old[:, self._action] != new[:, self._action]
+        weight = torch.where(changed, self.config.event_weight, 1.0)
+        names = [f.name for f in self.data.schema.player_fields]
+        before, after = (dict(zip(names, rows.unbind(1), strict=True)) for rows in (old, new))
+        for event, heavier in self._rare:
+            weight = torch.where(event.happened(before, after), heavier, weight)
+        return weight
 
     def _losses(self, logits: Tensor, old: Tensor, new: Tensor, weight: Tensor) -> dict[str, Tensor]:
         balance = self.ranks.balanced(weight)
@@ -330,11 +349,6 @@ class Trainer:
     @property
     def _action(self) -> int:
         return next(h.column for h in self.model.heads if h.field.update.kind == "class")
-
-
-def event_weight(old: Tensor, new: Tensor, action: int, weight: float) -> Tensor:
-    """Weight ``weight`` where the action state changes, 1 elsewhere: most frames are uneventful."""
-    return torch.where(old[:, action] != new[:, action], weight, 1.0)
 
 
 def _groups(model: WorldModel, decay: float) -> list[dict[str, Any]]:
