@@ -163,8 +163,8 @@ def test_a_page_that_cheats_is_refused(playing: Notebook) -> None:
 def test_a_page_that_went_astray_begins_anew(playing: Notebook) -> None:
     wait_confirmed(playing, 5)
     epoch = playing.page.evaluate(f"{GAME}.epoch")
-    # Again and again: one disturbance may fade before the hash that would tell. And its memory of the past too:
-    # every rollback would mend the present otherwise.
+    # Again and again: one disturbance may fade before the hash that would tell. And its memory of the past
+    # too: every rollback would mend the present otherwise.
     disturb = f"""(old) => {{
       if ({GAME}.epoch > old) return true;
       const {{ world, slots }} = {GAME}.rollback;

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from awm_kit.data.bumper import BUMPER
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.play.app import play
+from awm_kit.play.bumper_scene import BumperScene
 from awm_kit.play.interpolation import between
 from awm_kit.play.loop import SLACK, FrameLoop, Pacer
+from awm_kit.play.pad import Pad
 from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.smooth import SmoothView
 from awm_kit.quant.cartridge import Cartridge
@@ -48,7 +51,7 @@ class TestBetween:
         before, after = walk(2, 100.0)
         assert between(before, after, 0.5) == after
         before, after = walk(2)
-        after["players"][0]["action_state"] = 0
+        after["players"][0]["stocks"] -= 1
         assert between(before, after, 0.5) == after
 
 
@@ -98,6 +101,25 @@ class TestSmoothView:
         view.draw()
         assert shown == [30.0]
 
+    def test_pictures_keep_step_with_the_page(
+        self, shown: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock, pad, beats = Clock(), Pad(), []
+        monkeypatch.setattr(pad, "send", beats.append)
+        view = SmoothView(clock=clock)
+        view.pad = pad
+        for index, frame in enumerate(walk(30)):
+            clock.now = index / 60
+            view.show(frame)
+            view.draw()
+        assert len(beats) == 3 and len(shown) == 12, "the page answers no beat"
+        clock.now += 1
+        view.draw()
+        assert shown[-1] == 29.0, "the last frame is shown even so"
+
+    def test_every_game_has_its_scene(self) -> None:
+        assert isinstance(SmoothView(game=BUMPER.name).scene, BumperScene)
+
 
 def test_a_replay_in_slow_motion_moves_between_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     player, places = ReplayPlayer(walk(10)), []
@@ -118,6 +140,7 @@ def test_a_game_may_be_drawn_between_frames(cartridge: Cartridge) -> None:
     for _ in range(100):
         app._tick()
     assert app.match.n_frames > 0 and app.view._frames[-1] == app.match.frame
+    assert app.view.pad is app.pad and app.pad._on_slack == [app.view.loop.follow]
     app.view.loop.stop()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from awm_kit.action_states import Family, family_of
 from awm_kit.schema import FIGHTER
 
 #: Who moves further than this in a frame, in game units, did not walk there: no picture shows the way.
@@ -30,8 +29,7 @@ def between(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     frame = after.copy()
     for old, new, shown in zip(before["players"], after["players"], frame["players"], strict=True):
         way = np.array([int(new[axis]) - int(old[axis]) for axis in ("x", "y")])
-        gone = Family.DEAD in (family_of(int(old["action_state"])), family_of(int(new["action_state"])))
-        if gone or np.hypot(*way) > LEAP * _UNIT:
+        if int(new["stocks"]) != int(old["stocks"]) or np.hypot(*way) > LEAP * _UNIT:
             continue
         for axis, moved in zip("xy", way.tolist(), strict=True):
             shown[axis] = int(old[axis]) + round(share * moved)
