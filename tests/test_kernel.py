@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from awm_kit.kernel import BACKENDS, KERNEL_C, Kernel, NativeWorld
 from awm_kit.quant import layout, reference
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
-from awm_kit.quant.random_model import Shape, random_frame, random_inputs, random_model
+from awm_kit.quant.random_model import Shape, in_four_bits, random_frame, random_inputs, random_model
 
 VECTORS = Path(__file__).parent / "vectors"
 _spec = importlib.util.spec_from_file_location("vectors_generate", VECTORS / "generate.py")
@@ -318,6 +320,44 @@ def test_many_matches_at_once_are_the_same_matches() -> None:
         assert states.tobytes() == alone.tobytes()
         for i, (frame, row) in enumerate(expected):
             assert frames[i].tobytes() == frame.tobytes() and np.array_equal(logits[i], row)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 5])
+def test_threads_that_share_a_frame_give_the_same_bytes(backend: str, n_threads: int) -> None:
+    """Heads, views and blocks of rows are shared out unevenly; matrices in any format, in blocks or not."""
+    model = random_model(9, Shape(136, 5, 24, 16, 2, 2), "extreme")
+    for cartridge in (pack(model), pack(in_four_bits(model, 3, 0.5))):
+        alone = NativeWorld(cartridge, backend)
+        team = NativeWorld(cartridge, backend, n_threads=n_threads)
+        rng = np.random.default_rng(4)
+        frame, inputs, states = random_frame(rng), random_inputs(rng, 20), alone.initial_state(2)
+        ends = [w.run(state, frame, inputs) for w, state in zip((alone, team), states, strict=True)]
+        assert ends[0].tobytes() == ends[1].tobytes() and states[0].tobytes() == states[1].tobytes()
+
+
+def test_a_team_takes_frames_of_many_callers_and_ends() -> None:
+    """Callers wait for each other; the threads are gone when the world is."""
+    cartridge = pack(random_model(1))
+    alone, team = NativeWorld(cartridge), NativeWorld(cartridge, n_threads=2)
+    rng = np.random.default_rng(6)
+    frame, inputs = random_frame(rng), random_inputs(rng, 10)
+    expected = alone.run(alone.initial_state(), frame, inputs).tobytes()
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(team.run, team.initial_state(), frame, inputs) for _ in range(6)]
+        assert {run.result().tobytes() for run in runs} == {expected}
+    if not (tasks := Path("/proc/self/task")).is_dir():
+        return
+    gc.collect()
+    before = len(list(tasks.iterdir()))
+    del team, runs
+    gc.collect()
+    assert len(list(tasks.iterdir())) == before - 1
+
+
+@pytest.mark.parametrize("n_threads", [0, 17])
+def test_teams_have_bounds(n_threads: int) -> None:
+    with pytest.raises(KernelError, match="THREADS"):
+        NativeWorld(pack(random_model(1)), n_threads=n_threads)
 
 
 def test_logits_leave_the_state_alone() -> None:

@@ -41,7 +41,8 @@ typedef enum awm_error {
     AWM_ERR_SEGMENTS = 16,      /* the segment table does not cut the tape into rising pieces */
     AWM_ERR_WEIGHT = 17,        /* a weight byte is outside of 1..127 */
     AWM_ERR_RANGE = 18,         /* ops were asked for that awm_open_range did not check */
-    AWM_ERR_BACKEND = 19        /* this CPU or build lacks the backend */
+    AWM_ERR_BACKEND = 19,       /* this CPU or build lacks the backend */
+    AWM_ERR_THREADS = 20        /* too many threads, or the system gave no more */
 } awm_error;
 
 typedef enum awm_backend {
@@ -76,6 +77,7 @@ typedef struct awm_model {
     uint32_t backend;
 #ifndef AWM_PORTABLE_ONLY
     const uint8_t *blocks; /* a copy of the matrices in the backend's own order, or NULL */
+    uint32_t blocks_ahead; /* bytes by which they are prefetched */
 #endif
 } awm_model;
 
@@ -123,6 +125,16 @@ typedef struct awm_batch {
     int32_t *logits;
 } awm_batch;
 int awm_step_many(const awm_model *model, const awm_batch *batch);
+
+/* Threads that share each frame's work, the caller among them; no others run unless these are started. One frame at a
+ * time: a team belongs to one caller. awm_team_start needs awm_team_bytes of memory, aligned to 64, until awm_team_stop. */
+typedef struct awm_team awm_team;
+uint32_t awm_team_bytes(void);
+int awm_team_start(awm_team *team, uint32_t n_threads);
+void awm_team_stop(awm_team *team);
+
+/* What awm_step does, by the team. */
+int awm_team_step(awm_team *team, const awm_model *model, const awm_match *match);
 
 /* Chooses an implementation; AUTO is the fastest of this CPU. AWM_ERR_BACKEND leaves the model as it was. */
 int awm_set_backend(awm_model *model, uint32_t backend);

@@ -11,7 +11,7 @@
 #if defined(__x86_64__)
 #include "awm_avx512.h"
 
-enum { ROWS = 64, GROUP = 16 };
+enum { ROWS = AWM_BLOCK_ROWS, GROUP = 16 };
 
 uint64_t awm_blocks_bytes_avx512vnni(uint32_t rows, uint32_t cols) {
     return (uint64_t)((rows + GROUP - 1u) & ~(GROUP - 1u)) * cols;
@@ -119,8 +119,8 @@ WIDE_INLINE void block(const awm_blocks_args *a, const uint8_t *w, uint32_t row,
 }
 
 #define BLOCKS(V) \
-    for (; a->rows - row >= ROWS; row += ROWS, w += (uint64_t)ROWS * a->cols) block(a, w, row, 4, V); \
-    switch ((a->rows - row + GROUP - 1) / GROUP) { \
+    for (; a->end - row >= ROWS; row += ROWS, w += (uint64_t)ROWS * a->cols) block(a, w, row, 4, V); \
+    switch ((a->end - row + GROUP - 1) / GROUP) { \
     case 1: block(a, w, row, 1, V); break; \
     case 2: block(a, w, row, 2, V); break; \
     case 3: block(a, w, row, 3, V); break; \
@@ -128,8 +128,8 @@ WIDE_INLINE void block(const awm_blocks_args *a, const uint8_t *w, uint32_t row,
     }
 
 WIDE void awm_blocks_avx512vnni(awm_blocks_args *a) {
-    const uint8_t *w = a->w;
-    uint32_t row = 0, v;
+    const uint8_t *w = a->w + (uint64_t)a->first * a->cols;
+    uint32_t row = a->first, v;
     for (v = 0; v < a->n_views; v++) a->bias64[v] = AWM_WEIGHT_BIAS * sum_of(a->x[v], a->cols);
     if (a->n_views == 2) {
         BLOCKS(2)

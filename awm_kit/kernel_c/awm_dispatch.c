@@ -235,7 +235,7 @@ const char *awm_error_name(int error) {
     static const char *const names[] = {
         "OK", "SHORT", "ALIGNMENT", "MAGIC", "VERSION", "LENGTH", "DIMENSIONS", "SECTION", "SHARD_COUNT",
         "SHARD_LENGTH", "SHARD_MISSING", "LAYER", "FEATURE", "HEAD", "OP", "TAPE", "SEGMENTS", "WEIGHT", "RANGE",
-        "BACKEND"};
+        "BACKEND", "THREADS"};
     return error >= 0 && error < (int)(sizeof names / sizeof *names) ? names[error] : "UNKNOWN";
 }
 

@@ -82,12 +82,15 @@ typedef struct awm_store_args {
 
 void awm_store(const awm_store_args *a, uint32_t backend);
 
+enum { AWM_BLOCK_ROWS = 64 };
+
 /* Rows of a matrix in a backend's own order against both views, stored as `to` says. */
 typedef struct awm_blocks_args {
     const uint8_t *w;
     const int8_t *x[2];
     int32_t bias64[2]; /* made by awm_blocks */
     awm_store_args to[2];
+    uint32_t first, end; /* the rows wanted: multiples of AWM_BLOCK_ROWS, but for the matrix's last */
     uint32_t rows, cols, n_views;
     uint32_t narrow; /* how sums may be requantised: see awm_blocks.c */
 } awm_blocks_args;
@@ -221,6 +224,9 @@ void awm_blocks(awm_blocks_args *a);
 /* Whether two views' products of the same rows are made from one load of the weights, and those products. */
 int awm_has_matvec_pair(uint32_t backend);
 void awm_matvec_pair(const awm_matvec_args *a, const awm_matvec_args *b);
+
+/* What threads share: see awm_team.c. awm_run_share is one thread's part of an op; no two of n write the same bytes. */
+void awm_run_share(const awm_model *model, const awm_match *match, uint32_t op, uint32_t rank, uint32_t n);
 #endif
 
 #endif

@@ -176,12 +176,15 @@ static void matvec(const awm_model *model, const awm_match *match, const awm_op 
 }
 
 #ifndef AWM_PORTABLE_ONLY
-/* All views, with the matrix in the backend's own order. */
-static int matvec_blocks(const awm_model *model, const awm_match *match, const awm_op *op) {
+/* All views, with the matrix in the backend's own order: its rank-th of n parts. */
+static int matvec_blocks(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t rank, uint32_t n) {
+    const uint32_t blocks = (op->rows + AWM_BLOCK_ROWS - 1u) / AWM_BLOCK_ROWS;
     awm_blocks_args a;
     uint32_t view;
     a.w = awm_blocks_of(model, (uint32_t)(op - AWM_SECTION(awm_op, model->manifest, ops)), &a.narrow);
     if (!a.w) return 0;
+    a.first = blocks * rank / n * AWM_BLOCK_ROWS;
+    a.end = rank + 1 == n ? op->rows : blocks * (rank + 1) / n * AWM_BLOCK_ROWS;
     a.rows = op->rows;
     a.cols = op->cols;
     a.n_views = AWM_HEADER(model->manifest)->n_views;
@@ -339,13 +342,14 @@ static uint32_t largest_magnitude(const int8_t *b, uint32_t n) {
     return most;
 }
 
-static void ssm(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+/* bc is memory for what awm_scan_begin packs; ahead is what the scan may prefetch meanwhile, or NULL. */
+AWM_INLINE void scan(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view, uint64_t *bc,
+                     const uint8_t *ahead) {
     const awm_header *h = AWM_HEADER(model->manifest);
     const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
     const awm_ssm_head *heads = (const awm_ssm_head *)(const void *)(model->shards[l->shard] + l->heads);
     const int16_t *dt = (const int16_t *)(const void *)view_i8(model, match, view, model->at_dt);
     const int8_t *xc = view_i8(model, match, view, model->at_xc);
-    uint64_t *bc = (uint64_t *)(void *)(match->scratch + model->at_bc);
     uint32_t bmax = largest_magnitude(xc + h->d_inner, h->d_state);
     uint32_t i, first = (uint32_t)op->row0 * h->headdim;
     awm_scan_args a;
@@ -365,13 +369,13 @@ static void ssm(const awm_model *model, const awm_match *match, const awm_op *op
     a.backend = model->backend;
 #ifndef AWM_PORTABLE_ONLY
     {
-        const uint64_t before = (uint64_t)view * AWM_SCAN_AHEAD * op->rows * h->headdim * h->d_state;
         const awm_heads_args all = {AWM_SECTION(uint32_t, model->manifest, softplus),
                                     AWM_SECTION(uint32_t, model->manifest, exp2),
-                                    heads + op->row0, dt + op->row0, op->rows, bmax, l->gain_shift,
-                                    awm_blocks_after(model, op, before)};
+                                    heads + op->row0, dt + op->row0, op->rows, bmax, l->gain_shift, ahead};
         if (awm_scan_heads_wide(&a, &all)) return;
     }
+#else
+    (void)ahead;
 #endif
     for (i = op->row0; i < (uint32_t)op->row0 + op->rows; i++) {
         awm_discretize(model, l, heads + i, &a, dt[i]);
@@ -382,6 +386,32 @@ static void ssm(const awm_model *model, const awm_match *match, const awm_op *op
         a.z += a.headdim;
         a.v += a.headdim;
     }
+}
+
+#ifndef AWM_PORTABLE_ONLY
+/* The part of the next matrix that is prefetched while heads from first on are scanned. */
+static const uint8_t *scan_ahead(const awm_model *model, const awm_op *op, uint32_t view, uint32_t first) {
+    const awm_header *h = AWM_HEADER(model->manifest);
+    return awm_blocks_after(model, op, ((uint64_t)view * op->rows + first) * h->headdim * h->d_state * AWM_SCAN_AHEAD);
+}
+
+/* Some heads of all views, with memory of the thread's own. */
+static void ssm_share(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t rank, uint32_t n) {
+    const uint32_t n_views = AWM_HEADER(model->manifest)->n_views, first = op->rows * rank / n;
+    uint64_t bc[AWM_MAX_D_STATE + 1];
+    awm_op part = *op;
+    uint32_t view;
+    part.row0 = (uint16_t)(op->row0 + first);
+    part.rows = (uint16_t)(op->rows * (rank + 1) / n - first);
+    for (view = 0; view < n_views; view++)
+        scan(model, match, &part, view, bc, scan_ahead(model, op, view, first));
+}
+#else
+#define scan_ahead(model, op, view, first) 0
+#endif
+
+static void ssm(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    scan(model, match, op, view, (uint64_t *)(void *)(match->scratch + model->at_bc), scan_ahead(model, op, view, 0));
 }
 
 /* ---------------------------------------------------------------- choice */
@@ -440,13 +470,28 @@ int awm_run(const awm_model *model, const awm_match *match, uint32_t begin, uint
             continue;
         }
 #ifndef AWM_PORTABLE_ONLY
-        if (ops[i].kind == AWM_MATVEC && matvec_blocks(model, match, ops + i)) continue;
+        if (ops[i].kind == AWM_MATVEC && matvec_blocks(model, match, ops + i, 0, 1)) continue;
         if (n_views == 2 && ops[i].kind == AWM_MATVEC && matvec_both(model, match, ops + i)) continue;
 #endif
         for (view = 0; view < n_views; view++) run_op(model, match, ops + i, view);
     }
     return AWM_OK;
 }
+
+#ifndef AWM_PORTABLE_ONLY
+/* Matrices without blocks use the scratch that all views share: the first thread multiplies them alone. */
+void awm_run_share(const awm_model *model, const awm_match *match, uint32_t i, uint32_t rank, uint32_t n) {
+    const awm_op *op = AWM_SECTION(awm_op, model->manifest, ops) + i;
+    const uint32_t n_views = AWM_HEADER(model->manifest)->n_views;
+    uint32_t view;
+    if (op->kind == AWM_SSM)
+        ssm_share(model, match, op, rank, n);
+    else if (op->kind == AWM_DECODE || (op->kind == AWM_MATVEC && !matvec_blocks(model, match, op, rank, n))) {
+        if (rank == 0) awm_run(model, match, i, i + 1);
+    } else if (op->kind != AWM_MATVEC)
+        for (view = rank; view < n_views; view += n) run_op(model, match, op, view);
+}
+#endif
 
 int awm_step(const awm_model *model, const awm_match *match) {
     return awm_run(model, match, 0, AWM_HEADER(model->manifest)->n_ops);
