@@ -8,12 +8,15 @@ import pytest
 from awm_kit.data.bumper import BUMPER, Act, generate, initial_frame, step
 from awm_kit.data.bumper.game import CART_RADIUS, FALL_FRAMES, ONE, TABLE_RADIUS
 from awm_kit.data.bumper.schema import CONTROLLER, FRAME
-from awm_kit.data.replay import Replay
+from awm_kit.data.replay import Replay, as_record
 from awm_kit.data.teachers import Teacher, teacher_of
+from awm_kit.play.draw_hud import PANELS
 from awm_kit.play.engines import make_engine, start_frame
 from awm_kit.play.film import Film, Take
 from awm_kit.play.headless import play_headless
 from awm_kit.play.palette import LIVERIES
+from awm_kit.play.scene import HEIGHT
+from awm_kit.play.scenes import make_scene
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_model
 from awm_kit.schema import FRAME as RECORD
@@ -137,7 +140,7 @@ def test_a_table_and_two_carts_are_drawn(games: list[Replay]) -> None:
     picture = np.asarray(film.still(100)).astype(int)
     assert picture.shape == (540, 1924, 3)
     table = picture[270, 480 + 150]
-    assert abs(int(table[0]) - int(table[2])) < 40 and table.sum() > 150, "grey, not the dark floor"
+    assert table.sum() > 200 > 120 > picture[270, 10].sum(), "a lit table on a dark floor"
     player = games[0].frames["players"][100]
     for index in range(2):
         x = 480 + player["x"][index] / ONE * 540 / 136
@@ -145,3 +148,18 @@ def test_a_table_and_two_carts_are_drawn(games: list[Replay]) -> None:
         around = picture[int(y) - 14 : int(y) + 14, int(x) - 14 : int(x) + 14].reshape(-1, 3)
         colors = [LIVERIES[index].main, LIVERIES[index].dark]
         assert min(np.abs(around - c).sum(1).min() for c in colors) < 30
+
+
+def test_panels_keep_to_the_part_of_the_picture_that_pages_keep(games: list[Replay]) -> None:
+    scene = make_scene("bumper", ("YOU", "DODGER"))
+    scene.note, scene.banner = "small print", "PAUSED"
+    frames = [as_record(frame) for frame in games[0].frames[:2]]
+    first, second = (scene.compose(frame) for frame in frames)
+    top = HEIGHT * (1 - PANELS)
+    panels = first["hud"]
+    assert min(polygon[:, 1].min() for polygon in panels.polygons) >= top
+    assert min(text.y for text in panels.texts) >= top and "small print" in [t.text for t in panels.texts]
+    captions = {text.text for text in first["fighters"].texts}
+    assert {"PAUSED", "0:00", f"frame {frames[0]['frame']}"} <= captions
+    assert second["hud"] is panels, "nothing that they show has changed"
+    assert scene.compose(as_record(games[0].frames[-1]))["hud"] is not panels

@@ -17,8 +17,8 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL, sol
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World, list_worlds
 from awm_kit.errors import AwmError, LedgerError
-from awm_kit.play.cards import emblem
 from awm_kit.play.places import Place, open_place
+from awm_kit.play.portraits import portrait, postcard
 from awm_kit.play.world_browser import WorldBrowser, card_html
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
@@ -131,9 +131,11 @@ def test_a_world_without_teacher_cannot_be_forked_by_gravity(ledger: EmbeddedLed
     assert [w.key for w in list_worlds(ledger)] == [world.key]
 
 
-def test_emblems_differ_and_are_well_formed() -> None:
-    pictures = {emblem(f"{i:02x}" * 32) for i in range(40)}
-    assert len(pictures) == 40
+def test_pictures_differ_and_are_well_formed() -> None:
+    pictures = {postcard(game, f"{i:02x}" * 32) for i in range(20) for game in ("fighter", "bumper")}
+    faces = {portrait(g, c, p) for g, c in (("fighter", 1), ("fighter", 18), ("bumper", 1)) for p in (0, 1)}
+    assert len(pictures) == 40 and len(faces) == 6
+    pictures |= faces
     for picture in pictures:
         assert ElementTree.fromstring(picture).tag == "svg"
 

@@ -123,6 +123,11 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"<PlayApp {' against '.join(self.view.scene.names)} on {name_of(self.match.engine)}>"
 
+    @property
+    def game(self) -> str:
+        """Name of the world's schema."""
+        return str(self.cartridge.manifest.schema.name)
+
     def start(self) -> None:
         """Play, after a countdown if the match has not begun."""
         with self._change:
@@ -190,8 +195,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.key_menu.show("shared" if friend else "solo")
         if friend:
             return [self.pad.controller(0), self.pad.controller(1)]
-        game = self.cartridge.manifest.schema.name
-        return [self.pad.controller(0), script(game, self._opponent.value, 1, self.seed)]
+        return [self.pad.controller(0), script(self.game, self._opponent.value, 1, self.seed)]
 
     def _use_keys(self, chosen: KeyboardMap) -> None:
         self.pad.remap(self.keyboard or chosen)
@@ -228,9 +232,9 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             return
         self.result = result
         if result is None:
-            self._card.value = frame_html(match.frame, names, state, verdict)
+            self._card.value = frame_html(match.frame, names, state, verdict, self.game)
         else:
-            self._card.value = result_html(result, names, verdict=verdict)
+            self._card.value = result_html(result, names, verdict=verdict, game=self.game)
 
     def _put_away(self, engine: Engine) -> None:
         """Give up an engine's match; one that a ledger keeps is closed there, which takes a moment."""
@@ -244,7 +248,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             self.errands.run("closing the match before", close, queue=True)
 
     def _new_view(self) -> View:
-        return MatchView(game=self.cartridge.manifest.schema.name)
+        return MatchView(game=self.game)
 
     def _keep_step(self) -> None:
         """Have pictures come when the page wants them."""

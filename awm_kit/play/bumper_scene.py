@@ -9,12 +9,20 @@ import numpy as np
 
 from awm_kit.data.bumper.game import CART_RADIUS, FALL_FRAMES, ONE, TABLE_RADIUS
 from awm_kit.data.bumper.schema import BUMPER, DIRECTIONS, FRAME, Act
+from awm_kit.play.draw_hud import draw_banner
 from awm_kit.play.drawing import Drawing
-from awm_kit.play.palette import GREY, INK, LIVERIES, PAPER, WHITE, YELLOW, heat, mix
+from awm_kit.play.loop import FPS
+from awm_kit.play.palette import INK, LIVERIES, ORANGE, PAPER, WHITE, YELLOW, Color, heat, mix
 from awm_kit.play.scene import HEIGHT, WIDTH
 from awm_kit.schema import STATUS_DECIDED
 
 _MARGIN = 8  # units around the table
+_FLOOR: Color = (62, 70, 112)
+_GLOW: Color = (110, 92, 190)
+# Outlines of a cart's body and of a wheel in radii, forward and to the right.
+_LIGHT = ((0.86, 0.0), (0.5, 0.38), (-0.6, 0.44), (-0.72, 0.0), (-0.6, -0.44), (0.5, -0.38))
+_HEAVY = ((0.82, 0.3), (0.62, 0.5), (-0.7, 0.5), (-0.7, -0.5), (0.62, -0.5), (0.82, -0.3))
+_WHEEL = ((-0.2, -0.1), (0.2, -0.1), (0.2, 0.14), (-0.2, 0.14))
 
 
 class BumperScene:
@@ -25,79 +33,138 @@ class BumperScene:
         self.camera = SimpleNamespace(width=width, height=height)
         self.note = ""
         self.banner = ""
-        self._scale = height / (2 * (TABLE_RADIUS + _MARGIN))
+        self._hud: tuple[tuple[object, ...], Drawing] = ((), Drawing())
+        #: Pixels of a unit.
+        self.scale = height / (2 * (TABLE_RADIUS + _MARGIN))
 
     def backdrop(self) -> dict[str, Drawing]:
         """The layer that never changes: floor and table."""
-        out = Drawing()
-        out.rect(0, 0, self.camera.width, self.camera.height, INK)
-        middle = self._at(0, 0)
-        out.disc(middle, TABLE_RADIUS * self._scale + 4, YELLOW, 0.8, n=96)
-        out.disc(middle, TABLE_RADIUS * self._scale, mix(GREY, INK, 0.45), n=96)
-        out.disc(middle, TABLE_RADIUS / 3 * self._scale, mix(GREY, INK, 0.35), n=64)
+        out, (width, height) = Drawing(), (self.camera.width, self.camera.height)
+        out.rect(0, 0, width, height, INK)
+        middle, radius = self._at(0, 0), TABLE_RADIUS * self.scale
+        for step in range(12):  # light from below the table
+            out.disc(middle, radius * (1.3 - 0.025 * step), _GLOW, 0.035, n=96)
+        out.disc(middle + (0, 0.03 * radius), radius * 1.02, mix(_FLOOR, INK, 0.7), n=96)
+        out.disc(middle, radius, YELLOW, n=96)
+        out.disc(middle, radius * 0.975, INK, n=96)
+        out.disc(middle, radius * 0.96, _FLOOR, n=96)
+        for share, color, alpha in ((0.8, WHITE, 0.05), (0.34, YELLOW, 0.09)):
+            out.disc(middle, radius * share, color, alpha, n=96)
+        for spoke in range(12):
+            angle = 2 * np.pi * spoke / 12
+            way = np.array([np.cos(angle), np.sin(angle)]) * radius
+            out.line(middle + way * 0.34, middle + way * 0.8, 1.5, WHITE, 0.1)
         return {"background": out}
 
     def compose(self, frame: np.ndarray, ghost: np.ndarray | None = None) -> dict[str, Drawing]:
         """The moving layers of a frame record, and of a translucent other one."""
-        carts, hud = Drawing(), Drawing()
+        carts = Drawing()
         for record, alpha in ((ghost, 0.35), (frame, 1.0)):
             if record is not None:
                 for index, player in enumerate(_players(record)):
-                    self._draw_cart(carts, player, index, alpha)
-        self._draw_panels(hud, frame)
-        return {"stage": Drawing(), "fighters": carts, "hud": hud}
+                    self.draw_cart(carts, player, index, alpha)
+                    if alpha == 1.0:
+                        self._draw_tag(carts, player, index)
+        self._draw_captions(carts, frame)
+        return {"stage": Drawing(), "fighters": carts, "hud": self._panels(frame)}
 
     def advance(self, frame: np.ndarray) -> None:
         """Let a frame pass undrawn; nothing here has a past."""
 
     def _at(self, x: float, y: float) -> np.ndarray:
-        return np.array([self.camera.width / 2 + x * self._scale, self.camera.height / 2 - y * self._scale])
+        return np.array([self.camera.width / 2 + x * self.scale, self.camera.height / 2 - y * self.scale])
 
-    def _draw_cart(self, out: Drawing, player: np.ndarray, index: int, alpha: float) -> None:
+    def draw_cart(self, out: Drawing, player: np.ndarray, index: int, alpha: float) -> None:
+        """Draw one player's cart, a player record of bumper's."""
         act, age = int(player["action_state"]), int(player["state_age"])
-        size = CART_RADIUS * self._scale
+        size = CART_RADIUS * self.scale
         if act == Act.FALL:
             size *= max(0.0, 1 - age / FALL_FRAMES)
         if size < 1:
             return
-        livery = LIVERIES[index]
+        livery, heavy = LIVERIES[index], bool(player["character"])
         center = self._at(int(player["x"]) / ONE, int(player["y"]) / ONE)
         angle = 2 * np.pi * int(player["heading"]) / DIRECTIONS
-        ahead = np.array([np.cos(angle), -np.sin(angle)])
+        ahead = np.array([np.cos(angle), -np.sin(angle)]) * size
         across = np.array([-ahead[1], ahead[0]])
+
+        def placed(outline: Sequence[tuple[float, float]]) -> list[np.ndarray]:
+            return [center + ahead * x + across * y for x, y in outline]
+
+        out.disc(center + (0.12 * size, 0.25 * size), size * 1.08, INK, 0.35 * alpha)
         if act == Act.BOOST:
-            tail = center - ahead * size * (2.0 + 0.3 * (age % 3))
-            out.polygon(
-                [center + across * size * 0.5, tail, center - across * size * 0.5], YELLOW, 0.8 * alpha
-            )
-        out.disc(center, size, livery.dark if player["character"] else livery.main, alpha)
-        out.ring(center, size, size * 0.25, livery.main if player["character"] else livery.light, alpha)
-        nose = [center + ahead * size * 0.8, center + across * size * 0.35, center - across * size * 0.35]
-        out.polygon(nose, WHITE, alpha)
+            for long, wide, color in (
+                (2.3 + 0.3 * (age % 3), 0.55, ORANGE),
+                (1.7 + 0.2 * (age % 2), 0.3, YELLOW),
+            ):
+                out.polygon(placed([(-0.6, wide), (-long, 0), (-0.6, -wide)]), color, 0.85 * alpha)
+        out.disc(center, size, INK, alpha)
+        out.disc(center, size * 0.93, livery.dark if heavy else livery.main, alpha)
+        out.ring(center, size * 0.93, size * (0.2 if heavy else 0.12), livery.accent, alpha)
+        for wheel in (-1, 1):
+            for axle in (-0.42, 0.42):
+                spot = [(axle + dx, wheel * (0.52 + dy)) for dx, dy in _WHEEL]
+                out.polygon(placed(spot), INK, alpha)
+        out.polygon(placed(_HEAVY if heavy else _LIGHT), INK, alpha)
+        inner = [(x * 0.86, y * 0.8) for x, y in (_HEAVY if heavy else _LIGHT)]
+        out.polygon(placed(inner), livery.main if heavy else livery.light, alpha)
+        out.polygon(placed([(0.78, 0), (0.3, 0.26), (0.3, -0.26)]), WHITE, alpha)
+        out.disc(center - ahead * 0.12, size * 0.24, INK, alpha)
+        out.disc(center - ahead * 0.12, size * 0.16, livery.accent, alpha)
         if act in (Act.SPIN, Act.RETURN):
             out.ring(center, size * 1.4, 3, YELLOW if act == Act.SPIN else WHITE, 0.6 * alpha)
 
-    def _draw_panels(self, out: Drawing, frame: np.ndarray) -> None:
+    def _draw_tag(self, out: Drawing, player: np.ndarray, index: int) -> None:
+        if int(player["action_state"]) != Act.FALL:
+            x, y = self._at(int(player["x"]) / ONE, int(player["y"]) / ONE + CART_RADIUS + 1.2).tolist()
+            out.write(f"P{index + 1}", x, y, 13, LIVERIES[index].light, "center")
+
+    def _draw_captions(self, out: Drawing, frame: np.ndarray) -> None:
         width, height = self.camera.width, self.camera.height
-        fuel_full = BUMPER.player("fuel").hi
-        for index, player in enumerate(_players(frame)):
-            x, anchor = (24.0, "left") if index == 0 else (width - 24.0, "right")
-            percent, side = int(player["percent"]) / 64, 1 if index == 0 else -1
-            out.write(self.names[index], x, height - 96, 18, LIVERIES[index].light, anchor)  # type: ignore[arg-type]
-            out.write(f"{percent:.0f}%", x, height - 56, 36, heat(percent), anchor)  # type: ignore[arg-type]
-            for life in range(int(player["stocks"])):
-                out.disc((x + side * (8 + 22 * life), height - 36), 8, LIVERIES[index].main)
-            long = 120 * int(player["fuel"]) / fuel_full
-            out.rect(x if side > 0 else x - long, height - 20, long, 6, YELLOW)
-        out.write(f"{int(frame['frame']) / 60:.1f} s", width - 24, 40, 20, PAPER, "right")
-        if self.note:
-            out.write(self.note, width / 2, height - 8, 12, PAPER, "center")
-        banner = self.banner
-        if not banner and int(frame["status"]) == STATUS_DECIDED:
-            alive = [i for i, p in enumerate(_players(frame)) if p["stocks"]]
-            banner = f"{self.names[alive[0]]} stays on" if alive else "both fell"
-        if banner:
-            out.write(banner, width / 2, height / 2, 48, WHITE, "center")
+        now, limit = int(frame["frame"]), int(frame["time_limit"])
+        seconds = (max(limit - now, 0) if limit else now) // FPS
+        out.write(f"{seconds // 60}:{seconds % 60:02d}", 24, 46, 34, WHITE)
+        out.write(f"frame {now}", width - 14, 24, 13, PAPER, "right")
+        if text := self.banner or self._result(frame):
+            draw_banner(out, text, width, height)
+
+    def _panels(self, frame: np.ndarray) -> Drawing:
+        """The same object as long as it looks the same, in the part of the picture that `PANELS` is."""
+        shown = _players(frame)[["percent", "stocks", "fuel"]].tolist()
+        key = (*self.names, self.note, *shown)
+        if key != self._hud[0]:
+            self._hud = key, Drawing()
+            for index, player in enumerate(_players(frame)):
+                self._draw_panel(self._hud[1], player, index)
+            if self.note:
+                at = self.camera.width / 2, self.camera.height - 8
+                self._hud[1].write(self.note, *at, 12, PAPER, "center")
+        return self._hud[1]
+
+    def _draw_panel(self, out: Drawing, player: np.ndarray, index: int) -> None:
+        """Name, damage, lives and fuel, in the lower corners beside the table."""
+        livery, wide, high = LIVERIES[index], 190, 92
+        x = 16 if index == 0 else self.camera.width - wide - 16
+        y = self.camera.height - high - 14
+        percent = int(player["percent"]) / 64
+        out.rect(x, y, wide, high, mix(INK, _FLOOR, 0.3), 0.9)
+        out.rect(x, y, 7, high, livery.main)
+        out.write(f"{int(percent)}", x + 104, y + 50, 44, heat(percent), "right")
+        out.write("%", x + 108, y + 50, 22, heat(percent))
+        out.write(self.names[index], x + 18, y + 72, 14, livery.light)
+        for life in range(int(player["stocks"])):
+            center = (x + 144 + 16 * (life % 3), y + 24 + 16 * (life // 3))
+            out.disc(center, 7, INK)
+            out.disc(center, 5.6, livery.accent)
+        long = (wide - 36) * int(player["fuel"]) / BUMPER.player("fuel").hi
+        out.rect(x + 18, y + high - 13, wide - 36, 5, WHITE, 0.15)
+        out.rect(x + 18, y + high - 13, long, 5, YELLOW)
+
+    def _result(self, frame: np.ndarray) -> str:
+        if int(frame["status"]) != STATUS_DECIDED:
+            return ""
+        alive = [i for i, p in enumerate(_players(frame)) if p["stocks"]]
+        return f"{self.names[alive[0]]} WINS" if alive else "DRAW"
 
 
 def _players(frame: np.ndarray) -> np.ndarray:

@@ -60,12 +60,17 @@ def draw_captions(
     _clock(out, camera, frame)
     text = banner or result_of(frame, names)
     if text:
-        middle = camera.height * 0.24
-        out.rect(0, middle - 50, camera.width, 74, INK, 0.72)
-        out.rect(0, middle - 53, camera.width, 3, YELLOW, 0.9)
-        out.rect(0, middle + 24, camera.width, 3, YELLOW, 0.9)
-        size = 46 if len(text) < 30 else 20
-        out.write(text, camera.width / 2, middle + size * 0.1, size, WHITE, "center")
+        draw_banner(out, text, camera.width, camera.height)
+
+
+def draw_banner(out: Drawing, text: str, width: int, height: int) -> None:
+    """Large print across a picture of ``width`` × ``height`` pixels."""
+    middle = height * 0.24
+    out.rect(0, middle - 50, width, 74, INK, 0.72)
+    out.rect(0, middle - 53, width, 3, YELLOW, 0.9)
+    out.rect(0, middle + 24, width, 3, YELLOW, 0.9)
+    size = 46 if len(text) < 30 else 20
+    out.write(text, width / 2, middle + size * 0.1, size, WHITE, "center")
 
 
 def result_of(frame: np.ndarray, names: Sequence[str]) -> str:

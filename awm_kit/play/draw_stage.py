@@ -27,7 +27,7 @@ _RANGES: tuple[tuple[float, float, Color, float], ...] = (
 
 def draw_sky(out: Drawing, width: int, height: int) -> None:
     """Dusk behind two mountain ranges; bands of flat colour, which a GIF stores cheaply."""
-    bands = 15
+    bands = 48
     for i in range(bands):
         share = i / (bands - 1)
         color = mix(_NIGHT, _DUSK, share / 0.6) if share < 0.6 else mix(_DUSK, _GLOW, (share - 0.6) / 0.4)

@@ -5,6 +5,7 @@ What a button does, a method does too; methods raise, buttons show the error by 
 
 from __future__ import annotations
 
+import html
 import secrets
 from collections.abc import Callable
 from functools import lru_cache
@@ -406,7 +407,9 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
     def _show_score(self, verdict: str = "") -> None:
         if self.result is not None and self.bout is not None:
             names = self.bout.view.scene.names
-            self.score.card.value = result_html(self.result, names, self.place.ledger.name, verdict)
+            self.score.card.value = result_html(
+                self.result, names, self.place.ledger.name, verdict, self._seated.game
+            )
             self._go(self.bout, self.score)
 
     def _home(self) -> None:
@@ -416,7 +419,8 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self._go(self.desk)
 
     def _go(self, *pages: widgets.Widget) -> None:
-        self._title.value = f"<b>Arcade</b> · {self.place.name}"
+        where = html.escape(self.place.name)
+        self._title.value = f"<div class='awm-head'><b>ARCADE</b><code>{where}</code></div>"
         self._stage.children = list(pages)
 
 

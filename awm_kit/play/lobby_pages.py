@@ -8,11 +8,12 @@ import ipywidgets as widgets
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import Phase
+from awm_kit.play.cards import face
 from awm_kit.play.controllers import OPPONENTS
 from awm_kit.play.games import CHARACTERS, character_name
 from awm_kit.play.keymap_menu import KeyMenu
 from awm_kit.play.lobby_invite import InviteCard
-from awm_kit.play.palette import LIVERIES, Color
+from awm_kit.play.portraits import portrait
 from awm_kit.play.table import TableState
 from awm_kit.schema import FIGHTER
 
@@ -114,19 +115,19 @@ class Score(widgets.VBox):  # type: ignore[misc]
 
 def seats_html(table: TableState, player: int | None, game: str) -> str:
     """Who sits where, with which character, and who is ready."""
-    rows = []
+    panels = []
     for index, wallet in enumerate(table.wallets):
         there = index == 0 or table.phase > Phase.CREATED
-        color = "#{:02x}{:02x}{:02x}".format(*_color(index))
+        character = int(table.frame["players"][index]["character"])
         who = _short(wallet) + (" (you)" if index == player else "") if there else "nobody yet"
-        character = character_name(game, int(table.frame["players"][index]["character"])) if there else ""
         state = ("ready" if table.ready[index] else "choosing") if there else "invited"
-        cells = (f"P{index + 1}", who, character, state)
-        dot = f"<span style='color:{color}'>●</span> "
-        row = "".join(f"<td>{dot if cell == cells[0] else ''}{html.escape(cell)}</td>" for cell in cells)
-        rows.append(f"<tr>{row}</tr>")
-    head = "<tr><th>seat</th><th>wallet</th><th>character</th><th></th></tr>"
-    return f"<div class='awm-facts'><table>{head}{''.join(rows)}</table><b>{phase_text(table)}</b></div>"
+        lines = [f"<b>P{index + 1} · {html.escape(who)}</b>"]
+        if there:
+            lines.append(f"{html.escape(character_name(game, character))}<br>")
+        picture = portrait(game, character, index)
+        panels.append(face(picture, index, f"{''.join(lines)}{state}", lost=not there))
+    seats = f"<div class='awm-faces'>{''.join(panels)}</div>"
+    return f"<div class='awm-facts'>{seats}<b>{phase_text(table)}</b></div>"
 
 
 def phase_text(table: TableState) -> str:
@@ -142,10 +143,6 @@ def phase_text(table: TableState) -> str:
 def _short(key: Pubkey) -> str:
     text = str(key)
     return f"{text[:4]}…{text[-4:]}"
-
-
-def _color(player: int) -> Color:
-    return LIVERIES[player].main
 
 
 def _characters() -> widgets.Dropdown:

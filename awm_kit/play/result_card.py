@@ -11,8 +11,10 @@ import numpy as np
 from awm_kit.chain.accounts import EndReason, Winner
 from awm_kit.chain.results import MatchResult
 from awm_kit.chain.verify import NO_HASH, leading
-from awm_kit.play.cards import code, facts
+from awm_kit.play.cards import code, face, facts
 from awm_kit.play.loop import FPS
+from awm_kit.play.palette import heat
+from awm_kit.play.portraits import portrait
 from awm_kit.schema import FIGHTER, STATUS_DECIDED
 
 #: What the person at the page is called.
@@ -31,7 +33,11 @@ _REASONS = {
 
 
 def result_html(
-    result: MatchResult, names: Sequence[str] = ("P1", "P2"), ledger: str = "", verdict: str = ""
+    result: MatchResult,
+    names: Sequence[str] = ("P1", "P2"),
+    ledger: str = "",
+    verdict: str = "",
+    game: str = FIGHTER.name,
 ) -> str:
     """A recorded result as a card.
 
@@ -44,6 +50,8 @@ def result_html(
         URL of the ledger that keeps it, for a link to it.
     verdict : str
         What re-simulating the match gave.
+    game : str
+        Name of the world's schema.
     """
     rows = [
         *_ending(result.frames, result.reason, names),
@@ -56,13 +64,15 @@ def result_html(
         ("recorded as", str(result.key)),
     ]
     head = _head(result.winner, names)
-    table = _score(names, result.stocks, result.percents)
+    table = _score(game, result.characters, names, result.stocks, result.percents, result.winner)
     return (
         f"<div class='awm-facts'>{head}{table}{facts(rows)}{_links(result, ledger)}{_verdict(verdict)}</div>"
     )
 
 
-def frame_html(frame: np.ndarray, names: Sequence[str], state_hash: str, verdict: str = "") -> str:
+def frame_html(
+    frame: np.ndarray, names: Sequence[str], state_hash: str, verdict: str = "", game: str = FIGHTER.name
+) -> str:
     """The end of a match that no ledger keeps, as a card.
 
     Parameters
@@ -74,13 +84,18 @@ def frame_html(frame: np.ndarray, names: Sequence[str], state_hash: str, verdict
         After it.
     verdict : str
         What re-simulating the match gave.
+    game : str
+        Name of the world's schema.
     """
     reason = EndReason.DECIDED if frame["status"] == STATUS_DECIDED else EndReason.TIMEOUT
     percent, players = FIGHTER.player("percent"), frame["players"]
     score = _score(
+        game,
+        players["character"].tolist(),
         names,
         [int(player["stocks"]) for player in players],
         [float(percent.to_real(player["percent"])) for player in players],
+        leading(frame),
     )
     rows = [*_ending(int(frame["frame"]), reason, names), ("state hash", state_hash)]
     return (
@@ -103,12 +118,25 @@ def _ending(frames: int, reason: EndReason, names: Sequence[str]) -> list[tuple[
     ]
 
 
-def _score(names: Sequence[str], stocks: Sequence[int], percents: Sequence[float]) -> str:
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{stock}</td><td>{percent:.1f} %</td></tr>"
-        for name, stock, percent in zip(names, stocks, percents, strict=True)
-    )
-    return f"<table><tr><th>player</th><th>stocks</th><th>damage</th></tr>{rows}</table>"
+def _score(
+    game: str,
+    characters: Sequence[int],
+    names: Sequence[str],
+    stocks: Sequence[int],
+    percents: Sequence[float],
+    winner: Winner,
+) -> str:
+    """A panel for each player; the loser's is pale."""
+    panels = []
+    for player, (name, stock, percent) in enumerate(zip(names, stocks, percents, strict=True)):
+        hot = f"style='color:#{bytes(heat(percent)).hex()}'"
+        body = (
+            f"<b>{html.escape(name)}</b><span class='awm-damage' {hot}>{percent:.1f} %</span>"
+            f"<div class='awm-lives' title='stocks'>{'●' * stock or '–'}</div>"
+        )
+        lost = winner in (Winner.PLAYER_0, Winner.PLAYER_1) and winner != player
+        panels.append(face(portrait(game, characters[player], player), player, body, lost))
+    return f"<div class='awm-faces'>{''.join(panels)}</div>"
 
 
 def _links(result: MatchResult, ledger: str) -> str:

@@ -18,9 +18,12 @@ from awm_kit.chain.ledger import Ledger, sol
 from awm_kit.chain.worlds import World, WorldInfo, WorldList, list_worlds, open_world
 from awm_kit.errors import LedgerError
 from awm_kit.play.app import PlayApp, play
-from awm_kit.play.cards import CSS, emblem, facts
+from awm_kit.play.cards import CSS, facts
 from awm_kit.play.errand import Errands
+from awm_kit.play.games import game_of
 from awm_kit.play.places import Place, open_place
+from awm_kit.play.portraits import postcard
+from awm_kit.schema import FIGHTER
 
 _CARD = widgets.Layout(width="270px", margin="6px")
 
@@ -162,7 +165,10 @@ class WorldBrowser(widgets.VBox):  # type: ignore[misc]
         start.on_click(lambda _: self.errands.run(f"loading {world.name}", partial(self.play, world.key)))
         split.on_click(lambda _: self._ask_fork(world))
         buttons = widgets.HBox([start, split], layout=widgets.Layout(margin="0 8px"))
-        card = widgets.VBox([widgets.HTML(card_html(world, names)), buttons], layout=_CARD)
+        card = widgets.VBox(
+            [widgets.HTML(card_html(world, names, game_of(self.place.ledger, world.key))), buttons],
+            layout=_CARD,
+        )
         card.add_class("awm-card")
         return card
 
@@ -184,7 +190,7 @@ class WorldBrowser(widgets.VBox):  # type: ignore[misc]
         self._below.children = [widgets.HTML(text), name, gravity, steps, go]
 
 
-def card_html(world: WorldInfo, names: dict[Pubkey, str]) -> str:
+def card_html(world: WorldInfo, names: dict[Pubkey, str], game: str = FIGHTER.name) -> str:
     """What a world's manifest says, as a card.
 
     Parameters
@@ -192,6 +198,8 @@ def card_html(world: WorldInfo, names: dict[Pubkey, str]) -> str:
     world : WorldInfo
     names : dict of Pubkey to str
         Of the worlds that may be its parent.
+    game : str
+        Name of its schema.
     """
     parent = "an original" if world.parent is None else names.get(world.parent, f"{world.parent} (retired)")
     rows = [
@@ -205,5 +213,5 @@ def card_html(world: WorldInfo, names: dict[Pubkey, str]) -> str:
         ("key", f"{str(world.key)[:12]}…"),
     ]
     taught = html.escape(world.trained_on or "its maker does not say what it learned from")
-    head = f"{emblem(world.world_hash)}<h3>{html.escape(world.name)}</h3><p>{taught}</p>"
+    head = f"{postcard(game, world.world_hash)}<h3>{html.escape(world.name)}</h3><p>{taught}</p>"
     return f"<div class='awm-facts' title='{world.key}'>{head}{facts(rows)}</div>"
