@@ -93,4 +93,6 @@ def rollup_package() -> Any:
     try:
         return install()
     except ValidatorError as error:
+        if os.environ.get("CI"):  # where nobody reads why tests were skipped
+            raise
         pytest.skip(str(error))

@@ -22,7 +22,7 @@ from awm_kit.machine import machine
 from awm_kit.play.duel import FRAMES_A_SECOND
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
-from awm_kit.quant.random_model import random_inputs, random_model
+from awm_kit.quant.random_model import in_four_bits, random_inputs, random_model
 from awm_kit.schema import FIGHTER, STATUS_PLAYING
 from awm_kit.worlds import load_world
 
@@ -30,6 +30,7 @@ BUILDS = ("sbf", "syscall")
 #: Random worlds by size: what a frame costs does not depend on what was learned. A frame of a trained world
 #: is two passes of the network, one for each player; 15M is one pass of 19 million products, 15Mx2 two.
 SHAPES = {**SIZES, "15M": replace(SIZES["15M"], n_views=1), "15Mx2": SIZES["15M"]}
+FOUR_BITS = "-n4"  # behind a size: with all matrices in 4 bits
 #: What is measured unless asked otherwise: world and build of the program.
 CASES = (("1M", "sbf"), ("1M", "syscall"), ("4M", "syscall"), ("15M", "syscall"))
 
@@ -43,7 +44,7 @@ def measure_rollup(
     ----------
     cases : sequence of (str, str)
         World and build of the program. A world is a cartridge, the name of a shipped one, or a random one of
-        `SHAPES`; a build is one of `BUILDS`.
+        `SHAPES`, with ``-n4`` behind it in 4 bits; a build is one of `BUILDS`.
     seconds : float
         For each.
     seed : int
@@ -121,10 +122,12 @@ def _percentile(seconds: np.ndarray, q: int) -> float:
 
 
 def _cartridge(name: str, seed: int) -> Cartridge:
-    if name not in SHAPES:
+    shape = SHAPES.get(name.removesuffix(FOUR_BITS))
+    if shape is None:
         return load_world(name)
     # Random play must not end before the measurement does.
-    return pack(random_model(seed, SHAPES[name], schema=replace(FIGHTER, end_field="")))
+    model = random_model(seed, shape, schema=replace(FIGHTER, end_field=""))
+    return pack(in_four_bits(model, seed) if name.endswith(FOUR_BITS) else model)
 
 
 def _size(cartridge: Cartridge) -> dict[str, int]:
