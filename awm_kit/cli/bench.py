@@ -117,7 +117,7 @@ def homes(world: World = "scuffle", frames: Frames = 60, as_json: Json = False) 
 def rollup(
     worlds: Annotated[
         list[str] | None,
-        typer.Argument(help="Cartridges, shipped worlds, 1M, 4M, 15M, 15Mx2, or 1M-n4. [default: 1M, 4M, 15M]"),
+        typer.Argument(help="Cartridges, shipped worlds, 1M, 4M, 15M, 15Mx2, 1M-n4. [default: 1M, 4M, 15M]"),
     ] = None,
     build: Annotated[
         str,
