@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +227,7 @@ class _Team:
     """
 
     def __init__(self, kernel: Kernel, n_threads: int) -> None:
-        self._memory, self._lock = _block(int(kernel.lib.awm_team_bytes())), threading.Lock()
+        self._memory, self._lock = huge_pages(int(kernel.lib.awm_team_bytes())), threading.Lock()
         self._at, self._lib = self._memory.ctypes.data, kernel.lib
         kernel.check(self._lib.awm_team_start(self._at, n_threads), f"{n_threads} threads")
         weakref.finalize(self, _stop_team, self._lib, self._memory)
@@ -293,7 +293,7 @@ class NativeWorld:
         self.kernel.check(lib.awm_check_weights(model, 0, self.n_ops), "the weights")
         self.kernel.check(lib.awm_set_backend(model, BACKENDS[backend]), f"the backend {backend!r}")
         if reorder and (size := int(lib.awm_blocks_bytes(model))):
-            self._blocks = _block(size)
+            self._blocks = huge_pages(size)
             lib.awm_make_blocks(model, self._blocks.ctypes.data)
         self._step_frame: Callable[[int, Any], int] = (
             lib.awm_step if n_threads == 1 else _Team(self.kernel, n_threads).step
@@ -363,13 +363,17 @@ class NativeWorld:
             frame = frames[t] = self.step(state, frame, pads)
         return frames
 
-    def in_place(self, frame: np.ndarray, inputs: np.ndarray) -> Callable[[], int]:
+    def in_place(
+        self, frame: np.ndarray, inputs: np.ndarray, advance: Callable[[int, Any], int] | None = None
+    ) -> Callable[[], int]:
         """A match whose every call is a frame with the same controllers, without copies: for measurements.
 
         Parameters
         ----------
         frame : ndarray of the frame dtype, shape ()
         inputs : ndarray of the controller dtype, shape (2,)
+        advance : callable, optional
+            Called instead of ``awm_step``, with pointers to model and match.
 
         Returns
         -------
@@ -384,13 +388,8 @@ class NativeWorld:
         )
 
         match = _Match(*(part.ctypes.data for part in memory))
-        pointers = (self._model.ctypes.data, ctypes.byref(match), memory, self)
-
-        def run() -> int:
-            return int(step(*pointers[:2]))  # holds the rest too, which lives as long as what points into it
-
-        step = self._step_frame
-        return run
+        match.held = memory, self  # lives as long as what points into it
+        return partial(advance or self._step_frame, self._model.ctypes.data, ctypes.byref(match))
 
     def step_many(
         self,
@@ -478,14 +477,14 @@ def _copied(frames: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 def _in_one_block(parts: Sequence[bytes]) -> list[np.ndarray]:
     """Copies that start at cache lines of one block."""
     starts = np.cumsum([0, *(len(part) // _LINE * _LINE + _LINE for part in parts)])
-    block = _block(int(starts[-1]))
+    block = huge_pages(int(starts[-1]))
     copies = [block[at : at + len(p)] for at, p in zip(starts.tolist(), parts, strict=False)]
     for copy, part in zip(copies, parts, strict=True):
         copy[:] = np.frombuffer(part, np.uint8)
     return copies
 
 
-def _block(size: int) -> np.ndarray:
+def huge_pages(size: int) -> np.ndarray:
     """Zeros, uint8, that start at a cache line: NumPy asks for huge pages for big ones.
 
     With pages of 4 KB a frame of 19 MB of weights misses the TLB at every page.

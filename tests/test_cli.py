@@ -265,7 +265,9 @@ class TestBench:
         result = awm.json("bench", "kernel", "--size", "1M")
         assert set(result) == {"read_gbps", "sizes", "machine"}
         (row,) = result["sizes"]
-        assert set(row) == {"name", "params", "fps", "gmacs", "bandwidth_share", "speedup_over"}
+        shares = {"bandwidth_share", "matvec_share", "parts_us", "speedup_over"}
+        assert set(row) == {"name", "params", "fps", "fps_two_threads", "gmacs", *shares}
+        assert set(row["parts_us"]) >= {"matvec", "ssm", "conv", "norm", "features", "decode"}
         assert row["name"] == "1M" and 0.9e6 < row["params"] < 1.2e6
         # Not a byte less than its weights is read; other processes may take the cores away at any time.
         assert result["read_gbps"]["1M"] > 1 and 0 < row["bandwidth_share"] < 1.1

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 
-import numpy as np
-
-from awm_kit.kernel import FLAGS, build
+from awm_kit.kernel import FLAGS, build, huge_pages
 
 NATIVE_FLAGS = (*FLAGS, "-march=native")
 _SOURCE = Path(__file__).with_name("read.c")
@@ -17,7 +15,7 @@ _STEP = 512  # bytes that the loop reads at a time
 
 
 class Reader:
-    """Reads the same block again and again, as a frame does with its weights.
+    """Reads the same block again and again, as a frame does with its weights, from huge pages as they are.
 
     Parameters
     ----------
@@ -31,15 +29,18 @@ class Reader:
 
     def __init__(self, n_bytes: int) -> None:
         self.n_bytes = -(-n_bytes // _STEP) * _STEP
-        self._block = np.ones(self.n_bytes + _STEP, np.uint8)
-        address = -(-self._block.ctypes.data // _STEP) * _STEP
-        #: Reads the block once.
-        self.run: Callable[[], object] = partial(_function(), address, self.n_bytes // 64)
+        self._block = huge_pages(self.n_bytes)
+        self._block[:] = 1
+        #: Ways to read the block once: from its begin to its end, and its quarters side by side.
+        self.runs: dict[str, Callable[[], object]] = {
+            name: partial(_function(name), self._block.ctypes.data, self.n_bytes // 64)
+            for name in ("awm_read", "awm_read_quarters")
+        }
 
 
-@lru_cache(maxsize=1)
-def _function() -> Callable[[int, int], int]:
+@lru_cache(maxsize=2)
+def _function(name: str) -> Callable[[int, int], int]:
     lib = ctypes.CDLL(str(build(NATIVE_FLAGS, [_SOURCE])))
-    read: Callable[[int, int], int] = lib.awm_read
-    lib.awm_read.restype, lib.awm_read.argtypes = ctypes.c_uint64, [ctypes.c_void_p, ctypes.c_uint64]
+    read: Callable[[int, int], int] = getattr(lib, name)
+    read.restype, read.argtypes = ctypes.c_uint64, [ctypes.c_void_p, ctypes.c_uint64]  # type: ignore[attr-defined]
     return read

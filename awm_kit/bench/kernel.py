@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from awm_kit.bench.bandwidth import NATIVE_FLAGS, Reader
+from awm_kit.bench.op_times import OpTimes
 from awm_kit.bench.timing import alternate, best_seconds
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.kernel import NativeWorld, available_backends
@@ -69,9 +70,12 @@ def measure_sizes(names: tuple[str, ...] = tuple(SIZES), rounds: int = 12) -> di
     dict
         ``read_gbps``: gigabytes a second that one core reads, by size, from a block as long as shards and
         state.
-        ``sizes``: for each ``name``, ``params``, ``fps`` (frames a second), ``gmacs`` (10^9
+        ``sizes``: for each ``name``, ``params``, ``fps`` (frames a second), ``fps_two_threads`` (by
+        two threads that share each frame; everything else is of one), ``gmacs`` (10^9
         multiply-accumulates of matrices a second), ``bandwidth_share`` (the time that the bytes which a frame
         moves would take at that rate, over the frame's: all shards once, the state once in and once out),
+        ``matvec_share`` (the same of the matrices alone), ``parts_us`` (microseconds by kind of op, of each
+        op its least),
         ``speedup_over`` (a peer's time over the kernel's; None where the peer is not
         installed).
         ``machine``: what it was measured on.
@@ -96,19 +100,24 @@ def _measure_size(name: str, rounds: int) -> tuple[float, dict[str, Any]]:
     )
     start, pads = initial_frame(1), random_inputs(np.random.default_rng(1), 1)[0]
     reader = Reader(held)
+    parts = OpTimes(kernel, start, pads)
     with one_thread():
         peers = make_peers(config, manifest.d_feat, manifest.n_logits)
         peers["c_loop"] = NativeWorld(cartridge, "portable", NATIVE_FLAGS).in_place(start, pads)
-        runs = {"kernel": kernel.in_place(start, pads), "read": reader.run}
+        team = NativeWorld(cartridge, n_threads=2).in_place(start, pads)
+        runs = {"kernel": kernel.in_place(start, pads), "team": team, "parts": parts.run, **reader.runs}
         runs |= {peer: run for peer, run in peers.items() if run}
         seconds = alternate(runs, rounds)
-    frame, rate = seconds["kernel"], reader.n_bytes / seconds["read"]
+    frame, rate = seconds["kernel"], reader.n_bytes / min(seconds[name] for name in reader.runs)
     return round(rate / 1e9, 1), {
         "name": name,
         "params": manifest.n_params,
         "fps": round(1 / frame),
+        "fps_two_threads": round(1 / seconds["team"]),
         "gmacs": round(manifest.macs_per_frame / frame / 1e9, 1),
         "bandwidth_share": round((held + kernel.state_bytes) / rate / frame, 3),
+        "matvec_share": round(manifest.macs_per_frame / manifest.n_views / rate / parts.seconds("matvec"), 3),
+        "parts_us": parts.microseconds(),
         "speedup_over": {
             peer: round(seconds[peer] / frame, 2) if peer in seconds else None for peer in peers
         },
