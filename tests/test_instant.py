@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from awm_kit.data.bumper import BUMPER
+from awm_kit.data.bumper.game import TABLE_RADIUS
 from awm_kit.data.scuffle import FOX, initial_frame
-from awm_kit.errors import InputBatchError
+from awm_kit.errors import InputBatchError, ModelFileError
 from awm_kit.play.app import FRIEND, play
 from awm_kit.play.controllers import held
 from awm_kit.play.engine import NativeEngine
@@ -18,10 +20,13 @@ from awm_kit.play.instant import BATCH, HASH_EVERY, MAX_BATCH, MAX_BURST, Refere
 from awm_kit.play.instant_app import InstantApp
 from awm_kit.play.instant_view import InstantView
 from awm_kit.play.match import Match
+from awm_kit.play.web.export import page
+from awm_kit.play.web.tables import page_tables
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_inputs, random_model
 from awm_kit.schema import CONTROLLER_BYTES, FIGHTER, FRAME_BYTES, N_PLAYERS
+from awm_kit.worlds import load_world
 
 RECORD = N_PLAYERS * CONTROLLER_BYTES + FRAME_BYTES
 
@@ -248,3 +253,12 @@ class TestApp:
         assert "teacher" not in [name for _, name in app._engine.options]
         with pytest.raises(ValueError, match="expected an engine that plays a world"):
             play(cartridge, engine="teacher", instant=True)
+
+
+def test_pages_know_what_they_draw() -> None:
+    fighters, carts = page_tables(), page_tables(BUMPER)
+    assert "table" not in fighters and carts["table"]["radius"] == TABLE_RADIUS
+    assert [field["name"] for field in carts["schema"]["player"]][:2] == ["x", "y"]
+    assert play("bumper", instant=True).view.cartridge.manifest.schema.name == BUMPER.name
+    with pytest.raises(ModelFileError, match=r"expected a world of fighters to export \(got bumper\)"):
+        page(load_world("bumper"))

@@ -291,6 +291,7 @@ def test_another_game_brings_its_own_characters_and_scene(shelf: tuple[Place, Wo
         0,
         1,
     ]
+    assert app.pad.legend == ["P1: steer A D ← → · boost Space · throttle J Z · brake K X"]
     inputs = app.match.run_headless(60).inputs
     assert inputs["buttons"][:, 1].any() and not inputs["buttons"][:, 0].any(), "its drivers drive"
 

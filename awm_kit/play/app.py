@@ -38,7 +38,7 @@ from awm_kit.play.engines import (
     start_frame,
 )
 from awm_kit.play.errand import Errands
-from awm_kit.play.games import script
+from awm_kit.play.games import WORDS, script
 from awm_kit.play.keymap_menu import KeyMenu
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.match import Match
@@ -106,7 +106,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self._countdown = 0
         self._told = 0.0
         self.view = self._new_view()
-        self.pad = Pad()
+        self.pad = Pad(words=WORDS.get(self.game))
         self.key_menu = KeyMenu(self._use_keys, gamepad_chosen=self.pad.remap_gamepad)
         self.loop = FrameLoop(self._tick, on_error=self._show_error)
         self._make_controls(engine, opponent)

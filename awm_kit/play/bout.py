@@ -14,6 +14,7 @@ from awm_kit.chain.accounts import Phase
 from awm_kit.chain.witness import Witness
 from awm_kit.errors import LedgerError
 from awm_kit.play.controllers import Controller, KeyboardMap
+from awm_kit.play.games import WORDS
 from awm_kit.play.instant_view import InstantView
 from awm_kit.play.keymap import seated
 from awm_kit.play.loop import FrameLoop
@@ -63,7 +64,7 @@ class Bout(widgets.VBox):  # type: ignore[misc]
     ) -> None:
         self.seat, self._on_over = seat, on_over
         keys, gamepad = seated(seat.player or 0)
-        self.pad = Pad(keyboard or keys)
+        self.pad = Pad(keyboard or keys, WORDS.get(seat.game))
         self.pad.remap_gamepad(gamepad)
         self._controllers = {player: self.pad.controller(player) for player in seat.session.players}
         self._controllers.update(scripts or {})

@@ -16,13 +16,14 @@ from awm_kit.play.palette import INK, LIVERIES, ORANGE, PAPER, WHITE, YELLOW, Co
 from awm_kit.play.scene import HEIGHT, WIDTH
 from awm_kit.schema import STATUS_DECIDED
 
-_MARGIN = 8  # units around the table
+#: Units around the table.
+MARGIN = 8
 _FLOOR: Color = (62, 70, 112)
 _GLOW: Color = (110, 92, 190)
 # Outlines of a cart's body and of a wheel in radii, forward and to the right.
-_LIGHT = ((0.86, 0.0), (0.5, 0.38), (-0.6, 0.44), (-0.72, 0.0), (-0.6, -0.44), (0.5, -0.38))
-_HEAVY = ((0.82, 0.3), (0.62, 0.5), (-0.7, 0.5), (-0.7, -0.5), (0.62, -0.5), (0.82, -0.3))
-_WHEEL = ((-0.2, -0.1), (0.2, -0.1), (0.2, 0.14), (-0.2, 0.14))
+LIGHT = ((0.86, 0.0), (0.5, 0.38), (-0.6, 0.44), (-0.72, 0.0), (-0.6, -0.44), (0.5, -0.38))
+HEAVY = ((0.82, 0.3), (0.62, 0.5), (-0.7, 0.5), (-0.7, -0.5), (0.62, -0.5), (0.82, -0.3))
+WHEEL = ((-0.2, -0.1), (0.2, -0.1), (0.2, 0.14), (-0.2, 0.14))
 
 
 class BumperScene:
@@ -35,7 +36,7 @@ class BumperScene:
         self.banner = ""
         self._hud: tuple[tuple[object, ...], Drawing] = ((), Drawing())
         #: Pixels of a unit.
-        self.scale = height / (2 * (TABLE_RADIUS + _MARGIN))
+        self.scale = height / (2 * (TABLE_RADIUS + MARGIN))
 
     def backdrop(self) -> dict[str, Drawing]:
         """The layer that never changes: floor and table."""
@@ -103,10 +104,10 @@ class BumperScene:
         out.ring(center, size * 0.93, size * (0.2 if heavy else 0.12), livery.accent, alpha)
         for wheel in (-1, 1):
             for axle in (-0.42, 0.42):
-                spot = [(axle + dx, wheel * (0.52 + dy)) for dx, dy in _WHEEL]
+                spot = [(axle + dx, wheel * (0.52 + dy)) for dx, dy in WHEEL]
                 out.polygon(placed(spot), INK, alpha)
-        out.polygon(placed(_HEAVY if heavy else _LIGHT), INK, alpha)
-        inner = [(x * 0.86, y * 0.8) for x, y in (_HEAVY if heavy else _LIGHT)]
+        out.polygon(placed(HEAVY if heavy else LIGHT), INK, alpha)
+        inner = [(x * 0.86, y * 0.8) for x, y in (HEAVY if heavy else LIGHT)]
         out.polygon(placed(inner), livery.main if heavy else livery.light, alpha)
         out.polygon(placed([(0.78, 0), (0.3, 0.26), (0.3, -0.26)]), WHITE, alpha)
         out.disc(center - ahead * 0.12, size * 0.24, INK, alpha)

@@ -119,11 +119,22 @@ class KeyboardMap:
         """Code to [player, action bits]: what the page needs."""
         return {c: [i, BIT[a]] for i, mapping in enumerate(self.players) for c, a in mapping.items()}
 
-    def legend(self, player: int) -> str:
-        """The keys of a player in one line, as ``move W A S D · attack J Z · jump Space``."""
+    def legend(self, player: int, words: Mapping[str, str] | None = None) -> str:
+        """The keys of a player in one line, as ``move W A S D · attack J Z · jump Space``.
+
+        Parameters
+        ----------
+        player : int
+        words : mapping of str to str, optional
+            What a game calls the actions that it knows; the others are left out then.
+        """
+        words = (
+            {action: "move" if action in _MOVES else action for action in ACTIONS} if words is None else words
+        )
         groups: dict[str, list[str]] = {}
         for code, action in self.players[player].items():
-            groups.setdefault("move" if action in _MOVES else action, []).append(key_label(code))
+            if action in words:
+                groups.setdefault(words[action], []).append(key_label(code))
         return " · ".join(f"{action} {' '.join(dict.fromkeys(labels))}" for action, labels in groups.items())
 
 

@@ -23,6 +23,10 @@ CHARACTERS = {
     FIGHTER.name: {"runner": FOX, "swordsman": MARTH},
     BUMPER: {"light cart": 0, "heavy cart": 1},
 }
+#: What a game calls the actions of a controller, where they are not a fighter's.
+WORDS = {
+    BUMPER: {"left": "steer", "right": "steer", "attack": "throttle", "special": "brake", "jump": "boost"},
+}
 
 
 def character_name(game: str, character: int) -> str:

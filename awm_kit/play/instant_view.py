@@ -23,7 +23,7 @@ from awm_kit.quant.cartridge import Cartridge
 
 _SCRIPTS = (
     "kernel", "sha256", "records", "clock", "rollback", "pads", "paint", "skeleton", "fighter", "stage",
-    "hud", "scene", "instant",
+    "hud", "scene", "table", "instant",
 )  # fmt: skip
 
 
@@ -185,7 +185,7 @@ class InstantView(anywidget.AnyWidget):
 
     def _welcome(self) -> None:
         cartridge = self.cartridge
-        order = {"world": cartridge.world_hash, "tables": page_tables()}
+        order = {"world": cartridge.world_hash, "tables": page_tables(cartridge.manifest.schema)}
         self.send(order, [OUTPUT.read_bytes(), cartridge.manifest_bytes, *cartridge.shards])
         self._begin()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,8 @@ class Pad(anywidget.AnyWidget):
     ----------
     keyboard : KeyboardMap
         May be changed at any time by `remap`.
+    words : mapping of str to str, optional
+        What the game calls its actions, where it is not what they are called here.
     """
 
     _esm = Path(__file__).with_name("pad.js")
@@ -140,8 +142,14 @@ class Pad(anywidget.AnyWidget):
     dead_zone = traitlets.Float().tag(sync=True)
     gamepad_players = traitlets.List([0]).tag(sync=True)
 
-    def __init__(self, keyboard: KeyboardMap | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        keyboard: KeyboardMap | None = None,
+        words: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self._words = words
         self.remap_gamepad(GamepadMap())
         self.state = PadState()
         self._backlog = Backlog()
@@ -161,7 +169,7 @@ class Pad(anywidget.AnyWidget):
         players = [i for i in range(N_PLAYERS) if keyboard.players[i]]
         self.gamepad_players = players or [0]
         self.bindings = keyboard.bindings()
-        self.legend = [f"P{i + 1}: {keyboard.legend(i)}" for i in players]
+        self.legend = [f"P{i + 1}: {keyboard.legend(i, self._words)}" for i in players]
 
     def remap_gamepad(self, gamepad: GamepadMap) -> None:
         """Use other buttons and another dead zone from now on, on every gamepad."""

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from awm_kit.data.scuffle import FOX, MARTH, initial_frame
+from awm_kit.errors import ModelFileError
 from awm_kit.play.engines import teacher_params
 from awm_kit.play.web.build import OUTPUT, WEB
 from awm_kit.play.web.bundle import bundle
 from awm_kit.play.web.tables import page_tables
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import FIGHTER
 
 #: The page's scripts: each imports only from those before it.
 SCRIPTS = (
@@ -44,10 +46,12 @@ def page(cartridge: Cartridge, seed: int = 0) -> str:
     Raises
     ------
     ModelFileError
-        If the cartridge is not sound.
+        If the cartridge is not sound, or of a game that the page has no opponents for.
     """
     cartridge.verify()
     manifest = cartridge.manifest
+    if manifest.schema.name != FIGHTER.name:
+        raise ModelFileError(f"expected a world of {FIGHTER.name}s to export (got {manifest.schema.name})")
     template = (WEB / "page.html").read_text(encoding="utf-8")
     options = (f'<option value="{i}">{html.escape(name)}</option>' for i, name in enumerate(MATCHUPS))
     parts = {

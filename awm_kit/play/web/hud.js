@@ -15,16 +15,19 @@ export function drawHud(ctx, picture) {
   });
   clock(ctx, frame, width);
   const text = banner || resultOf(frame, names);
-  if (text) {
-    const middle = height * 0.24, size = text.length < 30 ? 46 : 22;
-    ctx.fillStyle = css(INK, 0.72);
-    ctx.fillRect(0, middle - 50, width, 74);
-    ctx.fillStyle = css(YELLOW, 0.9);
-    ctx.fillRect(0, middle - 53, width, 3);
-    ctx.fillRect(0, middle + 24, width, 3);
-    write(ctx, text, width / 2, middle - 13 + size * 0.36, size, css(WHITE), "center");
-  }
+  if (text) drawBanner(ctx, text, width, height);
   if (note) write(ctx, note, width / 2, height - 7, 11, css(PAPER), "center");
+}
+
+/** Large print across the picture. */
+export function drawBanner(ctx, text, width, height) {
+  const middle = height * 0.24, size = text.length < 30 ? 46 : 22;
+  ctx.fillStyle = css(INK, 0.72);
+  ctx.fillRect(0, middle - 50, width, 74);
+  ctx.fillStyle = css(YELLOW, 0.9);
+  ctx.fillRect(0, middle - 53, width, 3);
+  ctx.fillRect(0, middle + 24, width, 3);
+  write(ctx, text, width / 2, middle - 13 + size * 0.36, size, css(WHITE), "center");
 }
 
 /** What to announce of a frame: nothing while the match goes on. */
@@ -54,11 +57,22 @@ function panel(ctx, { names, tables, width: full, height: bottom }, player, inde
   }
 }
 
-function clock(ctx, { frame, time_limit: limit }, width) {
-  const seconds = Math.floor((limit ? Math.max(limit - frame, 0) : frame) / FPS);
-  const text = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-  write(ctx, text, width / 2, 42, 34, css(limit && seconds < 10 ? VERMILLION : WHITE), "center");
+const secondsOf = ({ frame, time_limit: limit }) => Math.floor((limit ? Math.max(limit - frame, 0) : frame) / FPS);
+
+/** Minutes and seconds that are left, or that have passed where there is no limit. */
+export function clockText(frame) {
+  const seconds = secondsOf(frame);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+export function drawFrameCount(ctx, { frame }, width) {
   write(ctx, `frame ${frame}`, width - 14, 24, 13, css(PAPER), "right");
+}
+
+function clock(ctx, frame, width) {
+  const urgent = frame.time_limit && secondsOf(frame) < 10;
+  write(ctx, clockText(frame), width / 2, 42, 34, css(urgent ? VERMILLION : WHITE), "center");
+  drawFrameCount(ctx, frame, width);
 }
 
 /** A tag above the head, or at the border if the player is out of the picture. */

@@ -15,6 +15,7 @@ import { readFrame, writeInputs } from "./records.js";
 import { MAX_AHEAD, Rollback } from "./rollback.js";
 import { HEIGHT, Scene, WIDTH } from "./scene.js";
 import { sha256 } from "./sha256.js";
+import { TableScene } from "./table.js";
 
 const INPUT_BYTES = 24, HEADER_BYTES = 16;
 const SILENCE_MS = 2000;
@@ -64,7 +65,7 @@ class InstantGame {
     this.world = world;
     this.tables = tables;
     this.rollback = new Rollback(await World.open(kernel, manifest, shards));
-    this.scene = new Scene(this.canvas, tables);
+    this.scene = new (tables.table ? TableScene : Scene)(this.canvas, tables);
   }
 
   begin({ begin, number, players, live }, [frame, state]) {

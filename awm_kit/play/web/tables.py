@@ -6,29 +6,40 @@ from dataclasses import asdict
 from typing import Any
 
 from awm_kit.action_states import family_of, name_of
+from awm_kit.data.bumper.game import CART_RADIUS, FALL_FRAMES, FUEL, TABLE_RADIUS
+from awm_kit.data.bumper.schema import DIRECTIONS
+from awm_kit.data.bumper.schema import SCHEMA_NAME as BUMPER
 from awm_kit.data.scuffle.stage import STAGES, Floor
+from awm_kit.play.bumper_scene import HEAVY, LIGHT, MARGIN, WHEEL
 from awm_kit.play.controllers import ACTIONS, BUTTONS, KeyboardMap
 from awm_kit.play.draw_fighter import BLADE, HAIR, RUNNER, SWORDSMAN, SWORDSMEN
 from awm_kit.play.gamepads import GAMEPAD
 from awm_kit.play.palette import LIVERIES, heat
 from awm_kit.play.poses import clip, clip_name, clip_names
-from awm_kit.schema import FIGHTER, Field
+from awm_kit.schema import FIGHTER, Field, Schema
 
 _STATES = FIGHTER.player("action_state").classes
 
 
-def page_tables() -> dict[str, Any]:
+def page_tables(schema: Schema = FIGHTER) -> dict[str, Any]:
     """Schema, action states, clips, stages, colours and keys.
+
+    Parameters
+    ----------
+    schema : Schema
+        Of the world.
 
     Returns
     -------
     dict
-        Ready for `json.dumps`; ``states`` is a list by action-state id.
+        Ready for `json.dumps`; ``states`` is a list by action-state id; ``table`` is there for bumper only.
     """
+    game = {"table": _table()} if schema.name == BUMPER else {}
     return {
+        **game,
         "schema": {
-            "global": [_field(f) for f in FIGHTER.global_fields],
-            "player": [_field(f) for f in FIGHTER.player_fields],
+            "global": [_field(f) for f in schema.global_fields],
+            "player": [_field(f) for f in schema.player_fields],
         },
         "states": [_state(number) for number in range(_STATES)],
         "clips": {name: clip(name)._asdict() for name in clip_names()},
@@ -63,6 +74,20 @@ def _stage(number: int) -> dict[str, Any]:
     stage = STAGES[number]
     floors = [corners(platform) for platform in stage.platforms]
     return {"name": stage.name, "floor": corners(stage.floor), "platforms": floors}
+
+
+def _table() -> dict[str, Any]:
+    return {
+        "radius": TABLE_RADIUS,
+        "margin": MARGIN,
+        "cart": CART_RADIUS,
+        "directions": DIRECTIONS,
+        "fall": FALL_FRAMES,
+        "fuel": FUEL,
+        "light": LIGHT,
+        "heavy": HEAVY,
+        "wheel": WHEEL,
+    }
 
 
 def _keys(keyboard: KeyboardMap) -> dict[str, tuple[int, str]]:
