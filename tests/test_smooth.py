@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,7 @@ from awm_kit.data.scuffle import initial_frame
 from awm_kit.play.app import play
 from awm_kit.play.bumper_scene import BumperScene
 from awm_kit.play.interpolation import between
-from awm_kit.play.loop import SLACK, FrameLoop, Pacer
+from awm_kit.play.loop import SLACK, SWITCH_SECONDS, FrameLoop, Pacer
 from awm_kit.play.pad import Pad
 from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.smooth import SmoothView
@@ -174,3 +176,16 @@ class TestFollow:
         for slack in np.linspace(0, 16.6, 30):
             loop.follow(float(slack), 16.67)
             assert abs(loop._shift) <= 0.0007
+
+
+def test_threads_take_turns_quickly_while_a_loop_ticks() -> None:
+    before = sys.getswitchinterval()
+    ticks = [threading.Event() for _ in range(2)]
+    loops = [FrameLoop(tick.set) for tick in ticks]
+    for loop, tick in zip(loops, ticks, strict=True):
+        loop.start()
+        assert tick.wait(10)
+    loops[0].stop()
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    loops[1].stop()
+    assert sys.getswitchinterval() == pytest.approx(before)
