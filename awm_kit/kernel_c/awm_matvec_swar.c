@@ -101,10 +101,7 @@ AWM_INLINE int32_t finish(uint64_t sum) {
         } \
     }
 
-/* 200 is what the fighter schema's features come to. */
-#define FOR_EACH_COLS(f) \
-    f(64) f(96) f(128) f(160) f(192) f(200) f(224) f(256) f(320) f(384) f(448) f(512) f(640) f(768) f(1024)
-FOR_EACH_COLS(DEFINE_FIVES)
+AWM_FOR_EACH_COLS(DEFINE_FIVES)
 
 /* Any multiple of 8 columns: two rows at once, w1 behind w. */
 #define WORD2(k, multiply) \
@@ -142,7 +139,7 @@ void awm_matvec_swar(const awm_matvec_args *a) {
     const uint8_t *w = a->w;
     uint64_t r = rows - rows % 5;
     switch (a->cols) {
-        FOR_EACH_COLS(CASE_FIVES)
+        AWM_FOR_EACH_COLS(CASE_FIVES)
     default: r = 0; break;
     }
     for (w += r * cols; r + 2 <= rows; r += 2, w += 2 * cols) two_rows(a->acc + r, w, a->lanes, cols, start);

@@ -373,9 +373,9 @@ static void place(awm_model *model, const awm_header *h) {
     model->at_v = at, at += 4u * h->d_inner;
     model->at_logits = at, at += awm_round8(4u * h->n_logits);
     model->view_bytes = at;
-    at = 4 * cols;
+    at = 4 * cols * h->n_views;
     if (h->format == AWM_FORMAT_N4) at = (uint32_t)awm_n4_lanes(cols, h->n_views);
-    model->at_acc = at, at += 4u * AWM_CHUNK * (h->format == AWM_FORMAT_N4 ? h->n_views : 1);
+    model->at_acc = at, at += 4u * AWM_CHUNK * h->n_views;
     model->at_bc = at, at += 8u * h->d_state + 8;
     model->at_old = at, at += AWM_FRAME_BYTES;
     model->at_views = at;

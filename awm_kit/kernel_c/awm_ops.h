@@ -69,6 +69,10 @@ typedef struct awm_matvec_args {
 void awm_matvec_begin(awm_matvec_args *a);
 void awm_matvec(const awm_matvec_args *a);
 
+/* Column counts that the SWAR products have compiled in; 272 is what the fighter schema's features come to. */
+#define AWM_FOR_EACH_COLS(f) \
+    f(64) f(96) f(128) f(160) f(192) f(224) f(256) f(272) f(320) f(384) f(448) f(512) f(640) f(768) f(1024)
+
 /* Rows of accumulators to where their op wants them: out[r] = clamp((acc + bias) * mul >> shift), ADD_I32 adds to it
  * first. |acc + bias| <= 2^25 + 2^31 and |mul| <= 2^31, so that product and half stay below 2^63. */
 enum { AWM_STORE_I8, AWM_STORE_I16, AWM_STORE_I32, AWM_ADD_I32 };
@@ -81,6 +85,21 @@ typedef struct awm_store_args {
 } awm_store_args;
 
 void awm_store(const awm_store_args *a, uint32_t backend);
+
+/* Both views' products of the same rows, in the halves of words: see awm_matvec_views_swar.c. */
+typedef struct awm_views_args {
+    uint64_t *sums; /* a word for each row, at most AWM_CHUNK */
+    const uint8_t *w;
+    const int8_t *x[2];
+    uint64_t *lanes; /* 8 * cols bytes */
+    uint32_t rows, cols;
+} awm_views_args;
+
+uint64_t awm_views_begin_swar(const awm_views_args *a);
+void awm_views_matvec_swar(const awm_views_args *a, uint64_t start);
+
+/* awm_store for both views; a is that of view 0, but its acc is not read. */
+void awm_views_store_swar(const uint64_t *sums, const awm_store_args *a, void *other);
 
 enum { AWM_BLOCK_ROWS = 64 };
 

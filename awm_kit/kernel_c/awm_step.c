@@ -218,6 +218,39 @@ static int matvec_both(const awm_model *model, const awm_match *match, const awm
 }
 #endif
 
+#if !defined(AWM_PORTABLE_ONLY) || (defined(__bpf__) && !defined(AWM_SYSCALL))
+#define HAS_VIEWS 1
+enum { SIXES = AWM_CHUNK / 6 * 6 };
+
+/* Both views from one load of each weight, in the halves of words. */
+static int matvec_views(const awm_model *model, const awm_match *match, const awm_op *op) {
+    const uint32_t at_x = op->out == AWM_RESIDUAL_SET ? 0 : model->at_u;
+    awm_views_args a;
+    awm_store_args to;
+    uint64_t start;
+    uint32_t row;
+    if (model->backend != AWM_BACKEND_SWAR) return 0;
+    a.sums = (uint64_t *)(void *)(match->scratch + model->at_acc);
+    a.w = model->shards[op->shard] + op->weights;
+    a.x[0] = view_i8(model, match, 0, at_x);
+    a.x[1] = a.x[0] + model->view_bytes;
+    a.lanes = (uint64_t *)(void *)match->scratch;
+    a.cols = op->cols;
+    start = awm_views_begin_swar(&a);
+    for (row = 0; row < op->rows; row += a.rows) {
+        a.rows = op->rows - row < SIXES ? op->rows - row : SIXES;
+        awm_views_matvec_swar(&a, start);
+        matvec_to(&to, model, view_i8(model, match, 0, 0), op, row);
+        to.rows = a.rows;
+        awm_views_store_swar(a.sums, &to, (uint8_t *)to.out + model->view_bytes);
+        a.w += (uint64_t)a.rows * a.cols;
+    }
+    return 1;
+}
+#else
+#define HAS_VIEWS 0
+#endif
+
 /* Products with 4-bit weights, of all views. */
 static AWM_NOINLINE void matvec_n4(const awm_model *model, const awm_match *match, const awm_op *op) {
     const uint32_t at_x = op->out == AWM_RESIDUAL_SET ? 0 : model->at_u;
@@ -469,6 +502,9 @@ int awm_run(const awm_model *model, const awm_match *match, uint32_t begin, uint
             matvec_n4(model, match, ops + i);
             continue;
         }
+#if HAS_VIEWS
+        if (n_views == 2 && ops[i].kind == AWM_MATVEC && matvec_views(model, match, ops + i)) continue;
+#endif
 #ifndef AWM_PORTABLE_ONLY
         if (ops[i].kind == AWM_MATVEC && matvec_blocks(model, match, ops + i, 0, 1)) continue;
         if (n_views == 2 && ops[i].kind == AWM_MATVEC && matvec_both(model, match, ops + i)) continue;

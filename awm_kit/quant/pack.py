@@ -27,18 +27,21 @@ from awm_kit.quant.model_check import check_model, count_params
 
 SHARD_LIMIT = 1 << 20
 CU_LIMIT = 1_350_000  # of the 1.4M that a transaction may use; plans are 1 to 4 % too high already
-ROW_MULTIPLE = 20  # the SBF kernel takes five rows at once
+ROW_MULTIPLE = 30  # the SBF kernel takes five rows of one view at once, six of two
 
 CU_TRANSACTION = 25_000  # the program around the kernel: accounts, checks, hashes
 CU_OP = 400
-CU_MAC = 2.035
-CU_MAC_EIGHT = 2.11  # a fast column count that is no multiple of 16
-CU_MAC_GENERIC = 2.65
+# With one view, with two that share the weights.
+CU_MAC = (2.035, 1.615)
+CU_MAC_EIGHT = (2.11, 1.645)  # a fast column count that is no multiple of 16
+CU_MAC_GENERIC = (2.65, 1.96)
 CU_MAC_N4 = (1.31, 1.16)  # with one view, with two that share the unpacking
-CU_ROW = 30
-CU_COLUMN = 8
+CU_ROW = (30, 16)
+CU_COLUMN = (8, 5)
 CU_COLUMN_N4 = 11
-CU_TAIL = 400  # rows that do not fill a block of five
+CU_ROW_N4 = 30
+CU_TAIL = 400  # rows that do not fill a block of five or six
+CU_TAIL_COLUMN = (0, 2.4)  # and a column of them
 CU_TAIL_N4 = 12  # a column of rows that do not fill a block of 16
 CU_FEATURE = 100
 CU_BIT = 10
@@ -56,7 +59,7 @@ CU_CHOOSE_CLASS = 8  # a logit's turn, for both players
 CU_HEAD = 200
 
 # Column counts that awm_matvec_swar.c has compiled in; others are slower on SBF.
-FAST_COLS = (64, 96, 128, 160, 192, 200, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
+FAST_COLS = (64, 96, 128, 160, 192, 224, 256, 272, 320, 384, 448, 512, 640, 768, 1024)
 FAST_STATES = (16, 32, 64)  # and states that awm_scan_swar.c has
 
 
@@ -268,10 +271,12 @@ def op_cost(model: IntegerModel, op: np.void) -> float:
 def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int, code: int) -> float:
     if kind == L.OpKind.MATVEC and code == L.FORMAT_N4:
         per_mac = CU_MAC_N4[m.n_views - 1]
-        per_view = rows * (per_mac * cols + CU_ROW) + CU_COLUMN_N4 * cols + CU_TAIL_N4 * cols
+        per_view = rows * (per_mac * cols + CU_ROW_N4) + CU_COLUMN_N4 * cols + CU_TAIL_N4 * cols
     elif kind == L.OpKind.MATVEC:
-        per_mac = CU_MAC_GENERIC if cols not in FAST_COLS else CU_MAC_EIGHT if cols % 16 else CU_MAC
-        per_view = rows * (per_mac * cols + CU_ROW) + CU_COLUMN * cols + CU_TAIL
+        view = m.n_views - 1
+        per_mac = (CU_MAC_GENERIC if cols not in FAST_COLS else CU_MAC_EIGHT if cols % 16 else CU_MAC)[view]
+        per_column = CU_COLUMN[view] + CU_TAIL_COLUMN[view]
+        per_view = rows * (per_mac * cols + CU_ROW[view]) + per_column * cols + CU_TAIL
     elif kind == L.OpKind.SSM:
         fast = m.d_state in FAST_STATES
         per_element = CU_SSM_ELEMENT if fast else CU_SSM_ELEMENT_GENERIC
