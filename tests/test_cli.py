@@ -271,7 +271,9 @@ class TestBench:
         assert row["name"] == "1M" and 0.9e6 < row["params"] < 1.2e6
         # Not a byte less than its weights is read; other processes may take the cores away at any time.
         assert result["read_gbps"]["1M"] > 1 and 0 < row["bandwidth_share"] < 1.1
-        assert set(row["speedup_over"]) == {"torch_fp32", "torch_int8", "onnxruntime_int8", "c_loop"}
+        assert set(row["speedup_over"]) == {
+            *("torch_fp32", "torch_int8", "onnxruntime_int8", "litert_int8", "c_loop")
+        }
         assert row["speedup_over"]["torch_fp32"] > 1
         assert "expected a size" in awm("bench", "kernel", "--size", "2M", code=2)
 

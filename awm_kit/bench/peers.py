@@ -1,4 +1,4 @@
-"""The same frame through what others would run it with: PyTorch and ONNX Runtime, one thread each.
+"""The same frame through what others would run it with: PyTorch, ONNX Runtime, LiteRT, one thread each.
 
 A peer gets features and gives logits; the records' encoding and decoding, which the kernel's times
 contain, are left out. PyTorch's frames are traced and frozen, about twice as fast as its eager mode.
@@ -72,7 +72,7 @@ def make_peers(config: ModelConfig, d_feat: int, n_logits: int) -> dict[str, Run
     Returns
     -------
     dict
-        ``torch_fp32``, ``torch_int8`` (dynamic), ``onnxruntime_int8`` (dynamic).
+        ``torch_fp32``, ``torch_int8`` (dynamic), ``onnxruntime_int8`` (dynamic), ``litert_int8`` (XNNPACK).
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that these interfaces will move to other packages
@@ -82,6 +82,7 @@ def make_peers(config: ModelConfig, d_feat: int, n_logits: int) -> dict[str, Run
             "torch_fp32": _torch(frame, frame.example()),
             "torch_int8": _torch(small, frame.example()),
             "onnxruntime_int8": _onnxruntime(frame),
+            "litert_int8": _litert(frame),
         }
 
 
@@ -115,3 +116,12 @@ def _onnxruntime(frame: TrunkFrame) -> Run | None:
         quantize_dynamic(plain, small)
         session = onnxruntime.InferenceSession(str(small), options, providers=["CPUExecutionProvider"])
     return partial(session.run, None, {n: t.numpy() for n, t in zip(_NAMES, example, strict=True)})
+
+
+def _litert(frame: TrunkFrame) -> Run | None:
+    try:
+        from awm_kit.bench.litert import load_frame
+    except ImportError:
+        return None
+    run: Run = load_frame(frame).invoke
+    return run

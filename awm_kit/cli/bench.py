@@ -26,7 +26,7 @@ def kernel(
     """Time of a frame in the native kernel.
 
     Of a world, for every backend of this CPU; without one, of random worlds of three sizes, next to the
-    bandwidth of memory, PyTorch, ONNX Runtime (where installed) and a plain loop.
+    bandwidth of memory, PyTorch, ONNX Runtime and LiteRT (where installed) and a plain loop.
     """
     from awm_kit.bench.kernel import SIZES, measure_kernel, measure_sizes
     from awm_kit.worlds import load_world
