@@ -463,7 +463,7 @@ SBF_FLAGS = (
 )  # fmt: skip
 SBF_SOURCES = [
     *("awm_codec", "awm_dispatch", "awm_matvec_n4", "awm_matvec_n4_swar", "awm_matvec_swar", "awm_model"),
-    *("awm_matvec_views_swar", "awm_scan_swar", "awm_step"),
+    *("awm_conv_views_sbf", "awm_matvec_views_swar", "awm_scan_swar", "awm_step", "awm_store_views_sbf"),
 ]
 
 

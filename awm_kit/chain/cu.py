@@ -52,7 +52,8 @@ def measure_cu(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> dict[st
         hashes); ``parts``: units a frame by kind of op. Under the names of the targets: ``matvec_cu_per_mac``
         (``cu_per_mac_inner``, or ``cu_per_mac_matvec`` where that is None), ``matvec_n4_cu_per_mac`` (of
         matrices in 4 bits, None without or with few of them), ``ssm_cu_per_element``, and
-        ``requantize_lut_cu_per_element`` (the convolution per channel: four taps, requantise, table);
+        ``requantize_lut_cu_per_element`` (the convolution per channel, all of it: samples moved, four taps,
+        requantised, looked up);
         ``cu_per_frame_over_parts`` (a frame's units over those of matrices, scan and convolution).
     """
     manifest = cartridge.manifest

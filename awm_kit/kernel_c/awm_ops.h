@@ -99,7 +99,7 @@ uint64_t awm_views_begin_swar(const awm_views_args *a);
 void awm_views_matvec_swar(const awm_views_args *a, uint64_t start);
 
 /* awm_store for both views; a is that of view 0, but its acc is not read. */
-void awm_views_store_swar(const uint64_t *sums, const awm_store_args *a, void *other);
+void awm_store_views_sbf(const uint64_t *sums, const awm_store_args *a, void *other);
 
 enum { AWM_BLOCK_ROWS = 64 };
 
@@ -127,6 +127,11 @@ typedef struct awm_conv_args {
 } awm_conv_args;
 
 void awm_conv(const awm_conv_args *a, uint32_t backend);
+
+/* The same for both views; only samples, next and out of the other one are read. sums: AWM_CHUNK words. Its second half:
+ * out and other from both views' sums in the halves of words, n of them, as awm_store_views_sbf.c wants them. */
+void awm_conv_views_sbf(const awm_conv_args *a, const awm_conv_args *other, uint64_t *sums);
+void awm_look_up_views_sbf(const uint64_t *sums, const awm_conv_args *a, int8_t *other);
 
 /* One head of the selective scan of one view: headdim channels, d_state states each.
  *

@@ -242,7 +242,7 @@ static int matvec_views(const awm_model *model, const awm_match *match, const aw
         awm_views_matvec_swar(&a, start);
         matvec_to(&to, model, view_i8(model, match, 0, 0), op, row);
         to.rows = a.rows;
-        awm_views_store_swar(a.sums, &to, (uint8_t *)to.out + model->view_bytes);
+        awm_store_views_sbf(a.sums, &to, (uint8_t *)to.out + model->view_bytes);
         a.w += (uint64_t)a.rows * a.cols;
     }
     return 1;
@@ -324,22 +324,35 @@ static uint8_t *view_state(const awm_model *model, const awm_match *match, const
     return match->state + op->layer * model->state_layer + view * model->state_view;
 }
 
-static void conv(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+static void conv_args(awm_conv_args *a, const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
     const awm_header *h = AWM_HEADER(model->manifest);
     const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
     const uint8_t *shard = model->shards[l->shard];
+    a->samples = (uint32_t *)(void *)view_state(model, match, op, view);
+    a->next = view_i8(model, match, view, model->at_p) + h->d_inner;
+    a->w = (const uint32_t *)(const void *)(shard + l->conv_w);
+    a->bias = (const int32_t *)(const void *)(shard + l->conv_b);
+    a->mul = (const int32_t *)(const void *)(shard + l->conv_m);
+    a->lut = AWM_SECTION(int8_t, model->manifest, luts) + l->conv_lut;
+    a->out = view_i8(model, match, view, model->at_xc);
+    a->n = model->channels;
+    a->shift = l->conv_shift;
+}
+
+static void conv(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
     awm_conv_args a;
-    a.samples = (uint32_t *)(void *)view_state(model, match, op, view);
-    a.next = view_i8(model, match, view, model->at_p) + h->d_inner;
-    a.w = (const uint32_t *)(const void *)(shard + l->conv_w);
-    a.bias = (const int32_t *)(const void *)(shard + l->conv_b);
-    a.mul = (const int32_t *)(const void *)(shard + l->conv_m);
-    a.lut = AWM_SECTION(int8_t, model->manifest, luts) + l->conv_lut;
-    a.out = view_i8(model, match, view, model->at_xc);
-    a.n = model->channels;
-    a.shift = l->conv_shift;
+    conv_args(&a, model, match, op, view);
     awm_conv(&a, model->backend);
 }
+
+#ifdef __bpf__
+static void conv_views(const awm_model *model, const awm_match *match, const awm_op *op) {
+    awm_conv_args a, b;
+    conv_args(&a, model, match, op, 0);
+    conv_args(&b, model, match, op, 1);
+    awm_conv_views_sbf(&a, &b, (uint64_t *)(void *)(match->scratch + model->at_acc));
+}
+#endif
 
 /* ---------------------------------------------------------------- selective scan */
 
@@ -502,6 +515,12 @@ int awm_run(const awm_model *model, const awm_match *match, uint32_t begin, uint
             matvec_n4(model, match, ops + i);
             continue;
         }
+#ifdef __bpf__
+        if (n_views == 2 && ops[i].kind == AWM_CONV) {
+            conv_views(model, match, ops + i);
+            continue;
+        }
+#endif
 #if HAS_VIEWS
         if (n_views == 2 && ops[i].kind == AWM_MATVEC && matvec_views(model, match, ops + i)) continue;
 #endif

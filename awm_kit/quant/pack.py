@@ -47,7 +47,7 @@ CU_FEATURE = 100
 CU_BIT = 10
 CU_NORM = 16.3
 CU_NORM_ONCE = 700
-CU_CONV = 73
+CU_CONV = (73, 50)
 CU_SSM_HEAD = 250
 CU_SSM_CHANNEL = 52
 CU_SSM_ELEMENT = 7.4
@@ -289,7 +289,7 @@ def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int, code: int) -> f
     elif kind == L.OpKind.CHOOSE:
         per_view = 2 * CU_CHOOSE_CLASS * rows + CU_CHOOSE * m.d_model + CU_HEAD
     elif kind == L.OpKind.CONV:
-        per_view = CU_CONV * (m.d_inner + 2 * m.d_state)
+        per_view = CU_CONV[m.n_views - 1] * (m.d_inner + 2 * m.d_state)
     else:
         per_view = CU_NORM_ONCE + CU_NORM * (m.d_model if kind == L.OpKind.NORM else m.d_inner)
     return CU_OP + m.n_views * per_view

@@ -30,7 +30,8 @@ SOURCES = (
     )),
     *(KERNEL / name for name in (
         "awm_model.c", "awm_codec.c", "awm_step.c", "awm_matvec_swar.c", "awm_scan_swar.c", "awm_dispatch.c",
-        "awm_matvec_views_swar.c", "awm_matvec_n4.c", "awm_matvec_n4_swar.c",
+        "awm_matvec_views_swar.c", "awm_store_views_sbf.c", "awm_conv_views_sbf.c", "awm_matvec_n4.c",
+        "awm_matvec_n4_swar.c",
     )),
 )  # fmt: skip
 
