@@ -264,7 +264,7 @@ def test_conv_vectors(vm):
 
 
 def test_conv_vectors_for_two_views(vm):
-    """A vector as either view; the other one has its samples turned around, and what one view makes of them."""
+    """A vector as either view; the other has its samples turned around, and what one view makes of them."""
     for comment, fields in generate.read("conv.txt"):
         shift, samples, new, *rest = fields[0][0], *fields[1:7]
         n = len(new)
