@@ -1,7 +1,8 @@
 /* awm.h: one frame of a learned world, in integers. The public interface.
  *
  * The same sources run natively, as SBF bytecode and as WASM, and give the same bytes: see NUMERICS.md.
- * No float, libc, malloc, writable globals or recursion; the caller owns all memory. Functions take at
+ * No float, libc, malloc, writable globals or recursion; the caller owns all memory. (Natively threads, if started,
+ * are the system's, and AVX-512 takes a root in double, which it checks.) Functions take at
  * most five arguments and few stack bytes because that is what BPF has.
  *
  * Memory safety: once awm_open or awm_open_range has returned AWM_OK, no content of manifest, shards,

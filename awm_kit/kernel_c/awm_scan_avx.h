@@ -1,4 +1,4 @@
-/* awm_scan_avx.h: the states of the selective scan in int16, included once per x86-64 target.
+/* awm_scan_avx.h: the states of the selective scan in int16, for AVX2; awm_scan_avx512.c has another form.
  *
  * AWM_TARGET is the functions' attribute, AWM_DOT(sum, a, b) adds the products of neighbouring int16 to int32 lanes.
  * d_state is a multiple of 16, channels come in eights; bc holds int16 B, then C, as awm_scan_begin_portable made them.
