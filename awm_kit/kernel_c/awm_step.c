@@ -27,24 +27,61 @@ AWM_NOINLINE uint64_t awm_isqrt(uint64_t v) {
     return root;
 }
 
+#ifdef __bpf__
+/* The two loops of the norm in 4 and in 9 instructions an element. SBPF v0 defines 32-bit additions to extend the sign of
+ * their sum: `w += 0` makes an int32 of what was loaded, where LLVM knows only two shifts. */
+#define EIGHT(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
+#define SQUARE(k) "r3 = *(u32 *)(r1 + 4 * " #k ")\nw3 += 0\nr3 *= r3\nr0 += r3\n"
+#define NORMALIZE(k) \
+    "r0 = *(u32 *)(r2 + 4 * " #k ")\nw0 += 0\nr0 *= r5\nr0 += r6\nr0 s>>= r7\n" \
+    "if r0 s< 128 goto 2f\nr0 = 127\n2:\nif r0 s> -128 goto 2f\nr0 = -127\n2:\n*(u8 *)(r1 + " #k ") = r0\n"
+
+__attribute__((naked)) static AWM_NOINLINE uint64_t sum_of_squares(const int32_t *x, const int32_t *end) {
+    __asm__ volatile("r0 = 0\n1:\n" EIGHT(SQUARE) "r1 += 32\nif r1 != r2 goto 1b\nexit\n");
+}
+
+typedef struct norm_rule {
+    int64_t m, half;
+    uint64_t shift;
+} norm_rule;
+
+__attribute__((naked)) static AWM_NOINLINE void normalize(int8_t *u, const int32_t *x, const int32_t *end,
+                                                          const norm_rule *rule) {
+    __asm__ volatile("r5 = *(u64 *)(r4 + 0)\nr6 = *(u64 *)(r4 + 8)\nr7 = *(u64 *)(r4 + 16)\n1:\n" EIGHT(NORMALIZE)
+                     "r1 += 8\nr2 += 32\nif r2 != r3 goto 1b\nexit\n");
+}
+#endif
+
 AWM_NOINLINE void awm_rms_norm(int8_t *u, const int32_t *x, const awm_norm_args *a) {
     const int32_t *p, *end = x + a->n;
     const uint32_t shift = a->shift;
     const int64_t half = (int64_t)1 << (shift - 1);
     uint64_t root, sum = a->eps;
     int64_t m;
+#ifdef __bpf__
+    (void)p;
+    sum += sum_of_squares(x, end);
+#else
     for (p = x; p != end; p += 8) {
         int k;
         AWM_UNROLL(8)
         for (k = 0; k < 8; k++) sum += (uint64_t)((int64_t)p[k] * p[k]);
     }
+#endif
     root = awm_isqrt(sum);
     m = (int64_t)(a->num / (root ? root : 1)); /* 0 only if a caller's scratch held rubbish */
+#ifdef __bpf__
+    {
+        const norm_rule rule = {m, half, shift};
+        normalize(u, x, end, &rule);
+    }
+#else
     for (p = x; p != end; p += 8, u += 8) {
         int k;
         AWM_UNROLL(8)
         for (k = 0; k < 8; k++) u[k] = (int8_t)awm_clamp((p[k] * m + half) >> shift, 127);
     }
+#endif
 }
 
 static void norm(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
