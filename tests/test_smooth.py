@@ -13,10 +13,10 @@ import pytest
 from awm_kit.data.bumper import BUMPER
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.play.app import play
+from awm_kit.play.beat import Beat
 from awm_kit.play.bumper_scene import BumperScene
 from awm_kit.play.interpolation import between
 from awm_kit.play.loop import SLACK, SWITCH_SECONDS, FrameLoop, Pacer
-from awm_kit.play.pad import Pad
 from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.smooth import SmoothView
 from awm_kit.quant.cartridge import Cartridge
@@ -106,15 +106,15 @@ class TestSmoothView:
     def test_pictures_keep_step_with_the_page(
         self, shown: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        clock, pad, beats = Clock(), Pad(), []
-        monkeypatch.setattr(pad, "send", beats.append)
+        clock, beat, sent = Clock(), Beat(), []
+        monkeypatch.setattr(beat, "send", sent.append)
         view = SmoothView(clock=clock)
-        view.pad = pad
+        view.beat = beat
         for index, frame in enumerate(walk(30)):
             clock.now = index / 60
             view.show(frame)
             view.draw()
-        assert len(beats) == 3 and len(shown) == 12, "the page answers no beat"
+        assert len(sent) == 3 and len(shown) == 12, "the page answers no beat"
         clock.now += 1
         view.draw()
         assert shown[-1] == 29.0, "the last frame is shown even so"
@@ -133,6 +133,20 @@ def test_a_replay_in_slow_motion_moves_between_frames(monkeypatch: pytest.Monkey
     assert places == [256 * k for k in range(1, 9)] and player.position == 2
 
 
+def test_a_replay_waits_for_pages_that_paint_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    player, shown, skipped = ReplayPlayer(walk(100)), [], []
+    monkeypatch.setattr(player.beat, "send", lambda content: None)
+    take: Any = lambda frame, ghost: shown.append(int(frame["frame"]))  # noqa: E731
+    monkeypatch.setattr(player.view, "show", take)
+    monkeypatch.setattr(player.view, "skip", lambda frame: skipped.append(int(frame["frame"])))
+    for _ in range(20):
+        player._tick()
+    assert shown == list(range(1, 13)) and skipped == list(range(13, 21))
+    player.beat._receive(None, {"beat": 3}, [])
+    player._tick()
+    assert shown[-1] == 21
+
+
 def test_a_game_may_be_drawn_between_frames(cartridge: Cartridge) -> None:
     app = play(cartridge, opponent="novice", smooth=True)
     assert isinstance(app.view, SmoothView)
@@ -142,7 +156,7 @@ def test_a_game_may_be_drawn_between_frames(cartridge: Cartridge) -> None:
     for _ in range(100):
         app._tick()
     assert app.match.n_frames > 0 and app.view._frames[-1] == app.match.frame
-    assert app.view.pad is app.pad and app.pad._on_slack == [app.view.loop.follow]
+    assert app.view.beat is app.beat and app.beat._on_slack == [app.view.loop.follow]
     app.view.loop.stop()
 
 

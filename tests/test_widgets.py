@@ -20,10 +20,11 @@ from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import ModelFileError
 from awm_kit.play import nodelay
 from awm_kit.play.app import FRIEND, PlayApp, play
+from awm_kit.play.beat import Backlog, Beat
 from awm_kit.play.controllers import BIT, KeyboardMap, held
 from awm_kit.play.engines import make_engine
 from awm_kit.play.match import Match
-from awm_kit.play.pad import EXPIRY, MESSAGE, Backlog, Pad, PadState
+from awm_kit.play.pad import EXPIRY, MESSAGE, Pad, PadState
 from awm_kit.play.recordings import find_hits, find_knockouts, open_recording
 from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.view import MatchView
@@ -141,15 +142,15 @@ class TestBacklog:
             backlog.beat()
         assert backlog.behind
 
-    def test_a_pad_skips_pictures_until_the_page_has_caught_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pad, beats = Pad(), []
-        monkeypatch.setattr(pad, "send", beats.append)
+    def test_pictures_are_skipped_until_the_page_has_caught_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        beat, sent = Beat(), []
+        monkeypatch.setattr(beat, "send", sent.append)
         for _ in range(12):
-            assert pad.picture_wanted()
-            pad.picture_sent()
-        assert not pad.picture_wanted() and beats == [{"beat": 1}, {"beat": 2}, {"beat": 3}]
-        pad._receive(None, {"beat": 3}, [])
-        assert pad.picture_wanted()
+            assert beat.picture_wanted()
+            beat.picture_sent()
+        assert not beat.picture_wanted() and sent == [{"beat": 1}, {"beat": 2}, {"beat": 3}]
+        beat._receive(None, {"beat": 3}, [])
+        assert beat.picture_wanted()
 
 
 class TestPad:

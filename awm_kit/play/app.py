@@ -25,6 +25,7 @@ from awm_kit.chain.verify import MatchRecord
 from awm_kit.chain.worlds import World
 from awm_kit.errors import AwmError
 from awm_kit.play import nodelay
+from awm_kit.play.beat import Beat
 from awm_kit.play.cards import CSS
 from awm_kit.play.controllers import OPPONENTS, Controller, KeyboardMap
 from awm_kit.play.engine import Engine, TeacherEngine, name_of
@@ -106,6 +107,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self._countdown = 0
         self._told = 0.0
         self.view = self._new_view()
+        self.beat = Beat()
         self.pad = Pad(words=WORDS.get(self.game))
         self.key_menu = KeyMenu(self._use_keys, gamepad_chosen=self.pad.remap_gamepad)
         self.loop = FrameLoop(self._tick, on_error=self._show_error)
@@ -117,7 +119,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         bar = widgets.HBox([self._run, self._again, self._engine, self._opponent, self._save])
         card = [widgets.HTML(CSS), self._line, self._card]
         keys = [] if keyboard else [widgets.Accordion([self.key_menu], titles=("Keys and gamepad",))]
-        super().__init__([self.view.widget, bar, self.pad, self._status, *card, *keys])
+        super().__init__([self.view.widget, self.beat, bar, self.pad, self._status, *card, *keys])
         self.add_class("awm-play")
 
     def __repr__(self) -> str:
@@ -252,16 +254,16 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
 
     def _keep_step(self) -> None:
         """Have pictures come when the page wants them."""
-        self.pad.on_slack(self.loop.follow)
+        self.beat.on_slack(self.loop.follow)
 
     def _begin(self) -> None:
         """Called with every new match, for those who drive it in another way."""
 
     def _advance(self) -> None:
         frame = self.match.step()
-        if self.pad.picture_wanted() or self.match.over:
+        if self.beat.picture_wanted() or self.match.over:
             self.view.show(frame)
-            self.pad.picture_sent()
+            self.beat.picture_sent()
         else:
             self.view.skip(frame)
 

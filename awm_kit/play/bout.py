@@ -13,6 +13,7 @@ import numpy as np
 from awm_kit.chain.accounts import Phase
 from awm_kit.chain.witness import Witness
 from awm_kit.errors import LedgerError
+from awm_kit.play.beat import Beat
 from awm_kit.play.controllers import Controller, KeyboardMap
 from awm_kit.play.games import WORDS
 from awm_kit.play.instant_view import InstantView
@@ -75,13 +76,14 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         self._on_error = on_error
         self.loop = FrameLoop(self._tick, on_error=self._failed)
         self.pad.on_click(self._resume)
-        self.pad.on_slack(self.loop.follow)
+        self.beat = Beat()
+        self.beat.on_slack(self.loop.follow)
         self._over = False
         self._shown = seat.session.frame
         self._countdown = COUNTDOWN_FRAMES if seat.session.crank is not None and not self.frames else 0
         self._came = self._told = 0.0
         self._status = widgets.HTML()
-        shown = [self.view.widget, *([self.pad] if seat.player is not None else []), self._status]
+        shown = [self.view.widget, self.beat, *([self.pad] if seat.player is not None else []), self._status]
         super().__init__(shown)
         self.add_class("awm-play")
         self._banner("3" if self._countdown else "")
@@ -176,10 +178,9 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         if isinstance(self.view, InstantView) and self.relay is not None:
             self.view.tell(self.relay.news)
             return
-        # A spectator shows no pad, so no page answers its beats: then every picture is sent.
-        if self.seat.player is None or self.pad.picture_wanted() or is_over(frame):
+        if self.beat.picture_wanted() or is_over(frame):
             self.view.show(frame)
-            self.pad.picture_sent()
+            self.beat.picture_sent()
         else:
             self.view.skip(frame)
 

@@ -5,7 +5,6 @@
 // second while something is held, so that Python can let go for a page that died.
 
 const HELD_MS = 400, POLL_MS = 8;
-const REFRESHES = 32, ANSWER_MS = 6;
 const STICK = 80, TRIGGER = 140, GRAIN = 4;
 
 function axis(value, deadZone) {
@@ -129,30 +128,10 @@ function render({ model, el }) {
     }
   });
 
-  // Requests no frame that need not be. While one is requested, browsers hold everything back that comes after a
-  // key until that frame is shown (Chromium: DeferRendererTasksAfterInput), and the next picture misses its refresh.
-  let refresh = 0; // milliseconds between refreshes of the page
-  function measure(times) {
-    requestAnimationFrame((now) => {
-      times.push(now);
-      if (times.length <= REFRESHES) return measure(times);
-      // Not the mean: a page that is busy lets refreshes pass.
-      refresh = times.slice(1).map((time, i) => time - times[i]).sort((a, b) => a - b)[REFRESHES / 4];
-    });
-  }
-  on(box, "focus", () => measure([]));
-
-  // Tells Python that what it sent before is on the screen, and how early it came; a hidden page does not answer.
-  // Jupyter shows the kernel busy with each answer, which is a frame: so late that the next picture wants it too.
-  const answer = ({ beat }) => {
-    const arrived = performance.now();
-    const tell = (shown) => model.send({ beat, slack: shown - arrived, refresh });
-    if (beat) requestAnimationFrame((shown) => setTimeout(tell, ANSWER_MS, shown));
-  };
-  model.on("msg:custom", answer);
   model.on("change:legend", label);
   model.on("change:bindings", letGo);
 
+  // By a timer, not in each frame of the page: see beat.js.
   let poll = 0;
   function watchGamepads() {
     clearInterval(poll);
@@ -169,7 +148,6 @@ function render({ model, el }) {
     events.abort();
     clearInterval(poll);
     clearInterval(beat);
-    model.off("msg:custom", answer);
     model.off("change:legend", label);
     model.off("change:bindings", letGo);
   };

@@ -13,6 +13,7 @@ import numpy as np
 from awm_kit.chain.ledger import Ledger
 from awm_kit.data.scuffle import Params
 from awm_kit.errors import AwmError
+from awm_kit.play.beat import Beat
 from awm_kit.play.film import Film, Take
 from awm_kit.play.gif import render_gif
 from awm_kit.play.interpolation import between
@@ -77,7 +78,8 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self.hits, self.knockouts = find_hits(self.frames), find_knockouts(self.frames)
         self.view = MatchView(names)
         self.second = MatchView(names) if layout == "beside" and self.overlay is not None else None
-        self.loop = FrameLoop(self._tick)
+        self.loop, self.beat = FrameLoop(self._tick), Beat()
+        self.beat.on_slack(self.loop.follow)
         self._at = 0.0
         self._ticks = 0
         self._make_controls()
@@ -87,7 +89,7 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         picture = screens[0] if len(screens) == 1 else widgets.HBox(screens)
         for screen in screens:
             screen.layout.max_width = f"{100 // len(screens)}%"
-        super().__init__([picture, self._slider, widgets.HBox(buttons), self._status])
+        super().__init__([picture, self.beat, self._slider, widgets.HBox(buttons), self._status])
         self.add_class("awm-play")
         self.seek(0)
 
@@ -244,8 +246,11 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         # Frames that are jumped over still move the camera and raise sparks.
         for index in range(before + 1, self.position):
             self._skip(index)
-        if self._at != at:
+        if self._at != at and (self.beat.picture_wanted() or self.position == last):
             self._show()
+            self.beat.picture_sent()
+        elif self.position != before:
+            self._skip(self.position)
         self._ticks += 1
         if self._ticks % _SLIDER_EVERY == 0 or self.position == last:
             self._slider.value = self.position

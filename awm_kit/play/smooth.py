@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from awm_kit.play.app import PlayApp
+from awm_kit.play.beat import Beat
 from awm_kit.play.interpolation import between
 from awm_kit.play.loop import FPS, FrameLoop
-from awm_kit.play.pad import Pad
 from awm_kit.play.scene import HEIGHT, WIDTH
 from awm_kit.play.view import MatchView
 from awm_kit.schema import FIGHTER
@@ -41,11 +41,11 @@ class SmoothView(MatchView):
 
     Attributes
     ----------
-    pad : Pad or None
-        Whose page the pictures keep step with.
+    beat : Beat or None
+        What pictures keep step with.
     """
 
-    pad: Pad | None = None
+    beat: Beat | None = None
 
     def __init__(
         self,
@@ -99,10 +99,10 @@ class SmoothView(MatchView):
             if after > 0:
                 frame = between(self._frames[after - 1], frame, 1 - self._behind % 1)
             rest = self._behind == 0 and now - self._came > _IDLE_SECONDS
-        if rest or self.pad is None or self.pad.picture_wanted():
+        if rest or self.beat is None or self.beat.picture_wanted():
             super().show(frame, ghost)
-            if self.pad is not None:
-                self.pad.picture_sent()
+            if self.beat is not None:
+                self.beat.picture_sent()
         if rest:
             self.loop.stop()
 
@@ -116,8 +116,8 @@ class SmoothApp(PlayApp):
         return SmoothView(game=self.cartridge.manifest.schema.name)
 
     def _keep_step(self) -> None:
-        self.view.pad = self.pad
-        self.pad.on_slack(self.view.loop.follow)
+        self.view.beat = self.beat
+        self.beat.on_slack(self.view.loop.follow)
 
     def _advance(self) -> None:
         self.view.show(self.match.step())
