@@ -251,6 +251,7 @@ void awm_matvec_pair(const awm_matvec_args *a, const awm_matvec_args *b);
 
 /* What threads share: see awm_team.c. awm_run_share is one thread's part of an op; no two of n write the same bytes. */
 void awm_run_share(const awm_model *model, const awm_match *match, uint32_t op, uint32_t rank, uint32_t n);
+int awm_shares_meet(const awm_model *model, uint32_t op, uint32_t n); /* before any goes on to the next op */
 #endif
 
 #endif

@@ -478,12 +478,16 @@ static const uint8_t *scan_ahead(const awm_model *model, const awm_op *op, uint3
     return awm_blocks_after(model, op, ((uint64_t)view * op->rows + first) * h->headdim * h->d_state * AWM_SCAN_AHEAD);
 }
 
-/* Some heads of all views, with memory of the thread's own. */
+/* A view of a thread's own, or some heads of all views; with memory of the thread's own. */
 static void ssm_share(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t rank, uint32_t n) {
     const uint32_t n_views = AWM_HEADER(model->manifest)->n_views, first = op->rows * rank / n;
     uint64_t bc[AWM_MAX_D_STATE + 1];
     awm_op part = *op;
     uint32_t view;
+    if (n == n_views) {
+        scan(model, match, op, rank, bc, scan_ahead(model, op, rank, 0));
+        return;
+    }
     part.row0 = (uint16_t)(op->row0 + first);
     part.rows = (uint16_t)(op->rows * (rank + 1) / n - first);
     for (view = 0; view < n_views; view++)
@@ -571,6 +575,20 @@ int awm_run(const awm_model *model, const awm_match *match, uint32_t begin, uint
 }
 
 #ifndef AWM_PORTABLE_ONLY
+/* Whether each thread keeps to views of its own in an op. */
+static int by_views(const awm_op *op, uint32_t n_views, uint32_t n) {
+    return op->kind != AWM_MATVEC && op->kind != AWM_DECODE && (op->kind != AWM_SSM || n == n_views);
+}
+
+/* What a thread wrote in op i others read in the next one, unless both keep to views or multiply by the same vector. */
+int awm_shares_meet(const awm_model *model, uint32_t i, uint32_t n) {
+    const awm_op *op = AWM_SECTION(awm_op, model->manifest, ops) + i;
+    const uint32_t n_views = AWM_HEADER(model->manifest)->n_views;
+    if (i + 1 == awm_n_ops(model) || op[1].kind == AWM_CHOOSE) return 1;
+    if (op->kind == AWM_MATVEC && op[1].kind == AWM_MATVEC) return 0;
+    return !by_views(op, n_views, n) || !by_views(op + 1, n_views, n);
+}
+
 /* Matrices without blocks use the scratch that all views share: the first thread multiplies them alone. */
 void awm_run_share(const awm_model *model, const awm_match *match, uint32_t i, uint32_t rank, uint32_t n) {
     const awm_op *op = AWM_SECTION(awm_op, model->manifest, ops) + i;
@@ -578,10 +596,11 @@ void awm_run_share(const awm_model *model, const awm_match *match, uint32_t i, u
     uint32_t view;
     if (op->kind == AWM_SSM)
         ssm_share(model, match, op, rank, n);
-    else if (op->kind == AWM_DECODE || (op->kind == AWM_MATVEC && !matvec_blocks(model, match, op, rank, n))) {
-        if (rank == 0) awm_run(model, match, i, i + 1);
-    } else if (op->kind != AWM_MATVEC)
+    else if (by_views(op, n_views, n))
         for (view = rank; view < n_views; view += n) run_op(model, match, op, view);
+    else if (op->kind == AWM_DECODE || !matvec_blocks(model, match, op, rank, n)) {
+        if (rank == 0) awm_run(model, match, i, i + 1);
+    }
 }
 #endif
 

@@ -51,7 +51,7 @@ static void work(awm_team *team, uint32_t rank) {
     uint32_t i;
     for (i = 0; i < n_ops; i++) {
         awm_run_share(team->model, team->match, i, rank, team->n);
-        meet(team);
+        if (awm_shares_meet(team->model, i, team->n)) meet(team);
     }
 }
 
