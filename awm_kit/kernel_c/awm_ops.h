@@ -101,6 +101,9 @@ void awm_views_matvec_swar(const awm_views_args *a, uint64_t start);
 /* awm_store for both views; a is that of view 0, but its acc is not read. */
 void awm_store_views_sbf(const uint64_t *sums, const awm_store_args *a, void *other);
 
+/* The same of int32 sums, those of view 1 AWM_CHUNK further on; SBF only. */
+void awm_store_arrays_sbf(const int32_t *sums, const awm_store_args *a, void *other);
+
 enum { AWM_BLOCK_ROWS = 64 };
 
 /* Rows of a matrix in a backend's own order against both views, stored as `to` says. */

@@ -306,6 +306,16 @@ static AWM_NOINLINE void matvec_n4(const awm_model *model, const awm_match *matc
     for (row = 0; row < op->rows; row += a.rows) {
         a.rows = sums.rows = op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
         awm_n4_matvec(&a);
+#ifdef __bpf__
+        if (a.views == 2) {
+            awm_store_args to;
+            matvec_to(&to, model, view_i8(model, match, 0, 0), op, row);
+            to.rows = a.rows;
+            awm_store_arrays_sbf(a.acc, &to, (uint8_t *)to.out + model->view_bytes);
+            awm_n4_skip(&a, a.rows);
+            continue;
+        }
+#endif
         for (view = 0; view < a.views; view++) {
             sums.acc = a.acc + view * AWM_CHUNK;
             matvec_store(&sums, model, view_i8(model, match, view, 0), op, row);

@@ -39,7 +39,7 @@ CU_MAC_N4 = (1.31, 1.16)  # with one view, with two that share the unpacking
 CU_ROW = (30, 16)
 CU_COLUMN = (8, 5)
 CU_COLUMN_N4 = 11
-CU_ROW_N4 = 30
+CU_ROW_N4 = (30, 25)
 CU_TAIL = 400  # rows that do not fill a block of five or six
 CU_TAIL_COLUMN = (0, 2.4)  # and a column of them
 CU_TAIL_N4 = 12  # a column of rows that do not fill a block of 16
@@ -271,7 +271,9 @@ def op_cost(model: IntegerModel, op: np.void) -> float:
 def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int, code: int) -> float:
     if kind == L.OpKind.MATVEC and code == L.FORMAT_N4:
         per_mac = CU_MAC_N4[m.n_views - 1]
-        per_view = rows * (per_mac * cols + CU_ROW_N4) + CU_COLUMN_N4 * cols + CU_TAIL_N4 * cols
+        per_view = (
+            rows * (per_mac * cols + CU_ROW_N4[m.n_views - 1]) + CU_COLUMN_N4 * cols + CU_TAIL_N4 * cols
+        )
     elif kind == L.OpKind.MATVEC:
         view = m.n_views - 1
         per_mac = (CU_MAC_GENERIC if cols not in FAST_COLS else CU_MAC_EIGHT if cols % 16 else CU_MAC)[view]
