@@ -25,7 +25,8 @@ from awm_kit.chain.session_setup import manifest_of
 from awm_kit.errors import LedgerError
 
 #: Between a task's transactions; the validator counts it from the end of one, so that 13 give 60 a second.
-INTERVAL_MS = 13
+#: Frames of several transactions take all of a 60th as they are, and the program lets no slot have two.
+INTERVAL_MS, LEAST_MS = 13, 1
 _SCHEDULE_TASK, _CANCEL_TASK = 6, 7
 _RESCHEDULES = 5
 _UNTIL_IT_FAILS = 2**31 - 1  # executions; a used up licence ends the task sooner
@@ -87,7 +88,7 @@ def reschedule_frames(
     manifest, shards = manifest_of(rollup, world)
     run = ix.run_next(keys, crank, world, shards, program_id=rollup.program_id)
     if interval_ms is None:
-        interval_ms = max(1, INTERVAL_MS // len(manifest.segments))
+        interval_ms = INTERVAL_MS if len(manifest.segments) == 1 else LEAST_MS
     task = secrets.randbits(62)  # ids are the validator's, not the crank's: another's would be refused
     budget = set_compute_unit_limit(MAX_COMPUTE_UNITS)
     order = schedule_task(payer.pubkey(), task, interval_ms, _UNTIL_IT_FAILS, [budget, run])
