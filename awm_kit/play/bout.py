@@ -132,7 +132,7 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         if frame is None or is_over(frame):
             self._over = True
             self.loop.stop()
-            self._conclude()
+            self.conclude()
             self._on_over()
         elif time.monotonic() - self._told > STATUS_SECONDS:
             self._tell()
@@ -166,12 +166,17 @@ class Bout(widgets.VBox):  # type: ignore[misc]
         self.view.scene.banner = text
         self.view.show(self._shown)
 
-    def _conclude(self) -> None:
-        """Show the last frame, whatever a page has guessed beyond it."""
+    def conclude(self) -> None:
+        """Show the last frame, whatever a page has guessed beyond it; the match must be over."""
         if isinstance(self.view, InstantView) and self.relay is not None:
             # The accounts may be closed already: then the frame before has to do.
             with contextlib.suppress(LedgerError):
                 self.view.tell(self.relay.news)
+                last, doubt = int(self.seat.look().frame["frame"]), time.monotonic() + DOUBT_SECONDS
+                # What a subscription tells is a little behind what can be read.
+                while self.relay.witness.number < last and time.monotonic() < doubt:
+                    time.sleep(0.01)
+                    self.view.tell(self.relay.news)
             self.view.conclude()
 
     def _draw(self, frame: np.ndarray) -> None:

@@ -401,6 +401,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
     def _settle(self) -> None:
         if self.bout is not None:
             self.bout.stop()
+            self.bout.conclude()
         self.result = self._seated.finish()
         self._show_score()
 
