@@ -202,12 +202,13 @@ def card_html(world: WorldInfo, names: dict[Pubkey, str], game: str = FIGHTER.na
         Name of its schema.
     """
     parent = "an original" if world.parent is None else names.get(world.parent, f"{world.parent} (retired)")
+    each = world.transactions_per_frame
     rows = [
         ("parameters", f"{world.params:,}"),
         ("layers", f"{world.layers} × {world.d_model}"),
         ("size", f"{world.size:,} bytes"),
         ("deposit", sol(world.rent)),
-        ("a frame", f"{world.transactions_per_frame} transactions"),
+        ("a frame", f"{each} transaction{'' if each == 1 else 's'}"),
         ("forked from", parent),
         ("played", f"{world.plays} time{'' if world.plays == 1 else 's'}"),
         ("key", f"{str(world.key)[:12]}…"),
