@@ -23,11 +23,13 @@ from awm_kit.chain import accounts as A
 from awm_kit.chain import instructions as I
 from awm_kit.chain.frame_plan import frame_plan
 from awm_kit.chain.sbf.build import OUTPUT
+from awm_kit.data.scuffle import initial_frame
+from awm_kit.quant import reference
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.integer_model import IntegerModel
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_frame, random_inputs, random_model
-from awm_kit.schema import CONTROLLER, FIGHTER
+from awm_kit.schema import CONTROLLER, FIGHTER, STATUS_PLAYING
 
 CHUNK = 860
 MAX_UNITS = 1_400_000
@@ -181,9 +183,7 @@ class Match:
         self.players = [keypair(f"session key {p} of {self.session_id}") for p in range(2)]
         self.keys = A.session_keys(self.host.pubkey(), self.session_id)
         self.segments = frame_plan(self.world.cartridge.manifest, self.world.shards)
-        rng = np.random.default_rng(3)
-        self.first_frame = random_frame(rng)
-        self.first_frame["seed"], self.first_frame["stage"] = 12, 32
+        self.first_frame = first_frame()
         if self.chain.lamports(self.host.pubkey()) == 0:
             self.chain.svm.airdrop(self.host.pubkey(), 10**12)
 
@@ -281,8 +281,32 @@ class Match:
 def tiny_model(seed: int = 0, endless: bool = True) -> IntegerModel:
     """A world in which nobody wins unless ``endless`` is false; then somebody soon does."""
     shape = Shape(d_model=32, nheads=4, headdim=16, d_state=32, n_layers=1)
-    schema = replace(FIGHTER, end_field="") if endless else FIGHTER
-    return random_model(seed, shape, schema=schema, n_classes=8)
+    if endless:
+        schema = replace(FIGHTER, end_field="")
+        return random_model(seed, shape, schema=schema, n_classes=8)
+    worlds = (random_model(other, shape, n_classes=8) for other in range(seed, seed + 100))
+    return next(world for world in worlds if _is_soon_decided(world))
+
+
+def _is_soon_decided(model: IntegerModel, frames: int = 100) -> bool:
+    """Whether matches are decided, both from where a `Match` and from where a fighting match begins."""
+    for frame, inputs in (
+        (first_frame(), np.zeros((frames, 2), CONTROLLER)),
+        (initial_frame(), controllers(frames)),
+    ):
+        state = reference.initial_state(model)
+        for pair in inputs:
+            frame = reference.step(model, state, frame, pair)
+        if frame["status"] == STATUS_PLAYING:
+            return False
+    return True
+
+
+def first_frame() -> np.ndarray:
+    """Where a `Match` begins: random players."""
+    frame = random_frame(np.random.default_rng(3))
+    frame["seed"], frame["stage"] = 12, 32
+    return frame
 
 
 @cache

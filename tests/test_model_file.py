@@ -96,6 +96,9 @@ def test_equal_tables_are_stored_once() -> None:
 # ---------------------------------------------------------------- invalid models
 
 
+D_FEAT = random_model(1).d_feat
+
+
 def _broken(field: str, value: object) -> IntegerModel:
     """A valid model with one thing changed, named by a dotted path."""
     model = random_model(1)
@@ -117,8 +120,8 @@ def _broken(field: str, value: object) -> IntegerModel:
         ("layers", [], "layers: expected 1..64"),
         ("name", "x" * 33, "name"),
         ("parent", b"short", "parent: expected 32 bytes"),
-        ("encoder.weight", np.full((64, 256), 64, np.int8), "encoder.weight: expected values in -63..63"),
-        ("encoder.weight", np.zeros((64, 192), np.int8), r"encoder.weight: expected shape \(64, 256\)"),
+        ("encoder.weight", np.full((64, D_FEAT), 64, np.int8), "encoder.weight: expected values in -63..63"),
+        ("encoder.weight", np.zeros((64, 192), np.int8), rf"encoder.weight: expected shape \(64, {D_FEAT}\)"),
         ("encoder.mul", np.full(64, -1, np.int32), "encoder.mul"),
         ("encoder.shift", 0, "encoder.shift: expected a shift in 1..62"),
         ("layers.0.gain_shift", 63, "gain_shift"),
