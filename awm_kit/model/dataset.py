@@ -184,6 +184,11 @@ class PackedReplays:
         """Frames in all."""
         return int(self.starts[-1])
 
+    @property
+    def mean_walk(self) -> float:
+        """Frames of a replay that is walked, on average."""
+        return float(np.average(np.diff(self.starts), weights=self.weights))
+
     def transitions(self, limit: int = 2_000_000) -> tuple[np.ndarray, np.ndarray]:
         """Player records before and after each frame, both players, at most about ``limit`` rows."""
         inside = np.ones(self.n_frames, bool)

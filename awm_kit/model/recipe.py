@@ -149,8 +149,8 @@ class Recipe:
     def pack(self, games: list[Replay]) -> PackedReplays:
         """Games as tensors, with rare events and drills as often as the recipe wants them."""
         data = PackedReplays(self.schema, games)
-        if self.rare_share:
-            data = data.joined(PackedReplays(self.schema, self._rare(games)), self.rare_share)
+        if self.rare_share and (rare := self._rare(games)):
+            data = data.joined(PackedReplays(self.schema, rare), self.rare_share)
         return self._with_drills(data)
 
     def on_disk(self, folder: Path) -> PackedReplays:
@@ -179,8 +179,7 @@ class Recipe:
             *moves(range(self.moves), params=self.physics),
         ]
         extra = PackedReplays(self.schema, drills)
-        lengths = data.n_frames / len(data), extra.n_frames / len(extra)
-        walks = (1 - self.drill_share) / lengths[0], self.drill_share / lengths[1]
+        walks = (1 - self.drill_share) / data.mean_walk, self.drill_share / extra.mean_walk
         return data.joined(extra, walks[1] / sum(walks))
 
     def _rare(self, games: list[Replay]) -> list[Replay]:
