@@ -83,9 +83,7 @@ def join(
 
     place = open_place(at)
     wallet = _wallet(place, keypair, yes)
-    _play(
-        Seat.join(place, Pubkey.from_string(match), wallet, KEEP_CHARACTER), player, seed, publish, as_json
-    )
+    _play(Seat.join(place, Pubkey.from_string(match), wallet, KEEP_CHARACTER), player, seed, publish, as_json)
 
 
 def _wallet(place: Place, keypair: Path | None, yes: bool) -> Any:
