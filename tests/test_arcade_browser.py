@@ -17,7 +17,7 @@ from solders.pubkey import Pubkey
 
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
-from awm_kit.chain.results import list_results
+from awm_kit.chain.results import MatchResult, list_results
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.worlds import World
 from awm_kit.play.headless import play_headless
@@ -37,6 +37,11 @@ class Street:
     place: str
     ledger: RpcLedger
     world: World
+
+    def result(self, key: str) -> MatchResult:
+        """The result that L1 keeps under a key."""
+        kept = list_results(self.ledger, self.world.key)
+        return next(result for result in kept if str(result.key) == key)
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +134,7 @@ def test_two_pages_ahead_of_one_match(street: Street, browser: Browser, bases: l
     guest.press("Leave")
     for machine in (host, guest):
         machine.see("Rematch")
-    kept = host.ask("str(lobby.result.key)")
-    result = next(r for r in list_results(street.ledger, street.world.key) if str(r.key) == kept)
+    result = street.result(host.ask("str(lobby.result.key)"))
     for machine in (host, guest):
         machine.page.wait_for_function(f"{GAME}.rollback.ahead === 0", timeout=WAIT)
         facts = machine.page.evaluate(f"{GAME}.facts()")
@@ -170,7 +174,8 @@ def test_two_machines_one_match(street: Street, browser: Browser, bases: list[st
     guest.press("Leave")
     for machine in (host, guest):
         machine.see("Rematch")
-    result = next(r for r in list_results(street.ledger, street.world.key) if r.frames > 60)
+    result = street.result(host.ask("str(lobby.result.key)"))
+    assert result.frames > 60
     for machine in (host, guest):
         machine.see(result.chain_hash)
         machine.press("Verify")
