@@ -17,7 +17,7 @@ from awm_kit.model.evaluate import TorchRunner, choose_starts, evaluate
 from awm_kit.model.heads import FREE, SET, HeadDecoder, fit_heads
 from awm_kit.model.mamba2 import ssd_chunked
 from awm_kit.model.train import TrainConfig, Trainer
-from awm_kit.model.transfer import refit, with_features
+from awm_kit.model.transfer import refit, with_features, with_layers
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Scale
 
@@ -162,6 +162,18 @@ def test_finer_features_change_nothing_at_first(model: WorldModel, data: PackedR
         TorchRunner(model).run(game, starts, 5), TorchRunner(child).run(game, starts, 5), strict=True
     ):
         assert np.array_equal(old["players"], new["players"])
+
+
+def test_added_layers_change_nothing_at_first(model: WorldModel) -> None:
+    child = with_layers(model, model.config.n_layers + 2)
+    assert len(child.layers) == child.config.n_layers == model.config.n_layers + 2
+    game, starts = falling(3), np.array([4, 9])
+    for old, new in zip(
+        TorchRunner(model).run(game, starts, 5), TorchRunner(child).run(game, starts, 5), strict=True
+    ):
+        assert np.array_equal(old["players"], new["players"])
+    with pytest.raises(ValueError, match="at least the"):
+        with_layers(child, 1)
 
 
 def test_streams_walk_replays_in_order(data: PackedReplays) -> None:

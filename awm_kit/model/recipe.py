@@ -36,7 +36,7 @@ from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
 from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.train import TrainConfig, Trainer
-from awm_kit.model.transfer import refit, with_features
+from awm_kit.model.transfer import refit, with_features, with_layers
 from awm_kit.schema import FIGHTER, Schema
 
 WORLDS = Path(__file__).parent.parent / "worlds"
@@ -66,8 +66,8 @@ class Recipe:
     params : dict
         Teacher physics that differ from the default.
     parent : str
-        Shipped world or checkpoint whose network is trained on, with codebooks refitted and
-        the schema's features; none by default.
+        Shipped world or checkpoint whose network is trained on, with codebooks refitted, the
+        schema's features and as many layers as the recipe asks for; none by default.
     fights, strikes, moves : int
         Drills of scuffle (`awm_kit.data.scuffle.drills`) beside its matches.
     drill_share : float
@@ -213,6 +213,7 @@ class Recipe:
             path = Path(self.parent)
             model = load_checkpoint(path if path.suffix else WORLDS / f"{path}.safetensors")[0]
             model = refit(with_features(model, data.schema), data)
+            model = with_layers(model, max(self.train.model.n_layers, model.config.n_layers))
         config = replace(self.train, **changes)
         if model is not None:
             config = replace(config, model=model.config)

@@ -1,8 +1,11 @@
-"""Carry a network over: to other data by new codebooks, to a finer sight by new features."""
+"""Carry a network over: to other data by new codebooks, to a finer sight by new features, to more layers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
+from torch import nn
 
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.features import Feature, FeatureTable
@@ -68,6 +71,37 @@ def with_features(model: WorldModel, schema: Schema) -> WorldModel:
     weights["embed.weight"] = embed
     child.load_state_dict(weights)
     return child
+
+
+def with_layers(model: WorldModel, n_layers: int) -> WorldModel:
+    """The same network with layers added at its end that add nothing to the residual yet.
+
+    A new layer's output projection is zero and learns at once; the rest of the layer as soon as it is not.
+
+    Parameters
+    ----------
+    model : WorldModel
+        Left as it is.
+    n_layers : int
+        Of the result.
+
+    Returns
+    -------
+    WorldModel
+        Gives the same logits.
+
+    Raises
+    ------
+    ValueError
+        If the model has more layers than that.
+    """
+    if n_layers < (present := model.config.n_layers):
+        raise ValueError(f"expected at least the {present} layers that the model has (got {n_layers})")
+    child = WorldModel(replace(model.config, n_layers=n_layers), model.schema, model.heads)
+    child.load_state_dict(child.state_dict() | model.state_dict())
+    for layer in list(child.layers)[present:]:
+        nn.init.zeros_(layer.out_proj.weight)
+    return child.to(model.head.weight.device)
 
 
 def _identities(table: FeatureTable) -> list[tuple[object, ...]]:
