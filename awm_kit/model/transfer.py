@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.features import Feature, FeatureTable
@@ -98,9 +97,9 @@ def with_layers(model: WorldModel, n_layers: int) -> WorldModel:
     if n_layers < (present := model.config.n_layers):
         raise ValueError(f"expected at least the {present} layers that the model has (got {n_layers})")
     child = WorldModel(replace(model.config, n_layers=n_layers), model.schema, model.heads)
-    child.load_state_dict(child.state_dict() | model.state_dict())
-    for layer in list(child.layers)[present:]:
-        nn.init.zeros_(layer.out_proj.weight)
+    added = {k: v for k, v in child.state_dict().items() if k not in model.state_dict()}
+    still = {k: torch.zeros_like(v) for k, v in added.items() if k.endswith("out_proj.weight")}
+    child.load_state_dict(added | still | model.state_dict())
     return child.to(model.head.weight.device)
 
 
