@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from awm_kit.chain.replays import fetch_record, find_replay, plan_replay, publis
 from awm_kit.chain.results import read_result
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.verify import MatchRecord, record_from_session
+from awm_kit.chain.verify import NO_HASH, MatchRecord, check_result, record_from_session
 from awm_kit.chain.worlds import World
 from awm_kit.cli import app
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
@@ -255,3 +255,29 @@ def test_over_http_too() -> None:
         assert [str(s.wallet) for s in board] == record.meta["wallets"][::-1]
         assert [r.frames for r in history(ledger, board[0].wallet)] == [5]
         ledger.close()
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+@pytest.mark.parametrize("leave", [lambda s: s.quit(1), lambda s: s.end()], ids=["quit", "stopped"])
+def test_a_match_that_ended_in_mid_frame_is_verified(
+    ledger: Fragile, world: World, tmp_path: Path, frames: int, leave: Callable[[ChainSession], Any]
+) -> None:
+    """The unfinished frame's inputs are in the log; that must not make the proof impossible."""
+    session, inputs = ChainSession.local(ledger, world), controllers(frames + 1)
+    for pads in inputs[:frames]:
+        session.step(pads)
+    ledger.cut = 2  # inputs and first piece land, the second one does not
+    with pytest.raises(PowerCut):
+        session.step(inputs[frames])
+    leave(session)
+    record = record_from_session(ledger, session)
+    assert (record.frames, len(record.unfinished), record.state_hash) == (frames, 1, NO_HASH)
+    result = session.record_result()
+    record = MatchRecord.load(record.save(tmp_path / "match.awmatch"))
+    check_result(record, result)
+    publish_replay(ledger, record, session.keys.session, funded(ledger), progress=False)
+    session.close()
+    verify_match(ledger, session.keys.session, world.cartridge).check()
+    found = fetch_record(ledger, result.key)
+    assert found.replay == record.replay
+    assert found.inputs.tobytes() == record.inputs.tobytes()

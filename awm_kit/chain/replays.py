@@ -12,7 +12,6 @@ import numpy as np
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from awm_kit.chain import inputlog
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import (
     CONTENT_HEADER,
@@ -36,7 +35,14 @@ from awm_kit.chain.deploy_plan import (
 )
 from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, AccountInfo, Ledger
 from awm_kit.chain.results import MatchResult, read_result
-from awm_kit.chain.verify import MatchRecord, VerifyReport, check_result, record_from_session, verify
+from awm_kit.chain.verify import (
+    MatchRecord,
+    VerifyReport,
+    check_result,
+    read_inputs,
+    record_from_session,
+    verify,
+)
 from awm_kit.chain.worlds import fetch_world
 from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.quant.cartridge import Cartridge
@@ -183,10 +189,12 @@ def _record(ledger: Ledger, match: Pubkey, result: MatchResult, world_hash: str)
     content = content_of(account.data)
     if hashlib.sha256(content).hexdigest() != result.log_hash:
         raise VerificationError(f"replay {account.key} does not have the hash in result {result.key}")
+    inputs, unfinished = read_inputs(content[FRAME.itemsize :], result.frames, result.state_hash)
     return MatchRecord(
         world_hash=world_hash,
         start_frame=np.frombuffer(content, FRAME, 1).reshape(()),
-        inputs=inputlog.decode(content[FRAME.itemsize :], result.frames),
+        inputs=inputs,
+        unfinished=unfinished,
         winner=result.winner,
         reason=result.reason,
         chain_hash=result.chain_hash,

@@ -64,6 +64,8 @@ class MatchRecord:
         ``inputs[i]`` leads to frame ``i + 1``.
     chain_hash, state_hash : str
         Hex digests after frame T; ``NO_HASH`` as state hash if the match ended in mid-frame.
+    unfinished : ndarray of CONTROLLER, shape (0, 2) or (1, 2)
+        What that frame had begun with: it is in the log, and so in the result's ``log_hash``.
     trace : ndarray of uint32, shape (T,) or (0,)
         The first four bytes of the chain hash after each frame, where they were recorded: they tell in
         which frame a divergence begins.
@@ -78,6 +80,7 @@ class MatchRecord:
     reason: EndReason
     chain_hash: str
     state_hash: str
+    unfinished: np.ndarray = field(default_factory=lambda: np.zeros((0, N_PLAYERS), CONTROLLER))
     trace: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32))
     meta: dict[str, Any] = field(default_factory=dict)
 
@@ -90,8 +93,13 @@ class MatchRecord:
     def replay(self) -> bytes:
         """Frame 0 and the input log's entries: what a result's ``log_hash`` covers."""
         # The log gets frame 0 with the first frame; without one there is nothing to play again.
-        start = self.start_frame.tobytes() if self.frames else bytes(FRAME.itemsize)
-        return start + inputlog.encode(self.inputs)
+        start = self.start_frame.tobytes() if len(self._begun) else bytes(FRAME.itemsize)
+        return start + inputlog.encode(self._begun)
+
+    @property
+    def _begun(self) -> np.ndarray:
+        """Controllers of all frames that began."""
+        return np.concatenate([self.inputs, self.unfinished])
 
     def __repr__(self) -> str:
         end = f"{self.winner.name}, {self.reason.name}"
@@ -109,7 +117,7 @@ class MatchRecord:
             "state": self.state_hash,
             "meta": self.meta,
         }
-        log = np.frombuffer(inputlog.encode(self.inputs), np.uint8)
+        log = np.frombuffer(inputlog.encode(self._begun), np.uint8)
         start = np.frombuffer(self.start_frame.tobytes(), np.uint8)
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
@@ -117,7 +125,7 @@ class MatchRecord:
             with os.fdopen(descriptor, "wb") as file:
                 np.savez_compressed(
                     file, facts=np.array(json.dumps(facts)), start=start, log=log,
-                    frames=np.array(self.frames), trace=self.trace,
+                    frames=np.array(self.frames), begun=np.array(len(self._begun)), trace=self.trace,
                 )  # fmt: skip
             os.chmod(part, 0o644)
             os.replace(part, path)
@@ -143,10 +151,15 @@ class MatchRecord:
                 facts = json.loads(str(file["facts"]))
                 if facts["format"] != FORMAT:
                     raise VerificationError(f"{path}: expected format {FORMAT} (got {facts['format']})")
+                frames = int(file["frames"])
+                # Files made before `unfinished` was kept do not say.
+                begun = int(file["begun"]) if "begun" in file else frames
+                rows = inputlog.decode(file["log"].tobytes(), begun)
                 return cls(
                     world_hash=facts["world"],
                     start_frame=np.frombuffer(file["start"].tobytes(), FRAME).reshape(()),
-                    inputs=inputlog.decode(file["log"].tobytes(), int(file["frames"])),
+                    inputs=rows[:frames],
+                    unfinished=rows[frames:],
                     winner=Winner[facts["winner"]],
                     reason=EndReason[facts["reason"]],
                     chain_hash=facts["chain"],
@@ -302,14 +315,17 @@ def record_from_session(ledger: Ledger, session: ChainSession | Pubkey) -> Match
     if hashlib.sha256(replay_of(log)).digest() != memory["log_hash"].tobytes():
         raise VerificationError(f"the input log of match {keys.session} does not have the committed hash")
     start = np.frombuffer(parse(log, LOG_HEADER)["start"].tobytes(), FRAME).reshape(())
+    ended_with = memory["state_hash"].tobytes().hex()
+    inputs, unfinished = read_inputs(entries_of(log), int(last["frame"]), ended_with)
     return MatchRecord(
         world_hash=memory["world_hash"].tobytes().hex(),
         start_frame=start if last["frame"] else last,
-        inputs=inputlog.decode(entries_of(log), int(last["frame"])),
+        inputs=inputs,
+        unfinished=unfinished,
         winner=Winner(int(state["winner"])),
         reason=EndReason(int(memory["reason"])),
         chain_hash=state["chain"].tobytes().hex(),
-        state_hash=memory["state_hash"].tobytes().hex(),
+        state_hash=ended_with,
         meta={
             "ledger": ledger.name,
             "session": str(keys.session),
@@ -317,6 +333,32 @@ def record_from_session(ledger: Ledger, session: ChainSession | Pubkey) -> Match
             "wallets": [str(Pubkey.from_bytes(w.tobytes())) for w in memory["wallets"]],
         },
     )
+
+
+def read_inputs(entries: bytes, frames: int, ended_with: str) -> tuple[np.ndarray, np.ndarray]:
+    """Controllers of a match's frames, and of the one that had begun if it ended in mid-frame.
+
+    Parameters
+    ----------
+    entries : bytes
+        Its input log's.
+    frames : int
+        Number T of frames that were computed.
+    ended_with : str
+        Its final state hash, hex: the program leaves it out, ``NO_HASH``, in mid-frame.
+
+    Returns
+    -------
+    (ndarray of CONTROLLER, shape (T, 2); ndarray of CONTROLLER, shape (0, 2) or (1, 2))
+        ``inputs`` and ``unfinished`` of a `MatchRecord`.
+
+    Raises
+    ------
+    VerificationError
+        The bytes are not what such a match writes.
+    """
+    rows = inputlog.decode(entries, frames + (ended_with == NO_HASH))
+    return rows[:frames], rows[frames:]
 
 
 def check_result(record: MatchRecord, result: MatchResult) -> None:
