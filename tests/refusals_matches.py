@@ -46,6 +46,17 @@ def session_created_twice(s):
     return by(s.active.host, s.active.create_instruction())
 
 
+@refuses("NumberUsed")
+def session_under_a_number_that_has_a_result(s):
+    """Its own result could not be recorded, and the host could close it on the old one's."""
+    return by(s.closed.host, s.closed.create_instruction())
+
+
+@refuses("WrongResult")
+def session_that_hides_its_result(s):
+    return changed(by(s.closed.host, s.closed.create_instruction()), result=s.new.keys.result)
+
+
 @refuses("WrongSessionAddress")
 def session_with_another_id(s):
     return by(s.new.host, s.new.create_instruction(session_id=5))
@@ -312,7 +323,7 @@ def frame_with_a_shard_twice(s):
 
 @refuses("ShardMissing")
 def frame_with_a_shard_missing(s):
-    return run(s.active, shards=s.world.shards[:1])
+    return run(s.mid_frame, 1, shards=s.world.shards[:1])
 
 
 @refuses("ShardMissing")
@@ -399,6 +410,12 @@ def ended_twice(s):
 
 def record(s: Stages, match: Match) -> Call:
     return I.record_result(match.keys, s.chain.payer.pubkey(), s.world.manifest), []
+
+
+@refuses("HiddenNotReady")
+def frame_without_the_memory_of_the_frames_before(s):
+    """As of a running match that a rollup gave up."""
+    return run(s.with_hidden(s.match().begin(), state=A.HiddenPhase.GROWING))
 
 
 @refuses("NotEnded")

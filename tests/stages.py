@@ -113,6 +113,14 @@ class Stages:
         return match
 
     @cached_property
+    def closed(self) -> Match:
+        match = self.match().begin()
+        match.end(match.crank)
+        match.record()
+        match.close()
+        return match
+
+    @cached_property
     def silent(self) -> Match:
         """Player 1 has let 600 frames begin without an input."""
         return self.with_hidden(self.match().begin(), silent=(0, A.FORFEIT_FRAMES))

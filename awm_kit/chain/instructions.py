@@ -167,7 +167,8 @@ def create_session(
     """
     record = without_padding(np.asarray(frame, FRAME))
     settings = [int(frame[name]) for name in ("seed", "time_limit", "stage")]
-    accounts = [host, keys.session, keys.input, keys.hidden, keys.log, manifest, SYSTEM_PROGRAM_ID]
+    accounts = [host, keys.session, keys.input, keys.hidden, keys.log, keys.result]
+    accounts += [manifest, SYSTEM_PROGRAM_ID]
     return _order(
         "create_session", program_id, accounts, session_id, *settings, log_kib, authority, session_key, record
     )

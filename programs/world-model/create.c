@@ -79,9 +79,21 @@ static uint64_t create_log(const struct wm_call *call, uint64_t total)
     return 0;
 }
 
+/* A result is for ever: a second match at its address could have none of its own, and be closed on the first one's. */
+static uint64_t check_number(const struct wm_call *call)
+{
+    const struct sol_account *session = &call->accounts[1], *result = &call->accounts[5];
+    struct wm_seeds seeds;
+
+    wm_session_seeds(&seeds, "result", 6, session->key);
+    WM_TRY(wm_find_address(call, result, &seeds, WM_WRONG_RESULT));
+    WM_REQUIRE(!sol_same_key(result->owner, call->program_id), WM_NUMBER_USED);
+    return 0;
+}
+
 static uint64_t create_session(const struct wm_call *call, const struct create_args *args)
 {
-    struct sol_account *host = &call->accounts[0], *session = &call->accounts[1], *manifest = &call->accounts[5];
+    struct sol_account *host = &call->accounts[0], *session = &call->accounts[1], *manifest = &call->accounts[6];
     struct wm_seeds seeds = {
         .seed = {{"session", 7}, {host->key, sizeof *host->key}, {args, sizeof args->session_id}},
         .n = 3,
@@ -104,16 +116,17 @@ static uint64_t create_session(const struct wm_call *call, const struct create_a
 
 uint64_t wm_create_session(const struct wm_call *call)
 {
-    WM_TRY(wm_check_call(call, 7, 1 + sizeof(struct create_args)));
+    WM_TRY(wm_check_call(call, 8, 1 + sizeof(struct create_args)));
     const struct create_args *args = (const struct create_args *)(call->data + 1);
-    struct sol_account *host = &call->accounts[0], *manifest = &call->accounts[5];
+    struct sol_account *host = &call->accounts[0], *manifest = &call->accounts[6];
     struct wm_world_size size;
     WM_TRY(wm_check_signer(host));
     WM_TRY(wm_check_writable(host));
     WM_TRY(wm_check_manifest(call, manifest));
     WM_REQUIRE(((const struct wm_content *)manifest->data)->state == WM_FROZEN, WM_MANIFEST_NOT_FROZEN);
-    WM_REQUIRE(sol_is_system_id(call->accounts[6].key), WM_WRONG_SYSTEM_PROGRAM);
+    WM_REQUIRE(sol_is_system_id(call->accounts[7].key), WM_WRONG_SYSTEM_PROGRAM);
     WM_TRY(check_args(args));
+    WM_TRY(check_number(call));
     WM_TRY(wm_world_size(manifest, &size));
 
     WM_TRY(create_session(call, args));
@@ -138,7 +151,8 @@ uint64_t wm_grow(const struct wm_call *call)
         struct wm_hidden *hidden = (struct wm_hidden *)target->data;
         uint64_t total = sizeof *hidden + hidden->state_bytes + hidden->scratch_bytes;
         WM_TRY(wm_extend(call, payer, target, total));
-        if (target->data_len == total)
+        /* Of a match that has begun the memory is what it was; of one that came back from a rollup it is not. */
+        if (target->data_len == total && ((const struct wm_session *)session->data)->phase < WM_ACTIVE)
             hidden->state = WM_HIDDEN_READY;
         return 0;
     }

@@ -228,6 +228,57 @@ static uint64_t read_seeds(const uint8_t *at, const uint8_t *end, struct wm_seed
     return 0;
 }
 
+/* How to know an account that was lent: its seed's name, its header, and where in it magic and bump (0: none) stand. */
+struct kind {
+    char name[8];
+    uint16_t name_len, size;
+    uint32_t magic;
+    uint16_t magic_at, bump_at;
+    bool grows;
+};
+
+static const struct kind LENT[ACCOUNTS_OF_MATCH] = {
+    {"session", 7, sizeof(struct wm_session), WM_MAGIC_SESSION, 0, 0, false},
+    {"input", 5, sizeof(struct wm_input), WM_MAGIC_INPUT, offsetof(struct wm_input, magic),
+     offsetof(struct wm_input, bump), false},
+    {"hidden", 6, sizeof(struct wm_hidden), WM_MAGIC_HIDDEN, 0, offsetof(struct wm_hidden, bump), true},
+    {"log", 3, sizeof(struct wm_log), WM_MAGIC_LOG, 0, offsetof(struct wm_log, bump), true},
+};
+
+static const struct kind *kind_of(const struct sol_bytes *name)
+{
+    for (const struct kind *kind = LENT; kind != LENT + ACCOUNTS_OF_MATCH; kind++) {
+        uint64_t i = 0;
+        while (i < kind->name_len && name->len == kind->name_len && ((const char *)name->data)[i] == kind->name[i])
+            i++;
+        if (i == kind->name_len)
+            return kind;
+    }
+    return 0;
+}
+
+/*
+ * The rollup's validator may say of a match that was lent to it what it likes. It must not say that this is an account of
+ * another kind or of another match: owner and magic, and here nothing else, tell the other handlers what they have.
+ */
+static uint64_t check_returned(const struct sol_account *buffer, const struct wm_seeds *seeds, const struct kind *kind)
+{
+    const uint8_t *data = buffer->data;
+
+    WM_REQUIRE(buffer->data_len == kind->size || (kind->grows && buffer->data_len > kind->size), WM_NOT_AS_LENT);
+    WM_REQUIRE(*(const uint32_t *)(data + kind->magic_at) == kind->magic, WM_NOT_AS_LENT);
+    WM_REQUIRE(kind->bump_at == 0 || data[kind->bump_at] == seeds->bump, WM_NOT_AS_LENT);
+    if (kind->magic == WM_MAGIC_SESSION)
+        WM_REQUIRE(seeds->seed[2].len == sizeof(uint64_t) &&
+                       *(const uint64_t *)seeds->seed[2].data == ((const struct wm_session *)data)->session_id,
+                   WM_NOT_AS_LENT);
+    if (kind->magic == WM_MAGIC_HIDDEN)
+        WM_REQUIRE(seeds->seed[1].len == sizeof(struct sol_key) &&
+                       sol_same_key(seeds->seed[1].data, &((const struct wm_hidden *)data)->session),
+                   WM_NOT_AS_LENT);
+    return 0;
+}
+
 /* The delegation program gives an account back: it was closed, and its data is in a buffer that only that program can
  * sign for. Accounts: account w, buffer s, payer ws, system program. */
 uint64_t wm_undelegated(const struct wm_call *call)
@@ -237,7 +288,7 @@ uint64_t wm_undelegated(const struct wm_call *call)
     struct sol_account *account = &call->accounts[0], *buffer = &call->accounts[1];
     const struct sol_bytes buffer_seeds[2] = {{"undelegate-buffer", 17}, {account->key, sizeof *account->key}};
     struct sol_key address;
-    struct wm_seeds seeds;
+    struct wm_seeds seeds = {.n = 0};
     uint8_t bump;
     WM_TRY(wm_check_signer(buffer));
     WM_REQUIRE(sol_try_find_program_address(buffer_seeds, 2, &delegation_program, &address, &bump) == 0 &&
@@ -245,9 +296,17 @@ uint64_t wm_undelegated(const struct wm_call *call)
                WM_WRONG_UNDELEGATION_BUFFER);
     WM_TRY(read_seeds(call->data + 8, call->data + call->data_len, &seeds));
     WM_TRY(wm_find_address(call, account, &seeds, WM_WRONG_DELEGATED_ADDRESS));
+    const struct kind *kind = kind_of(&seeds.seed[0]);
+    WM_REQUIRE(kind != 0, WM_NOT_AS_LENT);
+    WM_TRY(check_returned(buffer, &seeds, kind));
 
-    WM_TRY(wm_create(call, &call->accounts[2], account, &seeds, buffer->data_len));
-    sol_memcpy_(account->data, buffer->data, buffer->data_len);
+    /* Memory must never be called ready that was not grown, and measured against its world, here. */
+    uint64_t size = kind->magic == WM_MAGIC_HIDDEN ? kind->size : buffer->data_len;
+    WM_TRY(wm_create(call, &call->accounts[2], account, &seeds, size));
+    sol_memcpy_(account->data, buffer->data, size);
+    struct wm_hidden *hidden = (struct wm_hidden *)account->data;
+    if (kind->magic == WM_MAGIC_HIDDEN && hidden->state != WM_HIDDEN_ENDED)
+        hidden->state = WM_GROWING;
     return 0;
 }
 

@@ -43,7 +43,7 @@ uint64_t wm_claim_forfeit(const struct wm_call *call)
 
     hidden->reason = (uint8_t)(WM_REASON_VANISHED + absent);
     session->winner = (uint8_t)(1 - absent);
-    wm_finish(session, hidden, (const struct wm_log *)call->accounts[3].data);
+    wm_finish(session, hidden, &call->accounts[3]);
     return 0;
 }
 
@@ -62,6 +62,6 @@ uint64_t wm_claim_abandoned(const struct wm_call *call)
 
     hidden->reason = WM_REASON_ABANDONED;
     session->winner = WM_DRAW;
-    wm_finish(session, hidden, (const struct wm_log *)call->accounts[3].data);
+    wm_finish(session, hidden, &call->accounts[3]);
     return 0;
 }

@@ -40,6 +40,7 @@ static uint64_t check_run(const struct wm_call *call)
     WM_REQUIRE(session->phase == WM_ACTIVE, WM_NOT_ACTIVE);
     WM_REQUIRE(session->frame.status == 0, WM_MATCH_DECIDED);
     WM_TRY(wm_check_hidden(call, &a[HIDDEN], &a[SESSION]));
+    WM_REQUIRE(((const struct wm_hidden *)a[HIDDEN].data)->state == WM_HIDDEN_READY, WM_HIDDEN_NOT_READY);
     return 0;
 }
 

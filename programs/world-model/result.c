@@ -40,12 +40,15 @@ static uint64_t judge(const struct sol_account *signer, struct wm_session *sessi
     return 0;
 }
 
-void wm_finish(struct wm_session *session, struct wm_hidden *hidden, const struct wm_log *log)
+/* A rollup that gave up a running match may have brought no state or entries: their hashes stay zero then. */
+void wm_finish(struct wm_session *session, struct wm_hidden *hidden, const struct sol_account *log)
 {
-    const struct sol_bytes replay = {&log->start, sizeof log->start + log->used};
+    const struct wm_log *header = (const struct wm_log *)log->data;
+    const struct sol_bytes replay = {&header->start, sizeof header->start + header->used};
 
-    sol_sha256(&replay, 1, &hidden->log_hash);
-    if (hidden->next_op == 0) /* in mid-frame the state is that of no frame: the hash stays zero */
+    if (sizeof *header + header->used <= log->data_len)
+        sol_sha256(&replay, 1, &hidden->log_hash);
+    if (hidden->next_op == 0 && hidden->state == WM_HIDDEN_READY) /* in mid-frame the state is that of no frame */
         wm_hash_state(session, hidden);
     hidden->state = WM_HIDDEN_ENDED;
     session->phase = WM_ENDED;
@@ -67,7 +70,7 @@ uint64_t wm_end_session(const struct wm_call *call)
     WM_REQUIRE(record->phase == WM_ACTIVE, WM_NOT_ACTIVE);
     WM_TRY(judge(signer, record, memory, log));
 
-    wm_finish(record, memory, (const struct wm_log *)log->data);
+    wm_finish(record, memory, log);
     return 0;
 }
 

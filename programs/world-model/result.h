@@ -6,7 +6,7 @@
 /* Who leads: more stocks, then less damage; WM_DRAW if neither. */
 uint8_t wm_leader(const struct wm_frame *frame);
 
-/* Close the books of a match whose winner and reason are settled: hashes for its result. */
-void wm_finish(struct wm_session *session, struct wm_hidden *hidden, const struct wm_log *log);
+/* Close the books of a match whose winner and reason are settled: hashes for its result, of what is there. */
+void wm_finish(struct wm_session *session, struct wm_hidden *hidden, const struct sol_account *log);
 
 #endif

@@ -209,7 +209,7 @@ enum wm_instruction {
     /* | replay w, result, authority s */
     WM_FINALISE_REPLAY = 7,
     /* session_id u64, seed u32, time_limit u32, stage u8, log_kib u8, crank key, session key, frame[80]
-     * | host ws, session w, input w, hidden w, log w, manifest, system program */
+     * | host ws, session w, input w, hidden w, log w, result, manifest, system program */
     WM_CREATE_SESSION = 10,
     /* | payer ws, session, hidden or log w, manifest, system program */
     WM_GROW = 11,
@@ -313,6 +313,7 @@ enum wm_error {
     WM_NOT_HOST = 6084,
     WM_STILL_PLAYING = 6085,
     WM_NOT_RECORDED = 6086,
+    WM_NUMBER_USED = 6087,
     WM_OLD_SEQUENCE = 6100,
     WM_WRONG_CRANK = 6101,
     WM_WORLD_CHANGED = 6102,
@@ -338,6 +339,7 @@ enum wm_error {
     WM_MAY_NOT_SETTLE = 6127,
     WM_NOT_A_PLAYER = 6128,
     WM_LOG_NOT_CUT = 6129,
+    WM_NOT_AS_LENT = 6130,
     WM_KERNEL = 6200,
 };
 
