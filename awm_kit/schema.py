@@ -202,6 +202,9 @@ _FLOOR_ENDS = _tiles(8, -92, -76, -60, -20, 20, 60, 76, 92)
 _X_TILES = _tiles(32, -240, -192, -128, -64, 64, 128, 192, 240) + _FLOOR_ENDS
 _Y_TILES = _tiles(32, -128, -64, 64, 128, 192, 240) + _tiles(8, -32, -16, 24, 40, 52)
 _PERCENT_TILES = _tiles(32, 32, 96, 160)
+# A sixteenth again where each stage's blast zones end: a quarter too far is knocked out a frame too late.
+_X_TILES += _tiles(8, -250, -227, -200, -176, 176, 200, 227, 250)
+_Y_TILES += _tiles(8, -143, -126, -110, -92, 172, 184, 200, 250)
 # Most attacks reach 8 to 24 units; most states that end by themselves last less than 128 frames.
 _REACH_TILES = (Scale(8, relative=True, center=-16), Scale(8, relative=True, center=16))
 _AGE_TILES = _tiles(12, 20, 44, 68, 92, 116)

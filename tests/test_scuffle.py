@@ -19,8 +19,9 @@ from awm_kit.data.scuffle import (
     play,
 )
 from awm_kit.data.scuffle.actions import FLAGS, Act, Flag
-from awm_kit.data.scuffle.drills import fights, moves, strikes
+from awm_kit.data.scuffle.drills import exits, fights, moves, strikes
 from awm_kit.data.scuffle.params import physics
+from awm_kit.impossible import impossible_events
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Button, neutral_inputs
 
 N_SEEDS, N_FRAMES = 256, 2000
@@ -365,6 +366,16 @@ def test_strikes_hit_and_moves_do_not() -> None:
     assert {Act.WALK_SLOW, Act.WALK_FAST, Act.RUN, Act.JUMP_F, Act.GUARD, Act.SQUAT_WAIT} <= set(
         seen.tolist()
     )
+
+
+def test_exits_end_beyond_every_blast_zone() -> None:
+    games = exits(range(60))
+    assert games[7].sha256() == exits([7])[0].sha256()
+    for game in games:
+        game.validate()
+        assert not any(impossible_events(game.frames).values())
+    seen = np.concatenate([g.frames["players"]["action_state"].ravel() for g in games])
+    assert {Act.DEAD_DOWN, Act.DEAD_LEFT, Act.DEAD_RIGHT, Act.DEAD_UP, Act.REBIRTH} <= set(seen.tolist())
 
 
 def _hits(games: list[Replay]) -> int:

@@ -28,7 +28,7 @@ from awm_kit.data.augment import mirror
 from awm_kit.data.folder import iter_folder, load_any, load_folder
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params
-from awm_kit.data.scuffle.drills import fights, moves, strikes
+from awm_kit.data.scuffle.drills import exits, fights, moves, strikes
 from awm_kit.data.teachers import TEACHERS, Teacher
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.config import ModelConfig
@@ -68,7 +68,7 @@ class Recipe:
     parent : str
         Shipped world or checkpoint whose network is trained on, with codebooks refitted, the
         schema's features and as many layers as the recipe asks for; none by default.
-    fights, strikes, moves : int
+    fights, strikes, moves, exits : int
         Drills of scuffle (`awm_kit.data.scuffle.drills`) beside its matches.
     drill_share : float
         Share of the frames walked that are drills'.
@@ -93,6 +93,7 @@ class Recipe:
     fights: int = 0
     strikes: int = 0
     moves: int = 0
+    exits: int = 0
     drill_share: float = 0.1
     rare_share: float = 0.0
     rare_events: tuple[str, ...] = ("ko",)
@@ -171,13 +172,18 @@ class Recipe:
         return self._with_drills(data)
 
     def _with_drills(self, data: PackedReplays) -> PackedReplays:
-        if self.kind != "scuffle" or not (self.fights or self.strikes or self.moves):
+        if self.kind != "scuffle":
             return data
-        drills = [
-            *fights(range(self.fights), params=self.physics),
-            *strikes(range(self.strikes), params=self.physics),
-            *moves(range(self.moves), params=self.physics),
-        ]
+        drills = []
+        for drill, count in (
+            (fights, self.fights),
+            (strikes, self.strikes),
+            (moves, self.moves),
+            (exits, self.exits),
+        ):
+            drills += drill(range(count), params=self.physics) if count else []
+        if not drills:
+            return data
         extra = PackedReplays(self.schema, drills)
         walks = (1 - self.drill_share) / data.mean_walk, self.drill_share / extra.mean_walk
         return data.joined(extra, walks[1] / sum(walks))

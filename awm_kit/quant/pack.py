@@ -59,7 +59,7 @@ CU_CHOOSE_CLASS = 8  # a logit's turn, for both players
 CU_HEAD = 200
 
 # Column counts that awm_matvec_swar.c has compiled in; others are slower on SBF.
-FAST_COLS = (64, 96, 128, 160, 192, 224, 256, 272, 320, 384, 448, 512, 640, 768, 1024)
+FAST_COLS = (64, 96, 128, 160, 192, 224, 256, 304, 320, 384, 448, 512, 640, 768, 1024)
 FAST_STATES = (16, 32, 64)  # and states that awm_scan_swar.c has
 
 

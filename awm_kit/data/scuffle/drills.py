@@ -2,7 +2,8 @@
 
 In a match most attacks meet a shield, a dodge or another attack, and nobody walks for a second with the
 stick half tilted. `fights` put a scripted player before one who stands still, `strikes` single attacks
-at somebody close by, `moves` two players who hold their sticks for a while and let go.
+at somebody close by, `moves` two players who hold their sticks for a while and let go, `exits` players
+on their way over the blast zones.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from awm_kit.data.replay import Replay
+from awm_kit.data.scuffle.actions import Act
 from awm_kit.data.scuffle.game import Scuffle, initial_frame
 from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.params import FOX, MARTH, Params
+from awm_kit.data.scuffle.stage import STAGES
 from awm_kit.data.scuffle.state import State
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_PLAYING, Button
 
@@ -49,6 +52,11 @@ def strikes(seeds: Iterable[int], n_frames: int = 130, params: Params | None = N
 def moves(seeds: Iterable[int], n_frames: int = 300, params: Params | None = None) -> list[Replay]:
     """Two players who walk, run, jump, drift, fall and shield, each control held for a while."""
     return _scripted("move", seeds, n_frames, params, _move)
+
+
+def exits(seeds: Iterable[int], n_frames: int = 130, params: Params | None = None) -> list[Replay]:
+    """Players who fly or fall towards a blast zone, near it already, and come back if they can."""
+    return _scripted("exit", seeds, n_frames, params, _exit)
 
 
 Script = Callable[[np.ndarray, np.ndarray, np.random.Generator], None]
@@ -157,3 +165,44 @@ def _hold(pad: np.ndarray, rng: np.random.Generator) -> None:
             pad["buttons"][20:26] = Button.X
         if rng.random() < 0.3:
             pad["stick_y"][int(rng.integers(15, 40)) :] = -FULL_TILT
+
+
+def _exit(start: np.ndarray, pads: np.ndarray, rng: np.random.Generator) -> None:
+    left, right, top, bottom = STAGES[int(start["stage"])].blast
+    for player in range(2):
+        record, pad = start["players"][player], pads[:, player]
+        x, y = rng.uniform(left, right), rng.uniform(bottom, top)
+        away, speed = rng.exponential(25), rng.uniform(0.3, 6)
+        kind = int(rng.integers(5))
+        if kind == 0:
+            continue  # somebody has to stay where most of a match is
+        if kind == 1:
+            y, flies, falls = top - away, (0.0, speed), 0.0
+        elif kind <= 3:
+            side = 2 * kind - 5
+            x, flies, falls = (
+                (left + away, right - away)[kind - 2],
+                (side * speed, rng.uniform(-1, 2)),
+                rng.uniform(-2, 0),
+            )
+        else:
+            edge = abs(STAGES[int(start["stage"])].floor.right)
+            x, y = rng.choice([-1, 1]) * rng.uniform(edge, 1.6 * edge), bottom + away
+            flies, falls = (0.0, 0.0), rng.uniform(-3.5, 1)
+        _put(record, x, y, flies, falls)
+        record["percent"] = FIGHTER.player("percent").to_stored(float(rng.integers(0, MOST_PERCENT)))
+        record["stocks"] = rng.integers(1, record["stocks"] + 1)
+        at = int(rng.integers(0, 20))
+        while at < len(pad):
+            end = at + int(rng.integers(4, 40))
+            _hold(pad[at:end], rng)
+            at = end
+
+
+def _put(record: np.ndarray, x: float, y: float, flies: tuple[float, float], falls: float) -> None:
+    """Into the air: hit, if it flies, else falling."""
+    names = ("x", "y", "speed_attack_x", "speed_attack_y", "speed_y")
+    for name, value in zip(names, (x, y, *flies, falls), strict=True):
+        record[name] = FIGHTER.player(name).to_stored(value)
+    record["action_state"] = Act.DAMAGE_FLY_N if any(flies) else Act.FALL
+    record["on_ground"] = record["speed_ground_x"] = 0
