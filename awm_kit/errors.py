@@ -31,6 +31,10 @@ class ModelFileError(AwmError):
     """A checkpoint, manifest, shard or cartridge is truncated, inconsistent or of another version."""
 
 
+class RecipeError(AwmError, ValueError):
+    """A recipe cannot be read, or asks for what there is not."""
+
+
 class QuantizationError(AwmError):
     """A network cannot be represented in the integer format."""
 

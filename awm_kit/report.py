@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from awm_kit.data.replay import Replay
 from awm_kit.fidelity import open_runners
 from awm_kit.model.evaluate import Evaluation, evaluate
-from awm_kit.model.recipe import WORLDS, Recipe, load_recipe
+from awm_kit.model.recipe import WORLDS, Recipe
+from awm_kit.model.recipe_file import load_recipe
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import FIGHTER

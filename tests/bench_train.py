@@ -16,7 +16,7 @@ from awm_kit.bench.timing import best_seconds
 from awm_kit.data.scuffle import generate
 from awm_kit.machine import machine
 from awm_kit.model.dataset import PackedReplays
-from awm_kit.model.recipe import load_recipe
+from awm_kit.model.recipe_file import load_recipe
 from awm_kit.model.train import Trainer
 from awm_kit.schema import FIGHTER
 

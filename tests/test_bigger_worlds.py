@@ -23,7 +23,8 @@ from awm_kit.model.config import PRESETS
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.plots import read_log
 from awm_kit.model.qat import FOUR_BITS
-from awm_kit.model.recipe import Recipe, load_recipe
+from awm_kit.model.recipe import Recipe
+from awm_kit.model.recipe_file import load_recipe
 from awm_kit.model.world import WorldModel
 from awm_kit.play import make_engine
 from awm_kit.play.engines import start_frame

@@ -16,7 +16,7 @@ from awm_kit.data.scuffle.stage import STAGES
 from awm_kit.model.dataset import PackedReplays, Streams
 from awm_kit.model.heads import fit_heads
 from awm_kit.model.practice import KnockoutPractice, TeacherPractice, free_runs, knock_out, rare_segments
-from awm_kit.model.recipe import load_recipe
+from awm_kit.model.recipe_file import load_recipe
 from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import FIGHTER, FRAME

@@ -18,7 +18,8 @@ from awm_kit.model.dataset import Chained, PackedReplays, Streams
 from awm_kit.model.logbook import Logbook
 from awm_kit.model.plots import read_log
 from awm_kit.model.practice import rare_segments
-from awm_kit.model.recipe import Recipe, load_recipe
+from awm_kit.model.recipe import Recipe
+from awm_kit.model.recipe_file import load_recipe
 from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.schema import FIGHTER
 

@@ -12,7 +12,7 @@ from awm_kit.errors import ModelFileError
 from awm_kit.fidelity import NativeRunner, fidelity_report, save_report
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.evaluate import evaluate
-from awm_kit.model.recipe import load_recipe
+from awm_kit.model.recipe_file import load_recipe
 from awm_kit.play import Match, RecordedController, make_engine
 from awm_kit.play.engines import start_frame
 from awm_kit.probe import run_probes

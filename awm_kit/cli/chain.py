@@ -107,7 +107,7 @@ def fork(
     from awm_kit.chain.fork import deploy_fork
     from awm_kit.chain.ledger import sol
     from awm_kit.chain.worlds import open_world
-    from awm_kit.model.recipe import load_recipe
+    from awm_kit.model.recipe_file import load_recipe
     from awm_kit.quant.fork import SEEDS, physics_recipe
     from awm_kit.quant.fork import fork as train_on
 

@@ -29,7 +29,7 @@ def train(
     On several CPUs, GPUs or machines: torchrun --nproc-per-node N -m awm_kit.cli train RECIPE.
     """
     from awm_kit.model.plots import read_log, save_training_plot
-    from awm_kit.model.recipe import load_recipe
+    from awm_kit.model.recipe_file import load_recipe
 
     plan = load_recipe(recipe)
     folder = out or Path("runs") / plan.name

@@ -36,6 +36,7 @@ class Teacher:
             raise ValueError(f"expected a built-in game of {TEACHERS} (got {self.name!r})")
         if self.params and self.name != "scuffle":
             raise ValueError(f"{self.name} has no physics to change (got {self.params})")
+        Params.of(self.params)
 
     @property
     def schema(self) -> Schema:
@@ -46,13 +47,13 @@ class Teacher:
         """One scripted match per seed, at most ``n_frames`` long."""
         if self.name == "bumper":
             return bumper.generate(seeds, n_frames)
-        return scuffle.generate(seeds, n_frames, Params(**self.params))
+        return scuffle.generate(seeds, n_frames, Params.of(self.params))
 
     def initial_frame(self, seed: int) -> np.ndarray:
         """First frame of a match, a scalar of the schema's frame dtype."""
         if self.name == "bumper":
             return bumper.initial_frame(seed)
-        return scuffle.initial_frame(seed, params=Params(**self.params))
+        return scuffle.initial_frame(seed, params=Params.of(self.params))
 
 
 def teacher_of(notes: dict[str, Any]) -> Teacher | None:

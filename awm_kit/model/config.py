@@ -28,6 +28,11 @@ class ModelConfig:
     conv_reach: float = 10.0
 
     def __post_init__(self) -> None:
+        for name in ("d_model", "n_layers", "d_state", "headdim", "expand", "chunk"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of at least 1 (got {getattr(self, name)})")
+        if self.conv_reach < 0:
+            raise ValueError(f"expected a conv_reach of at least 0 (got {self.conv_reach})")
         if self.d_conv != 4:
             raise ValueError(f"expected d_conv 4, the integer step's tap count (got {self.d_conv})")
         if self.d_inner % self.headdim:

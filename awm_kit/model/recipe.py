@@ -18,9 +18,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from awm_kit.data.scuffle import Params
 from awm_kit.data.scuffle.drills import exits, fights, moves, strikes
 from awm_kit.data.teachers import TEACHERS, Teacher
 from awm_kit.model.checkpoint import load_checkpoint
-from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
 from awm_kit.model.ranks import Ranks, device_of_process
@@ -113,7 +111,7 @@ class Recipe:
     @property
     def physics(self) -> Params:
         """The teacher's physics."""
-        return Params(**self.params)
+        return Params.of(self.params)
 
     def notes(self) -> dict[str, Any]:
         """What the manifest says about the training."""
@@ -232,30 +230,3 @@ class Recipe:
         if self.stored and self.kind == "replays":
             raise ValueError("practice on recorded games needs them in memory: leave out `stored`")
         return TeacherPractice(self.physics) if self.kind == "scuffle" else KnockoutPractice(games)
-
-
-def load_recipe(path: Path | str) -> Recipe:
-    """Read a recipe file, or the shipped recipe of that name.
-
-    Raises
-    ------
-    ValueError
-        If a key is unknown; the message names it and what is known.
-    """
-    path = Path(path)
-    if not path.suffix and not path.is_file():
-        path = WORLDS / f"{path.name}.toml"
-    raw = tomllib.loads(path.read_text())
-    data, model, train = raw.pop("data", {}), raw.pop("model", {}), raw.pop("train", {})
-    for given, known in (({**raw, **data}, Recipe), (model, ModelConfig), (train, TrainConfig)):
-        names = {f.name for f in fields(known)}
-        for key in given:
-            if key not in names:
-                raise ValueError(f"{path.name}: unknown key {key!r}; known are {sorted(names)}")
-    lists = {k: tuple(v) for k, v in data.items() if isinstance(v, list)}
-    if "self_forcing" in train:
-        train["self_forcing"] = tuple((int(a), int(b)) for a, b in train["self_forcing"])
-    if "rare_weights" in train:
-        train["rare_weights"] = tuple((str(name), float(weight)) for name, weight in train["rare_weights"])
-    config = replace(TrainConfig(**train), model=ModelConfig(**model))
-    return Recipe(**{**raw, **data, **lists, "train": config})

@@ -78,6 +78,14 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "bf16", "fp32"):
             raise ValueError(f"expected precision auto, bf16 or fp32 (got {self.precision!r})")
+        for name in ("lanes", "length", "save_every", "practice_every", "practice_keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of at least 1 (got {getattr(self, name)})")
+        if self.lr <= 0 or self.clip <= 0:
+            raise ValueError(f"expected lr and clip above 0 (got {self.lr}, {self.clip})")
+        for name in ("unimix", "practice_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"expected {name} in [0, 1) (got {getattr(self, name)})")
 
     def bf16_on(self, device: torch.device) -> bool:
         """Whether layers multiply in bfloat16 on this device."""

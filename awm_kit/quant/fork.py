@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,14 @@ def physics_recipe(
     ModelFileError
         If the parent's notes name no built-in teacher.
     ValueError
-        If there is no such physics.
+        If there is no such physics: see `Params.of`.
     """
     data = parent.manifest.notes.get("data", {})
     if data.get("kind") != "scuffle":
         raise ModelFileError(
             f"{parent.manifest.name}'s notes name no built-in teacher: fork it with a recipe"
         )
-    known = {f.name for f in fields(Params)} - {"characters"}
-    if unknown := set(physics) - known:
-        raise ValueError(f"expected physics of {sorted(known)} (got {sorted(unknown)})")
+    Params.of(physics)
     changes = ", ".join(f"{key} {value:g}" for key, value in physics.items()) or "unchanged physics"
     return Recipe(
         name=name,

@@ -7,7 +7,7 @@ which is what the step computes with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -145,14 +145,29 @@ class Params:
     characters: dict[int, CharacterParams] = field(default_factory=lambda: {FOX: FAST_FALLER, MARTH: FLOATER})
 
     @classmethod
+    def of(cls, changes: Mapping[str, Any]) -> Params:
+        """The default physics but for ``changes``, numbers by field name, as recipes and notes hold them.
+
+        Raises
+        ------
+        ValueError
+            If there is no such constant, or what it is to be is no number.
+        """
+        known = {f.name for f in fields(cls)} - {"characters"}
+        if unknown := sorted(set(changes) - known):
+            raise ValueError(f"expected physics of {sorted(known)} (got {unknown})")
+        for name, value in changes.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"expected a number for {name} (got {value!r})")
+        return cls(**changes)
+
+    @classmethod
     def from_notes(cls, notes: Mapping[str, Any]) -> Params:
         """The physics that a world was taught, as its training notes tell; the default where they do not."""
         data = notes.get("data")
-        return (
-            cls(**data.get("params", {}))
-            if isinstance(data, dict) and data.get("kind") == "scuffle"
-            else cls()
-        )
+        if isinstance(data, dict) and data.get("kind") == "scuffle":
+            return cls.of(data.get("params", {}))
+        return cls()
 
     def __hash__(self) -> int:
         """Hash by value (``characters`` included), so that derived tables can be cached."""
