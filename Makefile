@@ -1,6 +1,6 @@
 # make lab     set up and open JupyterLab on the notebooks
 # make test    set up and run every test, notebooks included
-# The others are for developers: setup, test-all (with slow tests), lint, lock, clean.
+# The others are for developers: setup, test-all (with slow tests), lint, lock, pictures, clean.
 
 BIN := .venv/bin
 JOBS ?= 2
@@ -9,7 +9,7 @@ JOBS ?= 2
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST = $(BIN)/pytest -n $(JOBS) --dist loadfile
 
-.PHONY: lab test test-all setup system lint lint-ruff lint-mypy lint-c lock clean
+.PHONY: lab test test-all setup system lint lint-ruff lint-mypy lint-c lock pictures clean
 
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(ALLOW_ROOT) $(LAB_ARGS)
@@ -43,6 +43,11 @@ lint-c:
 
 lock: setup
 	$(BIN)/python scripts/lock.py
+
+# The README's, retaken in a real JupyterLab; PICTURES="lobby result" takes some.
+pictures: setup
+	@scripts/setup-system.sh chromium
+	$(BIN)/python scripts/pictures.py $(PICTURES)
 
 clean:
 	rm -rf .venv .venv.lock .venv.installing .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

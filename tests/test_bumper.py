@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,13 @@ from awm_kit.data.bumper.game import CART_RADIUS, FALL_FRAMES, ONE, TABLE_RADIUS
 from awm_kit.data.bumper.schema import CONTROLLER, FRAME
 from awm_kit.data.replay import Replay, as_record
 from awm_kit.data.teachers import Teacher, teacher_of
+from awm_kit.play.bumper_scene import BumperScene
 from awm_kit.play.draw_hud import PANELS
 from awm_kit.play.engines import make_engine, start_frame
 from awm_kit.play.film import Film, Take
 from awm_kit.play.headless import play_headless
 from awm_kit.play.palette import LIVERIES
+from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.scene import HEIGHT
 from awm_kit.play.scenes import make_scene
 from awm_kit.quant.pack import pack
@@ -163,3 +167,13 @@ def test_panels_keep_to_the_part_of_the_picture_that_pages_keep(games: list[Repl
     assert {"PAUSED", "0:00", f"frame {frames[0]['frame']}"} <= captions
     assert second["hud"] is panels, "nothing that they show has changed"
     assert scene.compose(as_record(games[0].frames[-1]))["hud"] is not panels
+
+
+def test_a_saved_match_is_drawn_as_what_it_was(games: list[Replay], tmp_path: Path) -> None:
+    match = play_headless(load_world("bumper"), frames=90, seed=1)
+    saved = ReplayPlayer(match.save(tmp_path / "match.awmatch"), overlay=load_world("bumper"))
+    for player in (saved, ReplayPlayer(games[0])):
+        assert isinstance(player.view.scene, BumperScene)
+    assert (saved.frames == match.match.replay().frames).all() and (saved.overlay == saved.frames).all()
+    picture = np.asarray(next(saved._film(1.0, 0.5).pictures()))
+    assert picture[120, 20].sum() < 120, "the floor beside the table, no evening sky"

@@ -30,6 +30,7 @@ from awm_kit.play.engine import TeacherEngine
 from awm_kit.play.gif import render_gif, render_still
 from awm_kit.play.loop import FrameLoop, Pacer
 from awm_kit.play.match import Match
+from awm_kit.play.painters import LAYERS
 from awm_kit.play.palette import LIVERIES, heat
 from awm_kit.play.poses import JOINTS, clip_name, clip_names, pose_at
 from awm_kit.play.scene import Scene
@@ -251,6 +252,26 @@ class TestPictures:
             players = frame["players"]
             at = scene.camera.project(np.stack([players["x"], players["y"]], 1) / 1024)
             assert (at > -20).all() and (at < (980, 560)).all()
+
+    def test_nobody_vanishes_behind_a_panel(self, frames: np.ndarray) -> None:
+        low = frames[100:101].copy()
+        low["players"]["y"] = [[-60 * 1024, 100 * 1024]]
+        low["players"]["on_ground"] = 0
+        scene = Scene()
+        layers = scene.compose(low[0])
+        x, y = scene.camera.project(np.array([low["players"]["x"][0, 0] / 1024, -54.0]))
+        behind = [p for p in layers["hud"].polygons if p[:, 1].min() < y < p[:, 1].max()]
+        assert behind and LAYERS.index("fighters") > LAYERS.index("hud")
+        assert any(np.hypot(*(p.mean(0) - (x, y))) < 20 for p in layers["fighters"].polygons)
+
+    @pytest.mark.parametrize("apart", [0, 1, -2, 9])
+    def test_tags_stand_beside_each_other(self, frames: np.ndarray, apart: int) -> None:
+        near = frames[60:61].copy()
+        near["players"]["x"], near["players"]["y"] = [[0, apart * 1024]], 0
+        drawn = Scene().compose(near[0])["fighters"].texts
+        at = {text.text: text.x for text in drawn if text.text in ("P1", "P2")}
+        assert abs(at["P2"] - at["P1"]) >= 26 - 1e-3
+        assert apart == 0 or (at["P2"] > at["P1"]) == (apart > 0), "each over its own player"
 
     def test_camera_keeps_the_aspect_ratio(self) -> None:
         camera = Camera(960, 540)

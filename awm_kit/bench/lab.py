@@ -206,6 +206,23 @@ class Notebook:
         self.run(index)
         return self.output(index)
 
+    def whisper(self, source: str) -> str:
+        """Run ``source`` in the kernel without a cell, once it is idle, and return what it printed."""
+        text: str = self.page.evaluate(
+            """async (code) => {
+              const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
+              let text = '';
+              const future = kernel.requestExecute({ code, store_history: false });
+              future.onIOPub = ({ content }) => {
+                text += content.text ?? content.traceback?.join('\\n') ?? '';
+              };
+              await future.done;
+              return text;
+            }""",
+            source,
+        )
+        return text
+
     def put(self, index: int, source: str) -> None:
         """Put ``source`` into a cell."""
         self.page.evaluate(

@@ -139,12 +139,12 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
                 self._countdown = COUNTDOWN_FRAMES
             self.view.scene.banner = ""
             self.loop.start()
-            self._run.description = "Pause"
+            self._offer_pause(True)
 
     def pause(self) -> None:
         """Stop the clock; `start` goes on from the same frame."""
         self.loop.stop()
-        self._run.description = "Start"
+        self._offer_pause(False)
         self._show_banner("PAUSED")
 
     def rematch(self, advance_seed: bool = True) -> None:
@@ -164,7 +164,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             if before is not None:
                 self._put_away(before.engine)
             self.view.scene.names = self._names()
-            self._run.description = "Start"
+            self._offer_pause(False)
             self._begin()
             self._show_banner("CLICK TO PLAY")
             self._tell()
@@ -192,6 +192,9 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self._engine.observe(lambda _: self.rematch(advance_seed=False), "value")
         self._opponent.observe(lambda _: self.rematch(advance_seed=False), "value")
 
+    def _offer_pause(self, running: bool) -> None:
+        self._run.description, self._run.icon = ("Pause", "pause") if running else ("Start", "play")
+
     def _seats(self) -> list[Controller]:
         friend = self._opponent.value == FRIEND
         self.key_menu.show("shared" if friend else "solo")
@@ -218,7 +221,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             self._advance()
         if self.match.over:
             self.loop.stop()
-            self._run.description = "Start"
+            self._offer_pause(False)
             self.errands.run("reading the result", partial(self._conclude, self.match), queue=True)
         if self.match.over or time.monotonic() - self._told > STATUS_SECONDS:
             self._tell()
@@ -272,7 +275,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.view.show(self.match.frame)
 
     def _show_error(self, error: Exception) -> None:
-        self._run.description = "Start"
+        self._offer_pause(False)
         self._told = time.monotonic()
         text = html.escape(f"{type(error).__name__}: {error}")
         self._status.value = f"<b style='color:#d55e00'>stopped</b> {text}"

@@ -1,4 +1,4 @@
-"""What stands before the game: damage, stocks, clock, frame counter, names, messages."""
+"""What is written on the picture: damage, stocks, clock, frame counter, names, messages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from awm_kit.schema import STATUS_DECIDED, STATUS_TIMEOUT
 
 #: The panels' share of the picture's height, from below.
 PANELS = 0.2
+#: Pixels that a player's tag takes: two that come nearer are moved apart.
+_TAG = 26.0, 18.0
 
 
 def draw_panels(
@@ -55,8 +57,8 @@ def draw_captions(
     banner : str
         Large print; empty shows the result of a decided match.
     """
-    for index in range(2):
-        _marker(out, camera, frame["players"][index], index)
+    for index, (head, at) in _tag_places(camera, frame).items():
+        _tag(out, index, head, at)
     _clock(out, camera, frame)
     text = banner or result_of(frame, names)
     if text:
@@ -117,14 +119,26 @@ def _clock(out: Drawing, camera: Camera, frame: np.ndarray) -> None:
     out.write(f"frame {now}", camera.width - 14, 24, 13, PAPER, "right")
 
 
-def _marker(out: Drawing, camera: Camera, player: np.ndarray, index: int) -> None:
-    """A tag above the head, or at the border if the player is out of the picture."""
-    if family_of(int(player["action_state"])) is Family.DEAD:
-        return
+def _tag_places(camera: Camera, frame: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Over the heads of the living, and where their tags stand: in the picture, and not on each other."""
+    margin, places = 26.0, {}
+    for index, player in enumerate(frame["players"]):
+        if family_of(int(player["action_state"])) is not Family.DEAD:
+            head = camera.project(np.array([int(player["x"]) / 1024, int(player["y"]) / 1024 + 18.5]))
+            low = (camera.width - margin, camera.height - 110)
+            places[index] = head, np.clip(head, (margin, margin + 30), low)
+    if len(places) == 2:
+        left, right = sorted((at for _, at in places.values()), key=lambda at: float(at[0]))
+        gap = np.abs(right - left)
+        if (gap < _TAG).all():
+            left[0] -= (_TAG[0] - gap[0]) / 2
+            right[0] += (_TAG[0] - gap[0]) / 2
+    return places
+
+
+def _tag(out: Drawing, index: int, head: np.ndarray, at: np.ndarray) -> None:
+    """A tag above the head, or at the border, with an arrow, if the player is out of the picture."""
     livery = LIVERIES[index % len(LIVERIES)]
-    head = camera.project(np.array([int(player["x"]) / 1024, int(player["y"]) / 1024 + 18.5]))
-    margin = 26.0
-    at = np.clip(head, (margin, margin + 30), (camera.width - margin, camera.height - 110))
     tip = at + (0, 8)
     out.polygon([tip, tip + (-6, -9), tip + (6, -9)], livery.main)
     out.write(f"P{index + 1}", float(at[0]), float(at[1]) - 4, 15, livery.light, "center")

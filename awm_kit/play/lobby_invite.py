@@ -103,7 +103,9 @@ class InviteCard(anywidget.AnyWidget):
     .awm-invite-text label { display: block; color: var(--jp-ui-font-color2, #555); margin-top: 4px; }
     .awm-invite-row { display: flex; gap: 6px; align-items: center; }
     .awm-invite-row code { overflow-wrap: anywhere; background: none; color: inherit; font-size: 12px; }
-    .awm-invite-row button { cursor: pointer; flex: none; }
+    .awm-invite-row button { cursor: pointer; flex: none; border: 0; padding: 3px 10px; border-radius: 3px;
+      background: var(--jp-layout-color2, #eee); color: var(--jp-ui-font-color1, #111); font-size: 12px; }
+    .awm-invite-row button:hover { background: var(--jp-layout-color3, #ddd); }
     .awm-invite-note { color: var(--jp-ui-font-color2, #555); margin-top: 6px; }
     """
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
-#: Back to front.
-LAYERS = ("background", "stage", "fighters", "hud")
+#: Back to front. Panels stand behind the fighters: one who falls low must not vanish behind them.
+LAYERS = ("background", "stage", "hud", "fighters")
 
 
 class Painter(Protocol):

@@ -12,12 +12,14 @@ from awm_kit.chain.replays import fetch_record
 from awm_kit.chain.results import find_result
 from awm_kit.chain.verify import MatchRecord, record_from_session
 from awm_kit.chain.worlds import fetch_world
+from awm_kit.data.bumper.schema import FRAME as BUMPER_FRAME
+from awm_kit.data.bumper.schema import SCHEMA_NAME as BUMPER
 from awm_kit.data.folder import load_any
 from awm_kit.data.replay import Replay
 from awm_kit.errors import ModelFileError
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
+from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, N_PLAYERS
 from awm_kit.worlds import load_world, shipped
 
 Recording = np.ndarray | Replay | MatchRecord | Pubkey | Path | str
@@ -28,7 +30,7 @@ def open_recording(source: Recording, world: Cartridge | None = None, ledger: Le
 
     Parameters
     ----------
-    source : ndarray of `FRAME`, Replay, MatchRecord, Pubkey, or path
+    source : ndarray of `FRAME` or of bumper's, Replay, MatchRecord, Pubkey, or path
         A path may name an ``.awmatch``, ``.npz`` or ``.slp`` file; a key is the SessionState account of
         an ended match, or its result.
     world : Cartridge, optional
@@ -40,6 +42,7 @@ def open_recording(source: Recording, world: Cartridge | None = None, ledger: Le
     Returns
     -------
     Replay
+        Of `FRAME` records whatever the game, which ``meta["game"]`` names where it is known: see `game_of`.
 
     Raises
     ------
@@ -65,9 +68,17 @@ def open_recording(source: Recording, world: Cartridge | None = None, ledger: Le
     if isinstance(source, np.ndarray):
         source = Replay(source, np.zeros((len(source), N_PLAYERS), CONTROLLER))
     frames = source.frames
+    if frames.dtype == BUMPER_FRAME:
+        frames = frames.view(FRAME)
+        source = Replay(frames, source.inputs, source.source, {**source.meta, "game": BUMPER})
     if frames.dtype != FRAME or frames.ndim != 1 or not len(frames):
         raise ValueError(f"expected frames, at least one (got {frames.dtype}, shape {frames.shape})")
     return source
+
+
+def game_of(replay: Replay) -> str:
+    """The name of a recording's schema."""
+    return str(replay.meta.get("game", FIGHTER.name))
 
 
 def find_hits(frames: np.ndarray) -> np.ndarray:
@@ -86,10 +97,10 @@ def _played_again(record: MatchRecord, world: Cartridge) -> Replay:
     native = NativeWorld(world)
     frames = np.zeros(record.frames + 1, FRAME)
     frames[0] = record.start_frame
-    frames[1:] = native.run(native.initial_state(), record.start_frame, record.inputs)
+    frames[1:] = native.run(native.initial_state(), record.start_frame, record.inputs).view(FRAME)
     inputs = np.zeros((record.frames + 1, N_PLAYERS), CONTROLLER)
     inputs[1:] = record.inputs
-    return Replay(frames, inputs, meta=dict(record.meta))
+    return Replay(frames, inputs, meta={**record.meta, "game": world.manifest.schema.name})
 
 
 def _world_of(record: MatchRecord, ledger: Ledger | None) -> Cartridge:

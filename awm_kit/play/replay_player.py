@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from awm_kit.play.film import Film, Take
 from awm_kit.play.gif import render_gif
 from awm_kit.play.interpolation import between
 from awm_kit.play.loop import FPS, FrameLoop
-from awm_kit.play.recordings import Recording, find_hits, find_knockouts, open_recording
+from awm_kit.play.recordings import Recording, find_hits, find_knockouts, game_of, open_recording
 from awm_kit.play.reruns import Physics, rerun
 from awm_kit.play.video import render_mp4
 from awm_kit.play.view import MatchView
@@ -48,6 +49,8 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         Where the match of a key is.
     layout : str
         ``ghost`` draws the overlay behind the players, ``beside`` on a canvas of its own.
+    titles : sequence of str, optional
+        Of the recording and of the overlay; by default the latter is called after its world.
 
     Attributes
     ----------
@@ -64,6 +67,7 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         names: Sequence[str] = ("P1", "P2"),
         ledger: Ledger | None = None,
         layout: Literal["ghost", "beside"] = "ghost",
+        titles: tuple[str, str] | None = None,
     ) -> None:
         if layout not in ("ghost", "beside"):
             raise ValueError(f"expected layout ghost or beside (got {layout!r})")
@@ -76,8 +80,16 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         elif overlay is not None:
             self.overlay = open_recording(overlay, world, ledger).frames
         self.hits, self.knockouts = find_hits(self.frames), find_knockouts(self.frames)
-        self.view = MatchView(names)
-        self.second = MatchView(names) if layout == "beside" and self.overlay is not None else None
+        game = game_of(self.replay)
+        self.view = MatchView(names, game=game)
+        self.second: MatchView | None = None
+        self.titles: tuple[str, str] = ("", "")
+        if self.overlay is not None:
+            self.titles = first, other = titles or ("recorded", _title(overlay))
+            if layout == "beside":
+                self.second = MatchView(names, game=game)
+            else:
+                self.view.scene.note = f"{first}; translucent: {other}"
         self.loop, self.beat = FrameLoop(self._tick), Beat()
         self.beat.on_slack(self.loop.follow)
         self._at = 0.0
@@ -85,11 +97,9 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self._make_controls()
         anew = [self._anew] if self.physics is not None else []
         buttons = [self._run, *self._steps, self._speed, *anew, self._seconds, *self._exports]
-        screens = [view.widget for view in (self.view, self.second) if view is not None]
-        picture = screens[0] if len(screens) == 1 else widgets.HBox(screens)
-        for screen in screens:
-            screen.layout.max_width = f"{100 // len(screens)}%"
-        super().__init__([picture, self.beat, self._slider, widgets.HBox(buttons), self._status])
+        picture = self.view.widget if self.second is None else _beside([self.view, self.second], self.titles)
+        bar = widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap"))
+        super().__init__([picture, self.beat, self._slider, bar, self._status])
         self.add_class("awm-play")
         self.seek(0)
 
@@ -207,12 +217,12 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
     def _film(self, seconds: float, scale: float) -> Film:
         span = slice(self.position, self.position + max(round(seconds * FPS), 1))
         frames, others = self.frames[span], (self.frames[:0] if self.overlay is None else self.overlay[span])
-        names = self.view.scene.names
+        take = partial(Take, names=self.view.scene.names, game=game_of(self.replay))
         if not len(others):  # an overlay that has ended is no reason to export nothing
-            return Film([Take(frames, names=names)], scale)
+            return Film([take(frames)], scale)
         if self.second is not None:
-            return Film([Take(frames, names=names), Take(others, names=names)], scale)
-        return Film([Take(frames[: len(others)], names=names, ghosts=others)], scale)
+            return Film([take(frames, self.titles[0]), take(others, self.titles[1])], scale)
+        return Film([take(frames[: len(others)], ghosts=others)], scale)
 
     def _export(self, pressed: widgets.Button) -> None:
         kind = pressed.description
@@ -273,3 +283,18 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self.view.show(frame, None if self.second is not None else other)
         if self.second is not None and other is not None:
             self.second.show(other)
+
+
+def _beside(views: Sequence[MatchView], titles: Sequence[str]) -> widgets.HBox:
+    half = widgets.Layout(width=f"{100 // len(views)}%")
+    columns = [
+        widgets.VBox([widgets.HTML(f"<b>{html.escape(title)}</b>"), view.widget], layout=half)
+        for view, title in zip(views, titles, strict=True)
+    ]
+    return widgets.HBox(columns)
+
+
+def _title(overlay: Recording | Physics | None) -> str:
+    if isinstance(overlay, Cartridge):
+        return f"{overlay.manifest.name}, learned"
+    return "teacher" if isinstance(overlay, Params) else "the other recording"

@@ -75,7 +75,7 @@ class _World:
         for t in range(begin, end):
             if t == begin or frame["status"] == STATUS_PLAYING:
                 frame = self.world.step(state, frame, replay.inputs[t + 1])
-            out[t - begin] = frame
+            out[t - begin] = np.asarray(frame).view(out.dtype)
         return out
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from awm_kit.play.replay_player import ReplayPlayer
 
+_TITLES = "as it was", "what if"
 #: Player index to field name to value in real units; an action state may be given by its name.
 Edits = Mapping[int, Mapping[str, float | str]]
 #: From a frame and the controllers to the next frame.
@@ -95,14 +96,14 @@ class WhatIf:
         """Both side by side in a notebook, at the frame that was changed."""
         from awm_kit.play.replay_player import ReplayPlayer
 
-        shown = ReplayPlayer(self.original, overlay=self.branch, layout="beside")
+        shown = ReplayPlayer(self.original, overlay=self.branch, layout="beside", titles=_TITLES)
         shown.seek(self.start)
         return shown
 
     def film(self, scale: float = 0.5) -> Film:
         """Both side by side from the changed frame on, for `render_gif` and `render_mp4`."""
         n = len(self.branch)
-        takes = [(self.original, "as it was"), (self.branch, "what if")]
+        takes = zip((self.original, self.branch), _TITLES, strict=True)
         return Film([Take(r.frames[self.start : n], title) for r, title in takes], scale)
 
     def plot(self) -> Figure:
@@ -115,7 +116,7 @@ class WhatIf:
             color = "#{:02x}{:02x}{:02x}".format(*LIVERIES[player].main)
             for replay, style in ((self.original, ":"), (self.branch, "-")):
                 frames = replay.frames[self.start : len(self.branch)]
-                label = f"P{player + 1}, {'what if' if style == '-' else 'as it was'}"
+                label = f"P{player + 1}, {_TITLES[style == '-']}"
                 numbers, places = np.arange(len(frames)) + self.start, _places(frames, player)
                 paths.plot(*places.T, style, color=color, label=label)
                 heights.plot(numbers, places[:, 1], style, color=color)

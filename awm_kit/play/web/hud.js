@@ -1,22 +1,28 @@
-// What stands before the game, as in draw_hud.py: damage, stocks, clock, names, messages.
+// What is written on the picture, as in draw_hud.py: damage, stocks, clock, names, messages.
 
 import { clamp, css, disc, heat, polygon, write } from "./paint.js";
 
 const INK = [18, 20, 34], WHITE = [255, 255, 255], PAPER = [244, 238, 222], GREY = [170, 178, 196];
 const YELLOW = [240, 228, 66], VERMILLION = [213, 94, 0];
 const FPS = 60, DECIDED = 1, TIMEOUT = 2;
+const TAG_WIDTH = 26, TAG_HEIGHT = 18; // pixels of a player's tag
 
-/** picture: frame, figures, names, banner, note, place (game units to pixels), tables, width, height. */
-export function drawHud(ctx, picture) {
-  const { frame, figures, names, banner, note, width, height } = picture;
-  frame.players.forEach((player, i) => {
-    panel(ctx, picture, player, i);
-    if (figures[i].family !== "DEAD") marker(ctx, picture, player, i);
-  });
+// picture: frame, figures, names, banner, note, place (game units to pixels), tables, width, height
+
+/** Damage, stocks and names, behind the fighters: one who falls low must not vanish behind them. */
+export function drawPanels(ctx, picture) {
+  const { frame, note, width, height } = picture;
+  frame.players.forEach((player, i) => panel(ctx, picture, player, i));
+  if (note) write(ctx, note, width / 2, height - 7, 11, css(PAPER), "center");
+}
+
+/** Tags, arrows to those out of the picture, clock, frame count, and large print. */
+export function drawCaptions(ctx, picture) {
+  const { frame, names, banner, tables, width, height } = picture;
+  for (const { index, head, at } of tagPlaces(picture)) tag(ctx, tables.liveries[index], index, head, at);
   clock(ctx, frame, width);
   const text = banner || resultOf(frame, names);
   if (text) drawBanner(ctx, text, width, height);
-  if (note) write(ctx, note, width / 2, height - 7, 11, css(PAPER), "center");
 }
 
 /** Large print across the picture. */
@@ -75,11 +81,28 @@ function clock(ctx, frame, width) {
   drawFrameCount(ctx, frame, width);
 }
 
-/** A tag above the head, or at the border if the player is out of the picture. */
-function marker(ctx, { place, tables, width, height }, { x, y }, index) {
-  const { main, light, accent } = tables.liveries[index];
-  const head = place(x, y + 18.5), margin = 26;
-  const at = [clamp(head[0], margin, width - margin), clamp(head[1], margin + 30, height - 110)];
+/** Over the heads of the living, and where their tags stand: in the picture, and not on each other. */
+function tagPlaces({ frame, figures, place, width, height }) {
+  const margin = 26, places = [];
+  frame.players.forEach(({ x, y }, index) => {
+    if (figures[index].family === "DEAD") return;
+    const head = place(x, y + 18.5);
+    const at = [clamp(head[0], margin, width - margin), clamp(head[1], margin + 30, height - 110)];
+    places.push({ index, head, at });
+  });
+  if (places.length === 2) {
+    const [left, right] = places.map(({ at }) => at).sort((a, b) => a[0] - b[0]);
+    const overlap = TAG_WIDTH - (right[0] - left[0]);
+    if (overlap > 0 && Math.abs(right[1] - left[1]) < TAG_HEIGHT) {
+      left[0] -= overlap / 2;
+      right[0] += overlap / 2;
+    }
+  }
+  return places;
+}
+
+/** A tag above the head, or at the border, with an arrow, if the player is out of the picture. */
+function tag(ctx, { main, light, accent }, index, head, at) {
   polygon(ctx, [[at[0], at[1] + 8], [at[0] - 6, at[1] - 1], [at[0] + 6, at[1] - 1]], css(main));
   write(ctx, `P${index + 1}`, at[0], at[1] - 4, 15, css(light), "center");
   const away = [head[0] - at[0], head[1] - at[1]], distance = Math.hypot(...away);

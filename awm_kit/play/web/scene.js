@@ -1,7 +1,7 @@
 // One picture of a match after another: camera, effects and fighters, as scene.py composes them.
 
 import { drawAfterimage, drawFighter, figureOf } from "./fighter.js";
-import { drawHud } from "./hud.js";
+import { drawCaptions, drawPanels } from "./hud.js";
 import { clamp, css, disc, mix, polygon, ring } from "./paint.js";
 import { drawSky, drawStage } from "./stage.js";
 
@@ -87,14 +87,28 @@ export class Scene {
   draw(names, banner = "", note = "") {
     const { ctx, canvas, previous: frame, tables } = this;
     const scale = canvas.width / WIDTH, zoom = WIDTH / this.camera.span;
-    this.drawBackground();
     const y = this.camera.y + this.shake * (-1) ** frame.frame;
-    ctx.setTransform(
+    const pixels = () => ctx.setTransform(scale, 0, 0, scale, 0, 0);
+    const units = () => ctx.setTransform(
       scale * zoom, 0, 0, -scale * zoom,
       scale * (WIDTH / 2 - zoom * this.camera.x), scale * (HEIGHT / 2 + zoom * y),
     );
-    drawStage(ctx, tables.stages[frame.stage] ?? tables.stages[32]);
+    const place = (px, py) => [WIDTH / 2 + zoom * (px - this.camera.x), HEIGHT / 2 - zoom * (py - y)];
     const now = this.history.at(-1);
+    const picture = { frame, figures: now, names, banner, note, place, tables, width: WIDTH, height: HEIGHT };
+    this.drawBackground();
+    units();
+    drawStage(ctx, tables.stages[frame.stage] ?? tables.stages[32]);
+    pixels();
+    drawPanels(ctx, picture);
+    units();
+    this.drawFighters(now, frame);
+    pixels();
+    drawCaptions(ctx, picture);
+  }
+
+  drawFighters(now, { frame }) {
+    const { ctx, tables } = this;
     for (const [age, alpha] of TRAIL) {
       const past = this.history.at(-1 - age);
       past?.forEach((figure, i) => {
@@ -104,12 +118,9 @@ export class Scene {
     }
     for (const figure of [now[1], now[0]]) drawFighter(ctx, figure, tables);
     for (const particle of this.particles) {
-      const age = (frame.frame - particle.born) / LIFE[particle.kind];
+      const age = (frame - particle.born) / LIFE[particle.kind];
       if (age >= 0 && age < 1) PAINT[particle.kind](ctx, particle, age, tables.liveries[particle.player]);
     }
-    ctx.setTransform(scale, 0, 0, scale, 0, 0);
-    const place = (px, py) => [WIDTH / 2 + zoom * (px - this.camera.x), HEIGHT / 2 - zoom * (py - y)];
-    drawHud(ctx, { frame, figures: now, names, banner, note, place, tables, width: WIDTH, height: HEIGHT });
   }
 
   drawBackground() {

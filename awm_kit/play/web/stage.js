@@ -18,14 +18,25 @@ export function drawSky(ctx, width, height) {
     disc(ctx, [x * width, y * 0.5 * height], (0.5 + size) * (height / 540), css(WHITE, 0.2 + 0.5 * size));
   }
   const moon = [width * 0.77, height * 0.2], r = height * 0.075;
-  const halo = ctx.createRadialGradient(...moon, r, ...moon, 3.2 * r);
-  halo.addColorStop(0, css(MOON, 0.28));
+  const halo = ctx.createRadialGradient(...moon, 0, ...moon, 3.2 * r);
+  halo.addColorStop(0, css(MOON, 0.2));
   halo.addColorStop(1, css(MOON, 0));
   disc(ctx, moon, 3.2 * r, halo);
-  disc(ctx, moon, r, css(MOON));
-  disc(ctx, [moon[0] - 0.3 * r, moon[1] - 0.15 * r], r * 0.2, css([226, 214, 190]));
-  disc(ctx, [moon[0] + 0.35 * r, moon[1] + 0.3 * r], r * 0.13, css([226, 214, 190]));
+  crescent(ctx, moon, r);
   for (const range of FAR_TO_NEAR) mountains(ctx, width, height, ...range);
+}
+
+/** Half of a circle and, bent less, the way back. */
+function crescent(ctx, center, radius) {
+  ctx.save();
+  ctx.translate(...center);
+  ctx.rotate((-38 * Math.PI) / 180);
+  ctx.fillStyle = css(MOON);
+  ctx.beginPath();
+  ctx.arc(0, 0, radius, -Math.PI / 2, Math.PI / 2);
+  ctx.ellipse(0, 0, 0.42 * radius, radius, 0, Math.PI / 2, -Math.PI / 2, true);
+  ctx.fill();
+  ctx.restore();
 }
 
 function mountains(ctx, width, height, base, rise, color, phase) {
