@@ -47,7 +47,7 @@ class Refused(Exception):
         self.name = name
 
 
-def _refusal(result: FailedTransactionMetadata) -> Refused:
+def refusal_of(result: FailedTransactionMetadata) -> Refused:
     error = getattr(result.err(), "err", result.err())
     name = str(error)
     if isinstance(error, InstructionErrorCustom):
@@ -69,14 +69,14 @@ class Chain:
         """Run one transaction; returns its compute units."""
         result = self.svm.send_transaction(self._transaction(instructions, signers))
         if isinstance(result, FailedTransactionMetadata):
-            raise _refusal(result)
+            raise refusal_of(result)
         return result.compute_units_consumed()
 
     def simulate(self, *instructions: Instruction, signers: Sequence[Keypair] = ()) -> None:
         """Like `send`, but nothing changes."""
         result = self.svm.simulate_transaction(self._transaction(instructions, signers))
         if isinstance(result, FailedTransactionMetadata):
-            raise _refusal(result)
+            raise refusal_of(result)
 
     def _transaction(self, instructions: Sequence[Instruction], signers: Sequence[Keypair]) -> Transaction:
         self.svm.expire_blockhash()
