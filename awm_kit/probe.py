@@ -18,7 +18,7 @@ from awm_kit.data.scuffle import play as teach
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FIGHTER, Button
-from awm_kit.soak import free_run
+from awm_kit.soak import check_fighter, free_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,7 +131,13 @@ def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeRepor
         A scuffle world.
     params : Params, optional
         The teacher's physics; by default those in the world's notes.
+
+    Raises
+    ------
+    ValueError
+        If the world is no fighter.
     """
+    check_fighter(cartridge)
     params = params or Params.from_notes(cartridge.manifest.notes)
     world = NativeWorld(cartridge)
     report = ProbeReport()

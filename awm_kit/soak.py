@@ -83,10 +83,11 @@ class SoakReport:
         }
 
     def __repr__(self) -> str:
-        lines = [f"{self.minutes:.1f} minutes in {self.matches} matches"]
+        lines = [f"{self.minutes:.1f} minutes in {self.matches} match{'es' * (self.matches > 1)}"]
         lines.append(f"{'a minute':16}{'world':>26}{'reference':>26}{'ratio':>8}")
         for name, rate in self.rates.items():
-            lines.append(f"{name:16}{rate.world:>8.2f}{rate.reference:>8.2f}{rate.ratio:8.2f}")
+            ratio = "-" if np.isnan(rate.ratio) else f"{rate.ratio:.2f}"
+            lines.append(f"{name:16}{rate.world:>8.2f}{rate.reference:>8.2f}{ratio:>8}")
         lines.append("impossible: " + ", ".join(f"{kind} {n}" for kind, n in self.events.items()))
         return "\n".join(lines)
 
@@ -139,7 +140,7 @@ def soak_replays(cartridge: Cartridge, replays: Sequence[Replay]) -> SoakReport:
     ValueError
         If the world is no fighter, or there are no games.
     """
-    _check_fighter(cartridge)
+    check_fighter(cartridge)
     world = NativeWorld(cartridge)
     runs = [free_run(world, r.frames[:1], r.inputs[None])[0] for r in replays]
     return report([_until_decided(f) for f in runs], [r.frames for r in replays])
@@ -164,7 +165,7 @@ def soak_scripted(
         Played side by side; none lasts longer than ``minutes / matches``. By default at most 16, each
         of up to two minutes or more: in less, few are decided.
     """
-    _check_fighter(cartridge)
+    check_fighter(cartridge)
     params = Params.from_notes(cartridge.manifest.notes)
     world = NativeWorld(cartridge)
     matches = matches or max(1, min(16, round(minutes / 2)))
@@ -197,7 +198,8 @@ def report(runs: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> SoakR
     )
 
 
-def _check_fighter(cartridge: Cartridge) -> None:
+def check_fighter(cartridge: Cartridge) -> None:
+    """``ValueError`` unless a world's rules are those of `FIGHTER`, which are known here."""
     name = cartridge.manifest.schema.name
     if name != FIGHTER.name:
         raise ValueError(

@@ -16,8 +16,10 @@ from solders.keypair import Keypair
 from typer.testing import CliRunner
 
 from awm_kit.cli import app
+from awm_kit.cli.judge import evaluation_table
 from awm_kit.data.scuffle import generate
 from awm_kit.doctor import CHECKS, Check, Diagnosis
+from awm_kit.model.evaluate import Evaluation
 from awm_kit.model.plots import plot_training, read_log
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
@@ -344,13 +346,24 @@ class TestErrors:
             (("retire", "nothing"), "there is no world 'nothing'"),
             (("worlds", "--program-id", "x"), "--program-id is for a cluster"),
             (("fork", "x", "--name", "y", "--set", "gravity"), "KEY=VALUE with a number"),
+            (("fork", "x", "--name", "y", "--set", "gravty=1"), "expected physics of"),
+            (("deploy", "WORLD", "--priority-fee", "much", "--dry-run"), "expected --priority-fee auto or"),
+            (("verify", "nowhere.awmatch"), "nowhere.awmatch: No such file"),
+            (("verify", "WORLD"), "is damaged or no match record: expected a zip archive"),
+            (("quantize", "WORLD"), "expected a .safetensors file"),
+            (("film", "WORLD", "out.gif", "--replay", "TEXT"), "text.npz: not a complete replay archive"),
+            (("probe", "bumper"), "expected a world of the schema 'fighter'"),
+            (("soak", "bumper"), "expected a world of the schema 'fighter'"),
             (("fork", "x", "--name", "y", "--recipe", "z", "--gravity", "1"), "either --recipe"),
         ],
     )
     def test_a_mistake_is_one_line_and_code_2(
-        self, arguments: tuple[str, ...], said: str, random_world: Path
+        self, arguments: tuple[str, ...], said: str, random_world: Path, tmp_path: Path
     ) -> None:
-        words = [str(random_world) if word == "WORLD" else word for word in arguments]
+        text = tmp_path / "text.npz"
+        text.write_text("no archive")
+        files = {"WORLD": str(random_world), "TEXT": str(text)}
+        words = [files.get(word, word) for word in arguments]
         output = awm(*words, code=2)
         assert said in output and output.count("\n") == 1 and output.startswith("awm: ")
 
@@ -382,6 +395,32 @@ def test_help_lists_the_verbs_in_order_and_loads_nothing_heavy() -> None:
         *("bench", "doctor"),
     ]
     assert loaded.split() == []
+
+
+@pytest.mark.parametrize("group", [(), ("bench",), ("localnet",)])
+def test_help_says_what_each_verb_does_in_one_line(group: tuple[str, ...]) -> None:
+    said = CliRunner().invoke(app, [*group, "--help"], env={"COLUMNS": "80"}).stdout
+    for line in said.partition("Commands:")[2].strip().splitlines():
+        assert not line.endswith("..."), f"expected a shorter first sentence (got {line!r})"
+
+
+def test_one_game_has_no_interval_and_no_case_no_figure() -> None:
+    figures = {"rc": 0.5, "action_acc": 0.9}
+    forced = {"action_acc": 0.9, "hit_recall": float("nan")}
+    one = Evaluation(
+        "int8", 1, {5: figures}, forced,
+        intervals={
+            "free": {5: {name: (value, value) for name, value in figures.items()}},
+            "teacher_forced": {name: (value, value) for name, value in forced.items()},
+        },
+        events={"hit": 0},
+    )  # fmt: skip
+    text = evaluation_table(one)
+    assert text.startswith("int8, 1 game;") and "[" not in text and "nan" not in text
+    assert "no case  of 0" in text
+    ends = {"rc": (0.4, 0.6), "action_acc": (0.9, 0.9)}
+    two = replace(one, games=2, intervals={**one.intervals, "free": {5: ends}})
+    assert "2 games" in evaluation_table(two) and "0.5000 [0.4000, 0.6000]" in evaluation_table(two)
 
 
 def test_probes_and_soaks_speak_json() -> None:

@@ -7,7 +7,6 @@ and every input, with the one that the program committed.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import tempfile
@@ -38,7 +37,7 @@ from awm_kit.chain.accounts import (
 from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.results import MatchResult
 from awm_kit.chain.session import ChainSession
-from awm_kit.data.replay import clean_frame
+from awm_kit.data.replay import clean_frame, open_npz
 from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
@@ -145,9 +144,8 @@ class MatchRecord:
         FileNotFoundError
             There is no such file.
         """
-        raw = io.BytesIO(Path(path).read_bytes())
         try:
-            with np.load(raw, allow_pickle=False) as file:
+            with open_npz(path) as file:
                 facts = json.loads(str(file["facts"]))
                 if facts["format"] != FORMAT:
                     raise VerificationError(f"{path}: expected format {FORMAT} (got {facts['format']})")
@@ -167,6 +165,8 @@ class MatchRecord:
                     trace=file["trace"],
                     meta=facts["meta"],
                 )
+        except FileNotFoundError:
+            raise
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError, OSError) as error:
             raise VerificationError(f"{path} is damaged or no match record: {error}") from error
 

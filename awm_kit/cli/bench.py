@@ -42,7 +42,10 @@ def kernel(
 
 @bench.command()
 def cu(world: World = "scuffle", frames: Frames = 30, as_json: Json = False) -> None:
-    """Compute units and transactions that a frame takes in the Solana VM, in 7-bit and in 4-bit weights."""
+    """Compute units and transactions of a frame.
+
+    In the Solana VM, with 7-bit and with 4-bit weights.
+    """
     from awm_kit.chain.cu import measure_formats
     from awm_kit.worlds import load_world
 
@@ -58,7 +61,7 @@ def players(
     frames: Frames = 3600,
     as_json: Json = False,
 ) -> None:
-    """Share of games that a player wins against scripted ones of rising strength."""
+    """Share of games won against ever stronger scripted players."""
     from awm_kit.bench.players import measure_players
     from awm_kit.play.controllers import LEVELS
     from awm_kit.worlds import load_world
@@ -73,10 +76,10 @@ def canvas(
     seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="For each way of playing.")] = 15.0,
     as_json: Json = False,
 ) -> None:
-    """Live play in JupyterLab and headless Chromium: rate, jitter, key latency, bytes, the kernel's share.
+    """Live play in JupyterLab and headless Chromium.
 
-    Drawn by Python with and without the server extension, and predicted in the page. Needs Playwright and
-    a Chromium.
+    Rate, jitter, key latency, bytes and the kernel's share: drawn by Python with and without the server
+    extension, and predicted in the page. Needs Playwright and a Chromium.
     """
     from awm_kit.bench.canvas import measure_canvas
 
@@ -106,7 +109,10 @@ def scuffle(
 
 @bench.command()
 def homes(world: World = "scuffle", frames: Frames = 60, as_json: Json = False) -> None:
-    """The same match on every engine: frames a second of each, one state hash for all."""
+    """The same match on every engine.
+
+    Frames a second of each, one state hash for all.
+    """
     from awm_kit.bench.homes import measure_homes
     from awm_kit.worlds import load_world
 
@@ -126,7 +132,10 @@ def rollup(
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="For each world and build.")] = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Frames in real time on MagicBlock's rollup: intervals, latency, transactions and units a frame."""
+    """Frames in real time on MagicBlock's rollup.
+
+    Intervals, latency, transactions and units a frame.
+    """
     from awm_kit.bench.rollup import CASES, measure_rollup
 
     cases = [(name, one) for one in build.split(",") for name in worlds or ()]
@@ -139,7 +148,10 @@ def lifecycle(
     frames: Frames = 600,
     as_json: Json = False,
 ) -> None:
-    """What each step of a match on the rollup takes: seconds, transactions on the L1, lamports."""
+    """What each step of a match on the rollup takes.
+
+    Seconds, transactions on the L1, lamports.
+    """
     from awm_kit.bench.lifecycle import measure_lifecycle
     from awm_kit.worlds import load_world
 

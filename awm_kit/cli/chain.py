@@ -41,7 +41,10 @@ def deploy(
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
-    """Put a world on a ledger: the cost first, then the upload; run it again to resume."""
+    """Put a world on a ledger: the cost first, then the upload.
+
+    Run it again to go on with an interrupted upload.
+    """
     from awm_kit.chain.deploy import deploy as upload
     from awm_kit.chain.deploy import plan_deploy
     from awm_kit.chain.ledger import sol
@@ -100,7 +103,10 @@ def fork(
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
-    """Read a world back from the ledger, train it on under other rules, and deploy the child."""
+    """Train a deployed world on under other rules.
+
+    Reads it back from the ledger and deploys the child there.
+    """
     from dataclasses import replace
 
     from awm_kit.chain.deploy import plan_deploy
@@ -154,8 +160,11 @@ def verify(
     program_id: ProgramId = None,
     as_json: Json = False,
 ) -> None:
-    """Check a deployed world byte for byte, or play a match again and compare every frame's hash."""
-    if Path(target).is_file():
+    """Check a deployed world, or a match by playing it again.
+
+    A world byte for byte, a match by the hash of every frame.
+    """
+    if Path(target).is_file() or Path(target).suffix == ".awmatch":
         _verify_file(Path(target), world, as_json)
         return
     from awm_kit.chain.replays import verify_match
@@ -206,7 +215,10 @@ def retire(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Take a world down; its deposit goes back to the wallet that deployed it."""
+    """Take a world down and get its deposit back.
+
+    It goes to the wallet that deployed the world.
+    """
     from awm_kit.chain.deploy import retire as take_down
     from awm_kit.chain.ledger import sol
 
@@ -250,6 +262,8 @@ def _show_report(report: VerifyReport, as_json: bool, facts: dict[str, Any]) -> 
 
 
 def _physics(gravity: float | None, assignments: list[str]) -> dict[str, Any]:
+    from awm_kit.data.scuffle import Params
+
     changes: dict[str, Any] = {} if gravity is None else {"gravity_scale": gravity}
     for text in assignments:
         key, _, value = text.partition("=")
@@ -257,6 +271,7 @@ def _physics(gravity: float | None, assignments: list[str]) -> dict[str, Any]:
             changes[key] = int(value) if value.lstrip("-").isdecimal() else float(value)
         except ValueError:
             raise ValueError(f"expected --set KEY=VALUE with a number (got {text!r})") from None
+    Params.of(changes)
     return changes
 
 

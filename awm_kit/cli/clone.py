@@ -27,7 +27,7 @@ def clone(
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
-    """Train a small network to press what players in replays press, seeing what they see."""
+    """Train a small network to press what recorded players press."""
     from awm_kit.cli.games import parse_seeds
     from awm_kit.data import load_folder
     from awm_kit.data.scuffle import generate

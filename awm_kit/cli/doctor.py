@@ -9,7 +9,10 @@ from awm_kit.cli.app import Json, app, show
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Check that everything needed is there and works; exit code 1 if something essential is missing."""
+    """Check that everything needed is there and works.
+
+    Exit code 1 if something essential is missing.
+    """
     from awm_kit.doctor import diagnose
 
     diagnosis = diagnose()

@@ -44,7 +44,10 @@ def host(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend the wallet's SOL.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Open a match, say its ID on stderr, run it in real time against whoever joins, settle it."""
+    """Open a match for whoever joins, play and settle it.
+
+    Says its ID on stderr and runs it in real time.
+    """
     from awm_kit.play.engines import deployed, start_frame
     from awm_kit.play.places import open_place
     from awm_kit.play.seat import Seat
@@ -74,7 +77,7 @@ def join(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend the wallet's SOL.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Sit down at a match that another process hosts, and play it to its end."""
+    """Play a match that another process hosts, to its end."""
     from solders.pubkey import Pubkey
 
     from awm_kit.chain.instructions import KEEP_CHARACTER

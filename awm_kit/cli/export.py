@@ -17,7 +17,10 @@ def export(
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Of the first match.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make one HTML file in which a world can be played, offline, by one or two people."""
+    """Make one HTML file in which a world plays offline.
+
+    In any browser, for one or two people.
+    """
     from awm_kit.play.web.export import export as write
     from awm_kit.worlds import load_world
 

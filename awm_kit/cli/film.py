@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from awm_kit.cli.app import Json, app, show
+from awm_kit.errors import ReplayError
 
 if TYPE_CHECKING:
     from awm_kit.data.replay import Replay
@@ -49,7 +50,10 @@ def film(
     ] = 3,
     as_json: Json = False,
 ) -> None:
-    """Film a recorded game and what a world makes of the same controllers."""
+    """Film a recorded game beside what a world makes of it.
+
+    Both are under the same controllers.
+    """
     from awm_kit.errors import VideoError
     from awm_kit.play.film import Film, Take
     from awm_kit.play.gif import render_gif
@@ -83,5 +87,8 @@ def _game(cartridge: Cartridge, replay: Path | None, seed: int | None) -> tuple[
     if (replay is None) == (seed is None):
         raise ValueError("expected either --replay FILE or --seed N")
     if replay is not None:
-        return open_recording(replay, cartridge if replay.suffix == ".awmatch" else None), "recorded"
+        try:
+            return open_recording(replay, cartridge if replay.suffix == ".awmatch" else None), "recorded"
+        except ReplayError as error:
+            raise type(error)(f"{replay}: {error}") from error
     return teacher_games(cartridge.manifest.notes, range(seed or 0, (seed or 0) + 1))[0], "teacher"

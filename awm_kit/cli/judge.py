@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +40,10 @@ def evaluate(
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
-    """Measure how true a world is: free-running and teacher-forced error against games, beside baselines."""
+    """Measure how true a world is to games.
+
+    Free-running and one frame ahead, beside baselines, with 95 % intervals over games.
+    """
     from awm_kit.fidelity import open_runners
     from awm_kit.model.evaluate import evaluate as measure
 
@@ -60,7 +64,10 @@ def probe(
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
-    """Measure learned physics against taught: jumps, falls, runs, shields, knockback."""
+    """Measure learned physics against taught.
+
+    Jumps, falls, runs, shields, knockback: the same small experiments in the world and in its teacher.
+    """
     from awm_kit.probe import run_probes
     from awm_kit.worlds import load_world
 
@@ -80,7 +87,7 @@ def soak(
     as_json: Json = False,
     progress: Progress = True,
 ) -> None:
-    """Let a world run free for long and count what no match can hold.
+    """Let a world run free and count what no match can hold.
 
     Scripted players play, and the teacher beside them; or, with --replays, whole recorded games under
     their true inputs.
@@ -111,9 +118,9 @@ def report(
     minutes: Annotated[float | None, typer.Option("--minutes", min=0.1, help="Of play left alone.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure everything about worlds and write it on one page: errors, events, play left alone, physics.
+    """Measure everything about worlds, on one page.
 
-    Goes on where an interrupted report stopped.
+    Errors, events, play left alone, physics. Goes on where an interrupted report stopped.
     """
     from dataclasses import replace
 
@@ -130,7 +137,9 @@ def evaluation_table(result: Evaluation) -> str:
     """An evaluation for people: one line a horizon with baselines beside, then single steps."""
     names = ("rc", "frozen_rc", "velocity_rc", "percent_err", "action_acc", "frozen_action_acc")
     heads = ("position", "frozen", "velocity", "percent", "action", "frozen")
-    lines = [f"{result.engine}, {result.games} games; free-running, mean over 1..K frames, 95 % over games"]
+    games = f"{result.games} game{'s' * (result.games > 1)}"
+    spread = ", 95 % over games" if result.games > 1 else ""
+    lines = [f"{result.engine}, {games}; free-running, mean over 1..K frames{spread}"]
     shown = [(n, h) for n, h in zip(names, heads, strict=True) if n in result.free[max(result.free)]]
     lines.append(f"{'K':>4}" + "".join(f"{head:>{_width(name)}}" for name, head in shown))
     for k, row in result.free.items():
@@ -152,7 +161,13 @@ def _width(name: str) -> int:
 
 
 def _cell(value: float, ends: tuple[float, float], width: int) -> str:
-    text = f"{value:.3f}" if width < 20 else f"{value:.4f} [{ends[0]:.4f}, {ends[1]:.4f}]"
+    """A figure with its interval where it has one: one game alone says nothing about others."""
+    if isnan(value):
+        text = "no case"
+    elif width < 20:
+        text = f"{value:.3f}"
+    else:
+        text = f"{value:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends[0] < ends[1] else "")
     return f"{text:>{width}}"
 
 

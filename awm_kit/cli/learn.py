@@ -24,7 +24,9 @@ def train(
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
-    """Train a world from a recipe, or go on with an interrupted run.
+    """Train a world from a recipe.
+
+    Goes on where an interrupted run of the same folder stopped; --steps may raise its end.
 
     On several CPUs, GPUs or machines: torchrun --nproc-per-node N -m awm_kit.cli train RECIPE.
     """
@@ -81,7 +83,10 @@ def quantize(
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
-    """Turn a checkpoint into a cartridge of integers, the exact bytes of its accounts."""
+    """Turn a checkpoint into a cartridge of integers.
+
+    The file holds the exact bytes of the world's accounts.
+    """
     from awm_kit.model.checkpoint import load_checkpoint
     from awm_kit.model.dataset import PackedReplays
     from awm_kit.model.qat import FOUR_BITS, TUNING

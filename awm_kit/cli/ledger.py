@@ -87,6 +87,7 @@ def opened(
     commitment: str = "confirmed",
 ) -> Iterator[Access]:
     """The ledger that the options mean, closed (and the embedded one saved) when the block ends."""
+    unit_price = _unit_price(priority_fee)
     if url is None and embedded is None:
         url = os.environ.get("AWM_URL") or None
     if url is None:
@@ -108,7 +109,7 @@ def opened(
         CLUSTERS.get(url, url),
         commitment,
         program_id=Pubkey.from_string(program_id) if program_id else PROGRAM_ID,
-        unit_price=_unit_price(priority_fee),
+        unit_price=unit_price,
     )
     try:
         yield Access(cluster, False, keypair)

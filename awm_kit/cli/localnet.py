@@ -56,7 +56,7 @@ def status(as_json: Json = False) -> None:
 
 @localnet.command()
 def down(as_json: Json = False) -> None:
-    """Stop it and delete what it kept, but not the folder given as --state."""
+    """Stop it and delete what it kept, but no --state folder."""
     stopped = _launch().down()
     show({"stopped": stopped}, "stopped" if stopped else "nothing was running", as_json)
 

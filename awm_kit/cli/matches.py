@@ -33,7 +33,7 @@ def leaderboard(
     program_id: ProgramId = None,
     as_json: Json = False,
 ) -> None:
-    """Say who plays best in a world, from the results on the ledger."""
+    """Say who plays best in a world, by the ledger's results."""
     from awm_kit.chain.leaderboard import leaderboard as standings
 
     with opened(url, embedded, program_id) as access:
@@ -76,7 +76,10 @@ def publish(
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
-    """Put a recorded match's inputs on the ledger, for everybody to verify; run it again to resume."""
+    """Put a recorded match's inputs on the ledger.
+
+    There everybody can verify it. Run it again to go on with an interrupted upload.
+    """
     from awm_kit.chain.ledger import sol
     from awm_kit.chain.replays import plan_replay, publish_replay
     from awm_kit.chain.verify import MatchRecord

@@ -48,7 +48,10 @@ def play(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Play a match; with --headless the same seed ends in the same state hash on every engine."""
+    """Play a match.
+
+    With --headless the same seed ends in the same state hash on every engine.
+    """
     if not headless:
         typer.echo(LIVE.format(world=world))
         return

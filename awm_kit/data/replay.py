@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -116,7 +117,7 @@ class Replay:
             If there is no such file.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with open_npz(path) as archive:
                 header = json.loads(archive["header"].tobytes())
                 replay = cls(archive["frames"], archive["inputs"], header["source"], header["meta"])
                 version = header["format"]
@@ -128,6 +129,23 @@ class Replay:
         if version != FORMAT:
             raise ReplayCorruptError(f"expected format {FORMAT} (got {version!r})")
         return replay.validate(schema)
+
+
+def open_npz(path: str | os.PathLike[str]) -> Any:
+    """The arrays of an ``.npz`` file by name; close it.
+
+    Raises
+    ------
+    ValueError
+        If it is none. (NumPy, which takes any other file for a pickle, would advise to trust it.)
+    FileNotFoundError
+        If there is no such file.
+    """
+    raw = io.BytesIO(Path(path).read_bytes())
+    if not zipfile.is_zipfile(raw):
+        raise ValueError("expected a zip archive, whole to its end")
+    raw.seek(0)
+    return np.load(raw, allow_pickle=False)
 
 
 def _check_arrays(frames: np.ndarray, inputs: np.ndarray, schema: Schema) -> None:

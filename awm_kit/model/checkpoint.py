@@ -58,7 +58,9 @@ def load_checkpoint(path: Path | str) -> tuple[WorldModel, dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ModelFileError(f"cannot read checkpoint {Path(path).name}: {error}") from error
+        raise ModelFileError(
+            f"cannot read checkpoint {Path(path).name}, expected a .safetensors file of `awm train`: {error}"
+        ) from error
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"expected a checkpoint of format {FORMAT!r} (got {metadata.get('format')!r})")
     schema = Schema.from_json(metadata["schema"])

@@ -6,7 +6,6 @@ seen as if the opponent stood to the right: the game is the same when mirrored.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import zipfile
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from awm_kit.data.replay import open_npz
 from awm_kit.data.scuffle.players import hash32
 from awm_kit.errors import ModelFileError
 from awm_kit.schema import CONTROLLER, FIGHTER, Button
@@ -175,9 +175,8 @@ class Policy:
         FileNotFoundError
             If there is none.
         """
-        raw = io.BytesIO(Path(path).read_bytes())
         try:
-            with np.load(raw, allow_pickle=False) as file:
+            with open_npz(path) as file:
                 header = json.loads(file["header"].tobytes())
                 if header["format"] != FORMAT:
                     raise ModelFileError(f"{path}: expected policy format {FORMAT} (got {header['format']})")
@@ -189,6 +188,8 @@ class Policy:
                     layers=tuple((file[w].astype(np.float32), file[b].astype(np.float32)) for w, b in names),
                     notes=header["notes"],
                 )
+        except FileNotFoundError:
+            raise
         except (zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, OSError) as error:
             raise ModelFileError(f"{path} is damaged or no policy: {error}") from error
         return policy._checked(path)
