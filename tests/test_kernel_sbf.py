@@ -326,7 +326,8 @@ def go_on(match: Match) -> None:
 
 
 # What the calls of `ceilings` cost today, exactly: the VM counts alike everywhere. Lower them when code gets
-# better; a change that must raise one says why.
+# better; a change that must raise one says why: matrices of two views rose by 4 % for a third of the loads, each
+# of which takes the VM as long as 20 other instructions.
 CEILINGS = {
     "matvec 160 x 64": 22_039,
     "matvec 160 x 128": 43_226,
@@ -338,10 +339,10 @@ CEILINGS = {
     "scan 32 x 32": 9_662,
     "scan 32 x 64": 17_678,
     "norm 256": 3_805,
-    "matvec of two views 156 x 128": 65_795,
-    "matvec of two views 156 x 256": 130_947,
-    "matvec of two views 40 x 1024": 143_153,
-    "matvec of two views 80 x 72": 23_175,
+    "matvec of two views 160 x 128": 70_429,
+    "matvec of two views 160 x 256": 140_045,
+    "matvec of two views 40 x 1024": 149_749,
+    "matvec of two views 80 x 72": 23_689,
     "convolution of two views, 256 channels": 21_034,
     "requantise two views, kind 0, 156 rows": 3_968,
     "requantise two views, kind 1, 156 rows": 3_967,
@@ -363,7 +364,7 @@ def ceilings(vm: Vm) -> dict[str, int]:
         units[f"scan {channels} x {d_state}"] = vm.units
     vm.call(NORM, [1 << 40, 1, 20, 256], [bytes(256), np.full(256, 1000, "<i4").tobytes()])
     units["norm 256"] = vm.units
-    for rows, cols in [(156, 128), (156, 256), (40, 1024), (80, 72)]:
+    for rows, cols in [(160, 128), (160, 256), (40, 1024), (80, 72)]:
         fields = [bytes(8 * rows), bytes(rows * cols), bytes(cols), bytes(cols), bytes(8 * cols)]
         vm.call(VIEWS, [rows, cols], fields)
         units[f"matvec of two views {rows} x {cols}"] = vm.units
@@ -413,14 +414,15 @@ def test_matvec_costs_two_units_per_multiplication(vm, cols):
 
 
 @pytest.mark.parametrize("cols", [64, 128, 256, 512])
-def test_matvec_of_two_views_costs_a_fifth_less(vm, cols):
+def test_matvec_of_two_views_costs_a_sixth_less(vm, cols):
+    """And a third of the loads and stores, for which a few units are paid."""
     units = []
-    for rows in (36, 72):
-        fields = [bytes(8 * rows), bytes(rows * cols), bytes(cols), bytes(cols), bytes(8 * cols)]
+    for rows in (32, 64):
+        fields = [bytes(8 * rows), bytes(rows * cols), bytes(cols), bytes(cols), bytes(6 * cols)]
         vm.call(VIEWS, [rows, cols], fields)
         units.append(vm.units)
-    per_mac = (units[1] - units[0]) / (2 * 36 * cols)
-    assert per_mac < 1.606 + 1.75 / cols, per_mac
+    per_mac = (units[1] - units[0]) / (2 * 32 * cols)
+    assert per_mac < 1.673 + 2.3 / cols, per_mac
 
 
 def test_scan_costs_seven_and_a_half_units_per_state(vm):

@@ -24,7 +24,7 @@ AWM_STATIC_ASSERT(narrowing_wraps, (int8_t)0x180 == -128 && (int32_t)0xFFFFFFFFu
 enum {
     AWM_RESIDUAL_MAX = (1 << 23) - 1,
     AWM_LOGIT_MAX = (1 << 24) - 1,
-    AWM_CHUNK = 160 /* rows of a matrix between two requantisations; divisible by 4 and 5 */
+    AWM_CHUNK = 160 /* rows of a matrix between two requantisations; divisible by 5 and 16 */
 };
 
 AWM_INLINE int64_t awm_clamp(int64_t v, int64_t limit) {
@@ -91,7 +91,7 @@ typedef struct awm_views_args {
     uint64_t *sums; /* a word for each row, at most AWM_CHUNK */
     const uint8_t *w;
     const int8_t *x[2];
-    uint64_t *lanes; /* 8 * cols bytes */
+    uint64_t *lanes; /* 6 * cols bytes */
     uint32_t rows, cols;
 } awm_views_args;
 

@@ -257,8 +257,6 @@ static int matvec_both(const awm_model *model, const awm_match *match, const awm
 
 #if !defined(AWM_PORTABLE_ONLY) || (defined(__bpf__) && !defined(AWM_SYSCALL))
 #define HAS_VIEWS 1
-enum { SIXES = AWM_CHUNK / 6 * 6 };
-
 /* Both views from one load of each weight, in the halves of words. */
 static int matvec_views(const awm_model *model, const awm_match *match, const awm_op *op) {
     const uint32_t at_x = op->out == AWM_RESIDUAL_SET ? 0 : model->at_u;
@@ -275,7 +273,7 @@ static int matvec_views(const awm_model *model, const awm_match *match, const aw
     a.cols = op->cols;
     start = awm_views_begin_swar(&a);
     for (row = 0; row < op->rows; row += a.rows) {
-        a.rows = op->rows - row < SIXES ? op->rows - row : SIXES;
+        a.rows = op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
         awm_views_matvec_swar(&a, start);
         matvec_to(&to, model, view_i8(model, match, 0, 0), op, row);
         to.rows = a.rows;

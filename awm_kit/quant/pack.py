@@ -27,21 +27,21 @@ from awm_kit.quant.model_check import check_model, count_params
 
 SHARD_LIMIT = 1 << 20
 CU_LIMIT = 1_350_000  # of the 1.4M that a transaction may use; plans are 1 to 4 % too high already
-ROW_MULTIPLE = 30  # the SBF kernel takes five rows of one view at once, six of two
+ROW_MULTIPLE = (30, 16)  # the SBF kernel takes five rows of one view at once, sixteen of two
 
 CU_TRANSACTION = 25_000  # the program around the kernel: accounts, checks, hashes
 CU_OP = 400
 # With one view, with two that share the weights.
-CU_MAC = (2.035, 1.615)
-CU_MAC_EIGHT = (2.11, 1.645)  # a fast column count that is no multiple of 16
+CU_MAC = (2.035, 1.675)
+CU_MAC_EIGHT = (2.11, 1.675)  # a fast column count that is no multiple of 16
 CU_MAC_GENERIC = (2.65, 1.96)
 CU_MAC_N4 = (1.31, 1.16)  # with one view, with two that share the unpacking
 CU_ROW = (30, 16)
 CU_COLUMN = (8, 5)
 CU_COLUMN_N4 = 11
 CU_ROW_N4 = (30, 25)
-CU_TAIL = 400  # rows that do not fill a block of five or six
-CU_TAIL_COLUMN = (0, 2.4)  # and a column of them
+CU_TAIL = 400  # rows that do not fill a block
+CU_TAIL_COLUMN = (0, 3.2)  # and a column of them
 CU_TAIL_N4 = 12  # a column of rows that do not fill a block of 16
 CU_FEATURE = 100
 CU_BIT = 10
@@ -171,7 +171,7 @@ class _Writer:
     def matvec(self, linear: Linear, out: L.MatvecOut, layer: int = 0, first_row: int = 0) -> None:
         rows, cols = linear.weight.shape
         code = L.FORMAT_I8 if linear.scales is None else L.FORMAT_N4
-        multiple = ROW_MULTIPLE if linear.scales is None else n4.BLOCK
+        multiple = ROW_MULTIPLE[self.model.n_views - 1] if linear.scales is None else n4.BLOCK
         # of a row with bias and multiplier; of what is read behind a matrix, or fills up a quad
         row_bytes, spare = cols + 8, 8
         if linear.scales is not None:
@@ -297,7 +297,7 @@ def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int, code: int) -> f
     return CU_OP + m.n_views * per_view
 
 
-def _multiple(n: int, most: int, multiple: int = ROW_MULTIPLE) -> int:
+def _multiple(n: int, most: int, multiple: int) -> int:
     """The largest multiple that is at most ``n``; ``most`` itself if that is affordable."""
     return most if n >= most else n - n % multiple
 
