@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import random
 import signal
+import socket
 import stat
 import sys
 import time
@@ -20,7 +23,7 @@ from solders.keypair import Keypair
 from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from solders.system_program import TransferParams, transfer
+from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 from solders.transaction import Transaction, VersionedTransaction
 from test_localnet import ask, gone
 from typer.testing import CliRunner
@@ -30,7 +33,7 @@ from awm_kit.chain.accounts import PROGRAM_ID
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.cli import app
 from awm_kit.errors import ValidatorError
-from validator import l1, l1_chain, launch
+from validator import l1, l1_chain, l1_pubsub, launch
 from validator.l1_choice import choose
 from validator.l1_store import Store
 
@@ -291,3 +294,124 @@ def test_programs_and_logs_can_be_followed() -> None:
     assert written == {str(payer.pubkey()), str(target)}
     [log] = [h["result"]["value"] for h in heard if h["subscription"] == numbers[1]]
     assert Signature.from_string(log["signature"]) == signature
+
+
+def frame(call: dict[str, Any]) -> str:
+    return json.dumps({"jsonrpc": "2.0", **call})
+
+
+def subscribe(socket: Any, number: int, method: str, *params: Any) -> Any:
+    socket.send(frame({"id": number, "method": method, "params": params}))
+    return json.loads(socket.recv(5))
+
+
+#: What parameters ought not to be.
+NONSENSE = (
+    None, -1, 2**64, 10**30, 1.5, "", "x", "1" * 32, [], {}, ["!"], True, {"encoding": 5}, {"filters": 3},
+    {"filters": [{}]}, {"filters": [{"memcmp": {"offset": 0, "bytes": "0"}}]}, {"dataSlice": {"offset": 0}},
+    {"minContextSlot": "soon"}, {"encoding": "base64"}, {"limit": "all"}, {"accounts": {"addresses": ["x"]}},
+)  # fmt: skip
+
+
+def test_nonsense_gets_a_json_rpc_error() -> None:
+    """Whatever is asked: an answer that can be written, and never a broken server."""
+    chain, dice = l1_chain.Chain(), random.Random(1)
+    methods = [name.removeprefix("rpc_") for name in dir(chain) if name.startswith("rpc_")]
+    for _ in range(2_000):
+        listed = [dice.choice(NONSENSE) for _ in range(dice.randrange(4))]
+        params = dice.choice((listed, listed, "x", {"a": 1}, 5))
+        call = {"id": 1, "method": dice.choice(methods), "params": params}
+        answer = json.loads(json.dumps(chain.call(call)))
+        assert ("result" in answer) != ("error" in answer)
+        if "error" in answer:
+            assert answer["error"]["code"] in (-32602, -32603, -32600, -32016, -32007), (call, answer)
+    for request in (None, 5, [], "x", {}, {"method": 5}, {"method": ["getSlot"]}):
+        assert chain.call(request)["error"]["code"] == -32600
+    many = {"id": 1, "method": "getSlotLeaders", "params": [1, 10**9]}
+    assert chain.call(many)["error"]["code"] == -32602
+
+
+def test_a_websocket_survives_nonsense() -> None:
+    with l1.running(l1_chain.Chain(), slot_ms=20) as url:
+        with connect(f"ws://127.0.0.1:{int(url.rpartition(':')[2]) + 1}") as socket:
+            socket.send("{")
+            assert json.loads(socket.recv(5))["error"]["code"] == -32700
+            for method in ("accountSubscribe", "programSubscribe", "logsSubscribe", "signatureSubscribe"):
+                for params in ([{"mentions": ["x"]}], ["x", 5], [["x"]], [5, "x"]):
+                    answer = subscribe(socket, 3, method, *params)
+                    assert answer["id"] == 3
+                    assert answer["error"]["code"] == -32602, (method, params)
+            assert subscribe(socket, 4, "voteSubscribe")["error"]["code"] == -32601
+            assert "result" in subscribe(socket, 5, "slotSubscribe")
+            assert json.loads(socket.recv(5))["method"] == "slotNotification"
+        assert ask(url, "getHealth") == "ok"
+
+
+def test_a_client_that_does_not_read_is_dropped(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every slot would wait for it, and with it everybody else."""
+    monkeypatch.setattr(l1_pubsub, "SEND_SECONDS", 0.2)
+    payer, large = Keypair(), Keypair()
+    client.request_airdrop(payer.pubkey(), 1000 * SOL)
+    port = int(client.url.rpartition(":")[2]) + 1
+    place = CreateAccountParams(
+        from_pubkey=payer.pubkey(), to_pubkey=large.pubkey(), lamports=80 * SOL, space=10 << 20,
+        owner=Pubkey.default(),
+    )  # fmt: skip
+    send(client, [payer, large], create_account(place))
+    with socket.create_connection(("127.0.0.1", port)) as deaf:
+        wish = frame({"id": 1, "method": "accountSubscribe", "params": [str(large.pubkey())]}).encode()
+        deaf.sendall(
+            b"GET / HTTP/1.1\r\nHost: l1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            + bytes([0x81, 0x80 | 126, *len(wish).to_bytes(2, "big"), 0, 0, 0, 0])  # one text frame, mask 0
+            + wish
+        )
+        time.sleep(0.3)
+        for lamports in range(1, 3):  # 14 MB of news each: more than sockets hold
+            gift = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=large.pubkey(), lamports=lamports)
+            send(client, [payer], transfer(gift))
+        before = ask(client.url, "getSlot")
+        time.sleep(0.5)
+        assert ask(client.url, "getSlot") > before + 5
+
+
+def send(client: Client, signers: list[Keypair], *orders: Any) -> Signature:
+    latest = client.get_latest_blockhash().value.blockhash
+    message = Message.new_with_blockhash(list(orders), signers[0].pubkey(), latest)
+    sent: Signature = client.send_raw_transaction(bytes(Transaction(signers, message, latest))).value
+    return sent
+
+
+def test_a_blockhash_is_good_for_150_slots_and_airdrops_do_not_change_that() -> None:
+    chain = l1_chain.Chain()
+
+    def ask_chain(method: str, *params: Any) -> Any:
+        return chain.call({"id": 1, "method": method, "params": params})["result"]
+
+    for _ in range(20):
+        ask_chain("requestAirdrop", str(Pubkey.new_unique()), SOL)
+    latest = ask_chain("getLatestBlockhash")["value"]
+    while ask_chain("getBlockHeight") < latest["lastValidBlockHeight"]:
+        chain.next_slot()
+    assert ask_chain("isBlockhashValid", latest["blockhash"])["value"]
+    chain.next_slot()
+    assert not ask_chain("isBlockhashValid", latest["blockhash"])["value"]
+
+
+def test_old_blocks_go_with_their_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network may be up for weeks."""
+    monkeypatch.setattr(l1_chain, "KEPT_BLOCKS", 3)
+    chain, payer = l1_chain.Chain(), Keypair()
+    chain.rpc_requestAirdrop(str(payer.pubkey()), 5 * SOL)
+    gift = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=payer.pubkey(), lamports=1)
+    latest = chain.svm.latest_blockhash()
+    message = Message.new_with_blockhash([transfer(gift)], payer.pubkey(), latest)
+    raw = base64.b64encode(bytes(Transaction([payer], message, latest))).decode()
+    signature = chain.rpc_sendTransaction(raw, {"encoding": "base64"})
+    assert chain.rpc_getSignatureStatuses([signature])["value"][0]
+    for _ in range(4):
+        chain.next_slot()
+    assert chain.rpc_getSignatureStatuses([signature])["value"] == [None]
+    assert chain.rpc_getTransaction(signature) is None
+    assert chain.rpc_getSignaturesForAddress(str(payer.pubkey())) == []
+    assert not (chain.statuses or chain.transactions or chain.signatures_of)

@@ -26,10 +26,11 @@ from awm_kit.chain.accounts import PROGRAM_ID
 from awm_kit.chain.embedded import program_image
 from awm_kit.errors import ValidatorError
 from validator.l1_chain import Chain, load_account, load_dumps
-from validator.l1_pubsub import Subscriptions
+from validator.l1_pubsub import TRANSPORT, Subscriptions
 from validator.l1_store import Store
 
 SAVE_SECONDS = 1.0
+PARSE_ERROR = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "Parse error"}}
 
 
 def application(chain: Chain) -> tuple[web.Application, Subscriptions]:
@@ -40,8 +41,7 @@ def application(chain: Chain) -> tuple[web.Application, Subscriptions]:
         try:
             body = await request.json()
         except ValueError:
-            error = {"code": -32700, "message": "Parse error"}
-            return web.json_response({"jsonrpc": "2.0", "id": None, "error": error})
+            return web.json_response(PARSE_ERROR)
         answer = [chain.call(one) for one in body] if isinstance(body, list) else chain.call(body)
         response = web.json_response(answer)
         await subscriptions.push()
@@ -49,10 +49,16 @@ def application(chain: Chain) -> tuple[web.Application, Subscriptions]:
 
     async def pubsub(request: web.Request) -> web.WebSocketResponse:
         connection = web.WebSocketResponse(max_msg_size=1 << 28)
+        if request.transport:
+            connection[TRANSPORT] = request.transport
         await connection.prepare(request)
         async for message in connection:
             if message.type is WSMsgType.TEXT:
-                await connection.send_json(subscriptions.call(connection, message.json()))
+                try:
+                    answer = subscriptions.call(connection, message.json())
+                except ValueError:
+                    answer = PARSE_ERROR
+                await connection.send_json(answer)
                 await subscriptions.push()
         subscriptions.forget(connection)
         return connection

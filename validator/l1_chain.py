@@ -88,8 +88,8 @@ class Chain(ClusterMethods):
         self.svm.set_clock(clock)
         latest = self.svm.latest_blockhash()
         self.blockhashes[str(latest)] = self.slot
-        if len(self.blockhashes) > BLOCKHASH_SLOTS:
-            del self.blockhashes[next(iter(self.blockhashes))]
+        while self.blockhashes[oldest := next(iter(self.blockhashes))] < self.slot - BLOCKHASH_SLOTS:
+            del self.blockhashes[oldest]
         self.slot_hashes = [(self.slot, latest), *self.slot_hashes[: SLOT_HASHES - 1]]
         self.svm.set_slot_hashes(self.slot_hashes)
         self.blocks[self.slot] = {
@@ -98,7 +98,7 @@ class Chain(ClusterMethods):
             "signatures": [],
         }
         if len(self.blocks) > KEPT_BLOCKS:
-            del self.blocks[next(iter(self.blocks))]
+            self._forget(self.blocks.pop(next(iter(self.blocks)))["signatures"])
 
     def save(self) -> None:
         """Write to the store what has changed since the last time; nothing without a store."""
@@ -110,6 +110,8 @@ class Chain(ClusterMethods):
         """Answer one JSON-RPC request."""
         answer = {"jsonrpc": "2.0", "id": request.get("id") if isinstance(request, dict) else None}
         try:
+            if not (isinstance(request, dict) and isinstance(request.get("method"), str)):
+                raise RpcError(-32600, "Invalid request")
             method = getattr(self, f"rpc_{request['method']}", None)
             if method is None:
                 raise RpcError(-32601, f"Method not found: {request['method']}")
@@ -118,7 +120,7 @@ class Chain(ClusterMethods):
             return answer | {"result": method(*params)}
         except RpcError as error:
             return answer | {"error": error.body}
-        except (TypeError, ValueError, KeyError, IndexError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
             return answer | {"error": {"code": -32602, "message": f"Invalid params: {error}"}}
 
     def _check_min_slot(self, params: list[Json]) -> None:
@@ -298,6 +300,17 @@ class Chain(ClusterMethods):
             for key in facts["keys"]:
                 self.signatures_of.setdefault(key, []).append(signature)
         return signature
+
+    def _forget(self, signatures: list[str]) -> None:
+        """Drop a block's transactions with it: a network may be up for weeks."""
+        for signature in signatures:
+            self.statuses.pop(signature, None)
+            for key in self.transactions.pop(signature, {"keys": ()})["keys"]:
+                kept = self.signatures_of.get(key, [])
+                if signature in kept:
+                    kept.remove(signature)
+                if not kept:
+                    self.signatures_of.pop(key, None)
 
     def _touch(self, keys: list[Pubkey]) -> None:
         self.changed.update(keys)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from solders.hash import Hash
 from solders.keypair import Keypair
 
-Json = Any
+from validator.l1_json import Json, RpcError
+
 VERSION = {"solana-core": "2.2.0", "feature-set": 1}
 GENESIS = str(Hash.hash(b"awm-kit development L1"))
 EPOCH_SLOTS = 432_000
+MAX_LEADERS = 5_000  # of one getSlotLeaders
 # Nobody ever signs with it; a node has an identity.
 IDENTITY = str(Keypair.from_seed(bytes(Hash.hash(b"awm-kit development L1's node"))).pubkey())
 
@@ -64,6 +64,8 @@ class ClusterMethods:
         return IDENTITY
 
     def rpc_getSlotLeaders(self, start: int, limit: int) -> Json:
+        if not 1 <= limit <= MAX_LEADERS:
+            raise RpcError(-32602, f"Invalid limit; max {MAX_LEADERS}")
         return [IDENTITY] * limit
 
     def rpc_getLeaderSchedule(self, slot: Json = None, config: Json = None) -> Json:

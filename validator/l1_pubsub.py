@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 from solders.account import Account
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 from validator.l1_chain import Chain
 from validator.l1_json import Json, account_filter, account_json
 
+TRANSPORT = web.ResponseKey("transport", asyncio.Transport)  # of a connection; `validator.l1` notes it
+SEND_SECONDS = 2.0  # after which a client that does not read is dropped, lest all others wait for it
 KINDS = ("account", "program", "signature", "logs", "slot", "root")
 
 
@@ -38,20 +43,35 @@ class Subscriptions:
 
     def call(self, client: web.WebSocketResponse, request: Json) -> Json:
         """Subscribe or unsubscribe."""
-        answer = {"jsonrpc": "2.0", "id": request.get("id")}
+        answer = {"jsonrpc": "2.0", "id": request.get("id") if isinstance(request, dict) else None}
+        try:
+            return answer | self._answer(client, request)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            return answer | {"error": {"code": -32602, "message": f"Invalid params: {error}"}}
+
+    def _answer(self, client: web.WebSocketResponse, request: Json) -> Json:
         method, params = request.get("method", ""), request.get("params") or []
         kind, _, verb = method.partition("Subscribe") if "Subscribe" in method else method.partition("Unsub")
         if kind not in KINDS or verb not in ("", "scribe"):
-            return answer | {"error": {"code": -32601, "message": f"Method not found: {method}"}}
+            return {"error": {"code": -32601, "message": f"Method not found: {method}"}}
         if verb:
-            return answer | {"result": self.wishes.pop(params[0], None) is not None}
+            return {"result": self.wishes.pop(params[0], None) is not None}
         config = params[1] if len(params) > 1 and params[1] else {}
         wish = Wish(client, kind, params[0] if params else None, config)
+        # What is not understood is refused now: when there is news, it is too late to say so.
         if kind == "account":
             wish.told = self._account(wish.subject, config)
+        if kind == "program":
+            _tests(config)
+        if kind in ("account", "program"):
+            account_json(Account(0, b"", Pubkey.from_string(wish.subject)), config)
+        if kind == "logs":
+            _mentioned(wish.subject)
+        if kind == "signature":
+            Signature.from_string(wish.subject)
         self.count += 1
         self.wishes[self.count] = wish
-        return answer | {"result": self.count}
+        return {"result": self.count}
 
     async def push(self, new_slot: bool = False) -> None:
         """Tell everybody what changed since the last time."""
@@ -64,8 +84,8 @@ class Subscriptions:
             elif wish.kind == "program" and changed:
                 await self._push_program(number, wish, changed)
             elif wish.kind == "signature" and (status := self.chain.statuses.get(wish.subject)):
-                del self.wishes[number]
-                await self._notify(number, wish, self.chain.with_context({"err": status["err"]}))
+                if self.wishes.pop(number, None):  # slot and request may both be telling
+                    await self._notify(number, wish, self.chain.with_context({"err": status["err"]}))
             elif wish.kind == "logs":
                 await self._push_logs(number, wish, landed)
             elif wish.kind in ("slot", "root") and new_slot:
@@ -88,7 +108,7 @@ class Subscriptions:
             await self._notify(number, wish, self.chain.with_context(now))
 
     async def _push_program(self, number: int, wish: Wish, changed: set[str]) -> None:
-        tests = [account_filter(f) for f in wish.config.get("filters") or []]
+        tests = _tests(wish.config)
         for key in changed:
             account = self.chain.account(key)
             if account and str(account.owner) == wish.subject and all(t(bytes(account.data)) for t in tests):
@@ -96,10 +116,10 @@ class Subscriptions:
                 await self._notify(number, wish, self.chain.with_context(shown))
 
     async def _push_logs(self, number: int, wish: Wish, landed: list[str]) -> None:
-        wanted = wish.subject["mentions"] if isinstance(wish.subject, dict) else None
+        wanted = _mentioned(wish.subject)
         for signature in landed:
             found = self.chain.transactions[signature]
-            if wanted is None or set(wanted) & set(found["keys"]):
+            if wanted is None or wanted & set(found["keys"]):
                 meta = found["meta"]
                 shown = {"signature": signature, "err": meta["err"], "logs": meta["logMessages"]}
                 await self._notify(number, wish, self.chain.with_context(shown))
@@ -108,6 +128,19 @@ class Subscriptions:
         params = {"result": result, "subscription": number}
         try:
             method = f"{wish.kind}Notification"
-            await wish.client.send_json({"jsonrpc": "2.0", "method": method, "params": params})
-        except ConnectionError:
-            self.wishes.pop(number, None)
+            async with asyncio.timeout(SEND_SECONDS):
+                await wish.client.send_json({"jsonrpc": "2.0", "method": method, "params": params})
+        except (ConnectionError, TimeoutError):
+            self.forget(wish.client)
+            wish.client[TRANSPORT].abort()
+
+
+def _tests(config: Json) -> list[Callable[[bytes], bool]]:
+    return [account_filter(spec) for spec in config.get("filters") or []]
+
+
+def _mentioned(subject: Json) -> set[str] | None:
+    """Accounts whose transactions a ``logsSubscribe`` is about; None for all."""
+    if subject in ("all", "allWithVotes"):
+        return None
+    return {str(Pubkey.from_string(key)) for key in subject["mentions"]}
