@@ -292,3 +292,52 @@ def test_a_refusal_is_not_repeated(ledger: RpcLedger, node: Node, payer: Keypair
     with pytest.raises(TransactionError, match="SignatureVerification"):
         ledger.send([gift(payer, Pubkey.new_unique())], payer)
     assert node.count("sendTransaction") == 1
+
+
+UNKNOWN = {"error": {"code": -32601, "message": "Method not found"}}
+
+
+def test_a_node_that_tells_no_prices_is_offered_none(url: str, node: Node, payer: Keypair) -> None:
+    node.mood = times(9, lambda: UNKNOWN, "getRecentPrioritizationFees")
+    remote = RpcLedger(url, unit_price=None)
+    assert remote.unit_price == 0
+    assert remote.send([gift(payer, Pubkey.new_unique())], payer).fee == 5_000
+    remote.close()
+
+
+def test_what_landed_has_landed_though_nobody_tells_its_cost(
+    ledger: RpcLedger, node: Node, payer: Keypair
+) -> None:
+    node.mood = times(9, lambda: UNKNOWN, "getTransaction")
+    receipt = ledger.send([gift(payer, Pubkey.new_unique())], payer)
+    assert (receipt.compute_units, receipt.fee) == (0, 5_000)
+
+
+@pytest.mark.parametrize("method", ["getSignatureStatuses", "getLatestBlockhash"])
+def test_an_error_at_any_step_has_a_name(ledger: RpcLedger, node: Node, payer: Keypair, method: str) -> None:
+    node.mood = times(9, lambda: UNKNOWN, method)
+    with pytest.raises(LedgerError, match="Method not found"):
+        ledger.send([gift(payer, Pubkey.new_unique())], payer)
+    node.mood = lambda request: None
+    ledger.send([gift(payer, Pubkey.new_unique())], payer)
+
+
+def test_a_repetition_that_is_refused_does_no_harm(
+    ledger: RpcLedger, node: Node, payer: Keypair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one may have landed all the same; its status decides."""
+    monkeypatch.setattr(rpc, "_REBROADCAST_SECONDS", 0.1)
+    sent = node.count("sendTransaction")
+
+    def mood(request: Json) -> Json:
+        hidden = request["method"] == "getSignatureStatuses" and node.count("sendTransaction") < sent + 3
+        if hidden:  # for a while the node does not know what it has executed
+            return {"result": {"context": {"slot": 1}, "value": [None] * len(request["params"][0])}}
+        again = request["method"] == "sendTransaction" and node.count("sendTransaction") > sent + 1
+        return {"error": {"code": -32003, "message": "refused"}} if again else None
+
+    node.mood = mood
+    target = Pubkey.new_unique()
+    ledger.send([gift(payer, target)], payer)
+    assert ledger.balance(target) == LAMPORTS_PER_SOL
+    assert node.count("sendTransaction") > sent + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -231,11 +232,16 @@ class RpcLedger(Ledger):
         )
 
     async def _learn_price(self, batches: Sequence[Sequence[Instruction]]) -> None:
-        """What the priority fee was in recent blocks, for the accounts that these transactions write."""
+        """What the priority fee was in recent blocks, for the accounts that these transactions write.
+
+        Nothing where a node does not tell, as rollups do not; who is not served then offers more.
+        """
         written = {m.pubkey for batch in batches for o in batch for m in o.accounts if m.is_writable}
         body = ask.GetRecentPrioritizationFees(sorted(written, key=bytes)[:_PRICE_KEYS])
-        found = await self._node.ask(body, answer.GetRecentPrioritizationFeesResp)
-        fees = sorted(fee.prioritization_fee for fee in found.value)
+        fees: list[int] = []
+        with contextlib.suppress(RPCException):
+            found = await self._node.ask(body, answer.GetRecentPrioritizationFeesResp)
+            fees = sorted(fee.prioritization_fee for fee in found.value)
         recent = fees[int(_PRICE_RANK * (len(fees) - 1))] if fees else 0
         self._price, self._priced = min(recent, self.max_unit_price), time.monotonic()
 
@@ -306,7 +312,8 @@ class RpcLedger(Ledger):
                 raise TransactionError(f"{self.name} did not confirm {signature} within 120 s")
             if raw and status is None and not expired and now - sent > _REBROADCAST_SECONDS:
                 sent = now
-                await self._post(raw, preflight=False)
+                with contextlib.suppress(RPCException):  # what became of the first one is what counts
+                    await self._post(raw, preflight=False)
             await asyncio.sleep(0 if expired else pause)
             pause = min(pause * 1.5, 0.5)
 
@@ -337,14 +344,18 @@ class RpcLedger(Ledger):
                 future.set_result(status)
 
     async def _details(self, signature: Signature, fee: int) -> tuple[int, int, tuple[str, ...]]:
-        """Compute units, fee and logs; nodes may answer a moment after they confirm, or not at all."""
+        """Compute units, fee and logs; nodes may answer a moment after they confirm, or not at all.
+
+        No failure here makes one of a transaction that has landed.
+        """
         level = self._node.level if self._node.rank else CommitmentLevel.Confirmed
         config = RpcTransactionConfig(UiTransactionEncoding.Base64, level, 0)
         for pause in (0.02, 0.1, 0.3, 1.0):
             body = ask.GetTransaction(signature, config)
-            found = (await self._node.ask(body, answer.GetTransactionResp)).value
-            if found and (meta := found.transaction.meta):
-                return meta.compute_units_consumed or 0, meta.fee, tuple(meta.log_messages or ())
+            with contextlib.suppress(RPCException, LedgerError):
+                found = (await self._node.ask(body, answer.GetTransactionResp)).value
+                if found and (meta := found.transaction.meta):
+                    return meta.compute_units_consumed or 0, meta.fee, tuple(meta.log_messages or ())
             await asyncio.sleep(pause)
         return 0, fee, ()
 

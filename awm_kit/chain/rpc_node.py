@@ -89,26 +89,25 @@ class Node:
         return RpcAccountInfoConfig(UiAccountEncoding.Base64, part, self.level, self.seen or None)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Begin work on the endpoint's thread."""
+        """Begin work on the endpoint's thread; a JSON-RPC error left unhandled is a `LedgerError`."""
         if not self._loop.is_running():
             work.close()
             raise LedgerError(f"the connection to {self.url} was closed")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return asyncio.run_coroutine_threadsafe(self._named(work), self._loop)
+
+    async def _named(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        except RPCException as error:
+            raise LedgerError(f"{self.url} answered with an error: {error.args[0]}") from error
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do work on the endpoint's thread."""
         return self.submit(work).result()
 
     def call(self, body: Body, answer: type[T]) -> T:
-        """Ask and wait; `LedgerError` where `ask` lets a JSON-RPC error through."""
-
-        async def once() -> T:
-            try:
-                return await self.ask(body, answer)
-            except RPCException as error:
-                raise LedgerError(f"{self.url} answered with an error: {error.args[0]}") from error
-
-        return self.run(once())
+        """Ask and wait."""
+        return self.run(self.ask(body, answer))
 
     async def ask(self, body: Body, answer: type[T]) -> T:
         """One request, repeated while the node is busy, behind, or gone for a moment.
