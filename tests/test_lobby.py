@@ -286,6 +286,10 @@ def test_another_game_brings_its_own_characters_and_scene(shelf: tuple[Place, Wo
     assert isinstance(lobby.bout.view.scene, BumperScene)
     lobby.leave()
     assert lobby.result.characters[0] == 1 and lobby.verify().ok
+    lobby.score.done.click()
+    lobby.errands.wait(20)
+    offered = dict(lobby.desk.world.options)
+    assert offered["bumper"] == lobby.desk.world.value and "bumper (deployed first)" not in offered
     app = play("bumper", seed=2)
     assert isinstance(app.view.scene, BumperScene) and app.match.frame["players"]["character"].tolist() == [
         0,

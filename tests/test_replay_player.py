@@ -99,6 +99,11 @@ class TestFilm:
         # The shorter one ended after ten frames: its last picture stays.
         assert (np.asarray(pictures[2])[:, 244:] == np.asarray(pictures[3])[:, 244:]).mean() > 0.98
 
+    def test_it_tells_how_far_it_is(self, replay: Replay) -> None:
+        told: list[float] = []
+        list(Film([Take(replay.frames[:40])], 0.2, told.append).pictures(10))
+        assert told == [0, 0.25, 0.5, 0.75]
+
     def test_the_title_is_written(self, replay: Replay) -> None:
         plain, titled = (Film([Take(replay.frames[:1], t)], 0.5).still(0) for t in ("", "teacher"))
         changed = np.argwhere((np.asarray(plain) != np.asarray(titled)).any(2))
@@ -180,10 +185,12 @@ class TestPlayer:
         player.seek(108)
         for button in player._exports:
             button.click()
+            player.errands.wait(60)
             assert f"replay-108.{button.description.lower()}" in player._status.value
         assert {p.name for p in tmp_path.iterdir()} == {"replay-108.gif", "replay-108.mp4"}
         monkeypatch.setitem(sys.modules, "av", None)
         player._exports[1].click()
+        player.errands.wait(60)
         assert "VideoError" in player._status.value
 
 

@@ -16,7 +16,7 @@ from awm_kit.chain.fork import deploy_fork
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, sol
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World, list_worlds
-from awm_kit.errors import AwmError, LedgerError
+from awm_kit.errors import AwmError, LedgerError, ModelFileError
 from awm_kit.play.places import Place, open_place
 from awm_kit.play.portraits import portrait, postcard
 from awm_kit.play.world_browser import WorldBrowser, card_html
@@ -123,11 +123,10 @@ def test_failures_are_named_on_the_page(ledger: EmbeddedLedger) -> None:
 def test_a_world_without_teacher_cannot_be_forked_by_gravity(ledger: EmbeddedLedger) -> None:
     world = shelve(ledger, tiny_cartridge())
     browser = WorldBrowser(ledger)
-    browser._cards.children[0].children[1].children[1].click()
-    *_, go = browser._below.children
-    go.click()
-    browser.errands.wait(60)
-    assert "no built-in teacher" in browser._line.value
+    split = browser._cards.children[0].children[1].children[1]
+    assert split.disabled and "no built-in teacher" in split.tooltip
+    with pytest.raises(ModelFileError, match="no built-in teacher"):
+        browser.fork(world.key, "moon", 0.4)
     assert [w.key for w in list_worlds(ledger)] == [world.key]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,12 +67,19 @@ class Film:
         From left to right.
     scale : float
         Size of each take relative to 960 × 540.
+    progress : callable, optional
+        Told how far the pictures have come, from 0 to 1.
     """
 
-    def __init__(self, takes: Sequence[Take], scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        takes: Sequence[Take],
+        scale: float = 1.0,
+        progress: Callable[[float], object] = lambda share: None,
+    ) -> None:
         if not takes:
             raise ValueError("expected at least one take (got none)")
-        self.takes, self.scale = tuple(takes), scale
+        self.takes, self.scale, self.progress = tuple(takes), scale, progress
 
     def __len__(self) -> int:
         return max(len(take.frames) for take in self.takes)
@@ -90,6 +97,7 @@ class Film:
         screens = [_Screen(take, self.scale) for take in self.takes]
         for index in range(len(self)):
             if index % every == 0:
+                self.progress(index / len(self))
                 yield _joined([screen.picture(index) for screen in screens])
             else:
                 for screen in screens:

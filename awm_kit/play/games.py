@@ -13,6 +13,7 @@ from awm_kit.data.bumper.players import Drivers
 from awm_kit.data.bumper.schema import FRAME as BUMPER_FRAME
 from awm_kit.data.bumper.schema import SCHEMA_NAME as BUMPER
 from awm_kit.data.scuffle import FOX, MARTH
+from awm_kit.data.teachers import teacher_of
 from awm_kit.errors import LedgerError
 from awm_kit.play.controllers import Controller, neutral, opponent
 from awm_kit.quant.manifest import Manifest
@@ -36,12 +37,23 @@ def character_name(game: str, character: int) -> str:
 
 
 @lru_cache(maxsize=32)
-def game_of(ledger: Ledger, world: Pubkey) -> str:
-    """The name of a deployed world's schema, from its manifest; `LedgerError` if the world is gone."""
+def manifest_of(ledger: Ledger, world: Pubkey) -> Manifest:
+    """What a deployed world says of itself; `LedgerError` if it is gone."""
     account = ledger.account(world)
     if account is None:
         raise LedgerError(f"the match's world {world} is no longer on {ledger.name}")
-    return str(Manifest.parse(content_of(account.data)).schema.name)
+    return Manifest.parse(content_of(account.data))
+
+
+def game_of(ledger: Ledger, world: Pubkey) -> str:
+    """The name of a deployed world's schema; raises as `manifest_of`."""
+    return str(manifest_of(ledger, world).schema.name)
+
+
+def has_gravity(manifest: Manifest) -> bool:
+    """Whether a world's teacher is built in and can teach it other physics."""
+    teacher = teacher_of(manifest.notes)
+    return teacher is not None and teacher.schema.name == FIGHTER.name
 
 
 def script(game: str, name: str, player: int, seed: int) -> Controller:

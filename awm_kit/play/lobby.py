@@ -312,12 +312,14 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         if int(table.frame["players"][seat.player]["character"]) != character:
             self.errands.run("changing your character", lambda: self.pick(character))
 
-    def _offer(self, world: World | Cartridge | str | None) -> None:
+    def _offer(self, world: World | Cartridge | Pubkey | str | None) -> None:
         """Fill the menu: what was asked for, the ledger's worlds, and shipped ones that it lacks."""
         found = list_worlds(self.place.ledger)
         options: list[tuple[str, object]] = [(info.name, info.key) for info in found]
-        names = {info.name for info in found}
-        options += [(f"{name} (deployed first)", name) for name in shipped() if name not in names]
+        keys = {info.name: info.key for info in found}
+        options += [(f"{name} (deployed first)", name) for name in shipped() if name not in keys]
+        if isinstance(world, str):
+            world = keys.get(world, world)
         if world is not None and world not in [value for _, value in options]:
             options.insert(0, (_name(world), world))
         self.desk.world.options = options
@@ -418,6 +420,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self.seat = self.bout = self.table = self.result = None
         self.invite.show(None)
         self._go(self.desk)
+        self._offer(self.desk.world.value)
 
     def _go(self, *pages: widgets.Widget) -> None:
         where = html.escape(self.place.name)
@@ -434,8 +437,8 @@ def _first_frame(cartridge: Cartridge, character: int | None, seed: int) -> np.n
     return frame
 
 
-def _name(world: World | Cartridge | str) -> str:
-    if isinstance(world, str):
-        return world
+def _name(world: World | Cartridge | Pubkey | str) -> str:
+    if isinstance(world, (Pubkey, str)):
+        return str(world)
     cartridge = world.cartridge if isinstance(world, World) else world
     return str(cartridge.manifest.name)

@@ -13,8 +13,8 @@ import numpy as np
 
 from awm_kit.chain.ledger import Ledger
 from awm_kit.data.scuffle import Params
-from awm_kit.errors import AwmError
 from awm_kit.play.beat import Beat
+from awm_kit.play.errand import Errands
 from awm_kit.play.film import Film, Take
 from awm_kit.play.gif import render_gif
 from awm_kit.play.interpolation import between
@@ -57,6 +57,8 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
     frames : ndarray of `FRAME`, shape (T,)
     position : int
         Index of the frame on the screen.
+    errands : Errands
+        What the export buttons do.
     """
 
     def __init__(
@@ -188,16 +190,19 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self._anew = button("crosshairs", "start the overlay anew from here")
         self._anew.on_click(lambda _: self.overlay_from_here())
         self._seconds = widgets.BoundedIntText(
-            10, 1, 600, description="export", tooltip="seconds", layout=widgets.Layout(width="150px")
-        )
+            10, 1, 600, description="seconds", layout=widgets.Layout(width="130px"),
+            style={"description_width": "initial"},
+        )  # fmt: skip
         self._exports = [widgets.Button(description=kind, icon="download") for kind in ("GIF", "MP4")]
         for item in self._exports:
             item.layout.width = "auto"
             item.on_click(self._export)
         self._status = widgets.HTML()
+        self.errands = Errands(self._status, self._exports)
         self._speed = widgets.SelectionSlider(
-            options=[(f"{s:g}×", s) for s in SPEEDS], value=1.0, description="speed"
-        )
+            options=[(f"{s:g}×", s) for s in SPEEDS], value=1.0, description="speed",
+            layout=widgets.Layout(width="240px"), style={"description_width": "initial"},
+        )  # fmt: skip
         moves = (
             self.previous_knockout, self.previous_hit, self._back, self._on, self.next_hit, self.next_knockout
         )  # fmt: skip
@@ -219,22 +224,28 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         frames, others = self.frames[span], (self.frames[:0] if self.overlay is None else self.overlay[span])
         take = partial(Take, names=self.view.scene.names, game=game_of(self.replay))
         if not len(others):  # an overlay that has ended is no reason to export nothing
-            return Film([take(frames)], scale)
-        if self.second is not None:
-            return Film([take(frames, self.titles[0]), take(others, self.titles[1])], scale)
-        return Film([take(frames[: len(others)], ghosts=others)], scale)
+            takes = [take(frames)]
+        elif self.second is not None:
+            takes = [take(frames, self.titles[0]), take(others, self.titles[1])]
+        else:
+            takes = [take(frames[: len(others)], ghosts=others)]
+        return Film(takes, scale, self._tell_progress)
 
     def _export(self, pressed: widgets.Button) -> None:
-        kind = pressed.description
+        kind, seconds = pressed.description, self._seconds.value
         path = Path(f"replay-{self.position}.{kind.lower()}")
         write = self.to_gif if kind == "GIF" else self.to_mp4
-        self._status.value = f"writing <code>{path}</code> …"
-        try:
-            write(path, self._seconds.value)
-        except (AwmError, OSError) as error:
-            self._status.value = html.escape(f"{type(error).__name__}: {error}")
-            return
-        self._status.value = f"<code>{path}</code>, {path.stat().st_size:,} bytes"
+
+        def work() -> str:
+            write(path, seconds)
+            return f"<code>{path}</code>, {path.stat().st_size:,} bytes"
+
+        self.errands.run(f"writing {path}", work)
+
+    def _tell_progress(self, share: float) -> None:
+        percent = f"{10 * int(10 * share)} %"
+        if any(button.disabled for button in self._exports) and percent not in self._status.value:
+            self._status.value = f"<i>drawing … {percent}</i>"
 
     def _back(self) -> None:
         self.seek(self.position - 1)

@@ -20,7 +20,7 @@ from awm_kit.errors import LedgerError
 from awm_kit.play.app import PlayApp, play
 from awm_kit.play.cards import CSS, facts
 from awm_kit.play.errand import Errands
-from awm_kit.play.games import game_of
+from awm_kit.play.games import has_gravity, manifest_of
 from awm_kit.play.places import Place, open_place
 from awm_kit.play.portraits import postcard
 from awm_kit.schema import FIGHTER
@@ -164,9 +164,13 @@ class WorldBrowser(widgets.VBox):  # type: ignore[misc]
         split = widgets.Button(description="Fork", icon="code-fork", layout=half)
         start.on_click(lambda _: self.errands.run(f"loading {world.name}", partial(self.play, world.key)))
         split.on_click(lambda _: self._ask_fork(world))
+        manifest = manifest_of(self.place.ledger, world.key)
+        if not has_gravity(manifest):
+            split.disabled = True
+            split.tooltip = "no built-in teacher knows other physics for it: fork it with a recipe"
         buttons = widgets.HBox([start, split], layout=widgets.Layout(margin="0 8px"))
         card = widgets.VBox(
-            [widgets.HTML(card_html(world, names, game_of(self.place.ledger, world.key))), buttons],
+            [widgets.HTML(card_html(world, names, manifest.schema.name)), buttons],
             layout=_CARD,
         )
         card.add_class("awm-card")
