@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 
 from awm_kit.cli import app
 from awm_kit.errors import ValidatorError
-from validator import launch, rollup_package
+from validator import l1, launch, rollup_package
 from validator.launch import Process
 from validator.rollup_package import VERSION
 
@@ -81,6 +82,48 @@ def test_what_a_crash_left_is_noticed(home):
         assert again.alive
     finally:
         launch.down()
+
+
+HALFWAY = """
+import os, signal
+from validator import launch
+launch._await = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+launch.up(rollup=False)
+"""
+
+
+def test_a_start_that_was_killed_halfway_is_known(home):
+    """Its server runs already, and nobody else could end it."""
+    assert subprocess.run([sys.executable, "-c", HALFWAY], check=False).returncode == -signal.SIGKILL
+    [process] = launch.status().processes
+    assert process.alive
+    assert launch.down()
+    assert gone(process)
+
+
+def test_a_start_that_fails_leaves_nothing(home):
+    with pytest.raises(ValidatorError, match="no L1 answers"):
+        launch.up(rollup=False, l1=f"http://127.0.0.1:{l1.free_port()}")
+    assert launch.status() is None
+
+
+def test_two_starts_at_once_give_one_network(home):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: launch.up(rollup=False), range(2))
+    try:
+        assert first.alive
+        assert first.processes == second.processes
+    finally:
+        launch.down()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"processes": [5]}', '{"processes": []}'])
+def test_a_damaged_note_is_named(home, text):
+    (home / "awm-kit").mkdir()
+    (home / "awm-kit" / "localnet.json").write_text(text)
+    for call in (launch.status, launch.down, lambda: launch.up(rollup=False)):
+        with pytest.raises(ValidatorError, match=r"localnet\.json is damaged"):
+            call()
 
 
 def test_another_process_with_the_same_id_is_left_alone():

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -149,15 +150,21 @@ def up(
 
     If only its rollup has died, that is started again and its matches go on.
     """
-    if found := status():
-        if bool(found.rollup) == rollup and any(p.alive for p in found.processes if p.name == "l1"):
-            found.revive()
-            return _remember(found)
-        down()
-    folder = data_dir() / "localnet"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return _remember(_start(folder, _Wishes(rollup, slot_ms, program, l1, state, tied=False)))
+    with _one_at_a_time():
+        if found := status():
+            if bool(found.rollup) == rollup and any(p.alive for p in found.processes if p.name == "l1"):
+                found.revive()
+                return _remember(found)
+            _down(found)
+        folder = data_dir() / "localnet"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        wishes = _Wishes(rollup, slot_ms, program, l1, state, tied=False)
+        try:
+            return _remember(_start(folder, wishes, _remember))
+        except BaseException:
+            _state_file().unlink(missing_ok=True)
+            raise
 
 
 def _remember(network: Localnet) -> Localnet:
@@ -168,23 +175,47 @@ def _remember(network: Localnet) -> Localnet:
 
 
 def status() -> Localnet | None:
-    """The network that `up` started, whether or not it still runs."""
+    """The network that `up` started, whether or not it still runs.
+
+    Raises
+    ------
+    ValidatorError
+        The file that says so is damaged.
+    """
     try:
         raw = json.loads(_state_file().read_text())
+        noted = raw.pop("processes")
+        processes = [Process(**{**process, "command": tuple(process["command"])}) for process in noted]
+        return Localnet(**raw, processes=processes)
     except FileNotFoundError:
         return None
-    processes = [Process(**process) for process in raw.pop("processes")]
-    return Localnet(**raw, processes=processes)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValidatorError(
+            f"{_state_file()} is damaged ({error}): end its processes, if any, and delete it"
+        ) from error
 
 
 def down() -> bool:
     """Stop what `up` started; False if there was nothing."""
-    found = status()
-    if found is None:
-        return False
+    with _one_at_a_time():
+        found = status()
+        if found is not None:
+            _down(found)
+        return found is not None
+
+
+def _down(found: Localnet) -> None:
     found.stop()
     _state_file().unlink(missing_ok=True)
-    return True
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Of two that start a network at once the second finds the first's, and does not delete its storage."""
+    _state_file().parent.mkdir(parents=True, exist_ok=True)
+    with open(_state_file().with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _state_file() -> Path:
@@ -203,7 +234,10 @@ class _Wishes:
     tied: bool
 
 
-def _start(folder: Path, wishes: _Wishes) -> Localnet:
+def _start(
+    folder: Path, wishes: _Wishes, note: Callable[[Localnet], object] = lambda network: None
+) -> Localnet:
+    """Start what is wished for; ``note`` hears of each process as soon as it is there."""
     processes: list[Process] = []
     try:
         kind = choose(wishes.l1)
@@ -214,12 +248,14 @@ def _start(folder: Path, wishes: _Wishes) -> Localnet:
         else:
             process, l1 = _start_l1(folder, kind, wishes, package)
             processes.append(process)
+            note(Localnet(l1, "", str(folder), processes, wishes.tied))
             _await(l1, "getHealth", process, folder / "l1.log")
         url = ""
         if package:
             port = free_port()
             processes.append(_start_rollup(folder, port, l1, package, wishes.tied))
             url = f"http://127.0.0.1:{port}"
+            note(Localnet(l1, url, str(folder), processes, wishes.tied))
             _await(url, "getVersion", processes[-1], folder / "rollup.log")
         return Localnet(l1, url, str(folder), processes, wishes.tied)
     except BaseException:
