@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from awm_kit.model.practice import KnockoutPractice, TeacherPractice, free_runs,
 from awm_kit.model.recipe_file import load_recipe
 from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.model.world import WorldModel
-from awm_kit.schema import FIGHTER, FRAME
+from awm_kit.schema import FIGHTER, FRAME, STATUS_DECIDED, STATUS_PLAYING
+
+Act = Callable[[int, np.ndarray], np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,30 @@ def test_the_teacher_corrects_each_frame_of_a_free_run(network: WorldModel) -> N
     assert wrong > 0, "an untrained network makes mistakes"
 
 
+def test_the_teacher_has_nothing_to_correct_in_its_own_play(
+    network: WorldModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    physics = Params(stocks=1, knockback_scale=3.0)
+
+    def taught(model: WorldModel, starts: np.ndarray, n_frames: int, act: Act) -> np.ndarray:
+        game, frames = Scuffle.from_frames(starts, physics), np.zeros((n_frames, len(starts)), FRAME)
+        frames[0] = starts
+        for t in range(1, n_frames):
+            frames[t] = game.step(act(t, frames[t - 1]))
+        return frames
+
+    monkeypatch.setattr("awm_kit.model.practice.free_runs", taught)
+    lessons = TeacherPractice(physics, matches=6, n_frames=600).lessons(network, turn=0)
+    for run, right in zip(lessons.runs, lessons.corrections, strict=True):
+        assert right is not None
+        for item in FIGHTER.player_fields:
+            assert np.array_equal(run.frames["players"][item.name], right["players"][item.name]), item.name
+    ended = [run for run in lessons.runs if run.n_frames < 600]
+    assert ended, "with one stock each and hard hits, some match is decided"
+    for run in ended:  # the frame that decides is the last lesson
+        assert run.frames["status"].tolist()[-2:] == [STATUS_PLAYING, STATUS_DECIDED]
+
+
 def test_a_free_run_is_the_step_that_plays(network: WorldModel, games: list[Replay]) -> None:
     from awm_kit.model.evaluate import TorchRunner
 
@@ -60,20 +87,22 @@ def test_a_free_run_is_the_step_that_plays(network: WorldModel, games: list[Repl
 
 
 def test_leaving_the_blast_zones_alive_is_a_knock_out() -> None:
-    before, after = np.zeros(4, FRAME), np.zeros(4, FRAME)
+    before, after = np.zeros(6, FRAME), np.zeros(6, FRAME)
     for frames in (before, after):
         frames["stage"] = 32
         frames["players"]["stocks"], frames["players"]["action_state"] = 3, 29
-    left, right, _, bottom = STAGES[32].blast
+    left, right, top, bottom = STAGES[32].blast
     after["players"]["y"][0, 0] = round((bottom - 2) * 1024)
     after["players"]["x"][1, 1] = round((right + 2) * 1024)
     after["players"]["x"][2, 0] = round((left + 2) * 1024)
     after["players"]["x"][3, 0] = round((left - 2) * 1024)
     after["players"]["action_state"][3, 0] = 1
+    after["players"]["y"][4, 1] = round((top + 61) * 1024)
+    after["players"]["y"][5, 1] = round((top + 59) * 1024)  # a jump may pass the top
     out = knock_out(before, after)
-    assert out.tolist() == [[True, False], [False, True], [False, False], [False, False]]
-    assert after["players"]["action_state"][[0, 1], [0, 1]].tolist() == [0, 2]
-    assert after["players"]["stocks"].tolist() == [[2, 3], [3, 2], [3, 3], [3, 3]]
+    assert np.argwhere(out).tolist() == [[0, 0], [1, 1], [4, 1]]
+    assert after["players"]["action_state"][[0, 1, 4], [0, 1, 1]].tolist() == [0, 2, 4]
+    assert after["players"]["stocks"].tolist() == [[2, 3], [3, 2], [3, 3], [3, 3], [3, 2], [3, 3]]
 
 
 def test_knock_outs_are_practised_about_the_moment() -> None:
@@ -83,8 +112,9 @@ def test_knock_outs_are_practised_about_the_moment() -> None:
     lessons = KnockoutPractice([game], n_frames=60, before=10, after=20).lessons(network, turn=0)
     assert lessons.runs
     for run in lessons.runs:
-        assert 2 <= run.n_frames <= 30
-        assert (np.diff(run.frames["players"]["stocks"].astype(int), axis=0) < 0).any()
+        lost = (np.diff(run.frames["players"]["stocks"].astype(int), axis=0) < 0).any(1)
+        at = int(np.argmax(lost)) + 1
+        assert lost.any() and at <= 10 and run.n_frames - at <= 20
 
 
 def test_rare_segments_hold_every_lost_stock(games: list[Replay]) -> None:
