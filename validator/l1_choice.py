@@ -10,7 +10,6 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from solders.pubkey import Pubkey
 
@@ -79,14 +78,6 @@ def choose(wanted: str) -> str:
 def is_url(text: str) -> bool:
     """Whether this names a running L1."""
     return text.startswith(("http://", "https://"))
-
-
-def pubsub_url(url: str) -> str:
-    """The WebSocket of an RPC URL: at the same place behind TLS, at the next port else."""
-    place = urlsplit(url)
-    if place.scheme == "https":
-        return f"wss://{place.netloc}{place.path}"
-    return f"ws://{place.hostname}:{(place.port or 8899) + 1}"
 
 
 def command(kind: str, plan: L1Plan) -> list[str]:

@@ -22,9 +22,10 @@ from pathlib import Path
 
 from awm_kit.chain import embedded
 from awm_kit.chain.embedded import data_dir
+from awm_kit.chain.rpc_node import pubsub_url
 from awm_kit.errors import ValidatorError
 from validator.l1 import free_port
-from validator.l1_choice import AUTO, BUILT_IN, L1Plan, check_remote, choose, command, is_url, pubsub_url
+from validator.l1_choice import AUTO, BUILT_IN, L1Plan, check_remote, choose, command, is_url
 from validator.process import Process, spawn, start_time
 from validator.rollup_package import RollupPackage, install
 

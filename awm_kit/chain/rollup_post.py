@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Post:
     Parameters
     ----------
     url : str
-        ``http://HOST:PORT``.
+        ``http://`` or ``https://``.
 
     Raises
     ------
@@ -53,8 +54,10 @@ class Post:
 
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
-        self._url, self._address = url, (place.hostname or "", place.port or 80)
-        self._head = f"POST / HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+        self._url, self._secure = url, place.scheme == "https"
+        self._address = place.hostname or "", place.port or (443 if self._secure else 80)
+        target = (place.path or "/") + (f"?{place.query}" if place.query else "")
+        self._head = f"POST {target} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
         self._socket: socket.socket | None = None
         self._read = b""
         self._owed = 0
@@ -131,12 +134,18 @@ class Post:
     def _write(self, data: bytes) -> None:
         try:
             if self._socket is None:
-                self._socket = socket.create_connection(self._address, TIMEOUT_SECONDS)
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._socket = self._connect()
             self._socket.sendall(data)
         except OSError as error:
             self.close()
             raise LedgerError(f"{self._url} does not answer: {error}") from error
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(self._address, TIMEOUT_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._secure:
+            return ssl.create_default_context().wrap_socket(connection, server_hostname=self._address[0])
+        return connection
 
     def _answer(self, method: str) -> Any:
         """The next answer on the connection."""

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from solders.instruction import Instruction
@@ -28,6 +27,7 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.rollup import delegate_match, open_match
 from awm_kit.chain.rollup_post import Parcel, Post
 from awm_kit.chain.rpc import RpcLedger
+from awm_kit.chain.rpc_node import pubsub_url
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World
 from awm_kit.data.replay import clean_frame
@@ -49,7 +49,7 @@ class FrameStream:
     Parameters
     ----------
     url : str
-        JSON-RPC URL; the WebSocket is on the next port.
+        JSON-RPC URL; `rpc_node.pubsub_url` says where the WebSocket is.
     session : Pubkey
         SessionState.
 
@@ -69,7 +69,6 @@ class FrameStream:
     """
 
     def __init__(self, url: str, session: Pubkey) -> None:
-        place = urlsplit(url)
         self._changed, self._open = threading.Condition(), contextlib.ExitStack()
         self.record: np.void | None = None
         self.frame: np.ndarray | None = None
@@ -80,9 +79,8 @@ class FrameStream:
         self.closed = False
         self._acknowledged = 0
         try:
-            where = f"ws://{place.hostname}:{(place.port or 80) + 1}"
             self._socket = self._open.enter_context(
-                connect(where, max_size=1 << 24, close_timeout=CLOSE_SECONDS)
+                connect(pubsub_url(url), max_size=1 << 24, close_timeout=CLOSE_SECONDS)
             )
             account = {"encoding": "base64", "commitment": "processed"}
             self._subscribe("accountSubscribe", str(session), account)
@@ -346,7 +344,7 @@ def local_match(
     l1.send([create], host, compute_units=MAX_COMPUTE_UNITS, label="create session")
     join = ix.join(keys, guest.pubkey(), players[1].pubkey(), program_id=l1.program_id)
     l1.send([join], host, [guest], label="join")
-    delegate_match(l1, keys, host)
+    delegate_match(l1, keys, host, rollup.identity())
     open_match(rollup, keys, crank, manifest)
     session = RollupSession(rollup, keys, crank, dict(enumerate(players)), crank)
     session.host = host

@@ -169,6 +169,10 @@ class RpcLedger(Ledger):
             slot = self.slot()
         return slot
 
+    def identity(self) -> Pubkey:
+        """Of the node; a rollup's is the validator that a match must be lent to."""
+        return self._node.call(ask.GetIdentity(), answer.GetIdentityResp).value.identity
+
     def airdrop(self, key: Pubkey, lamports: int) -> None:
         """Ask the cluster's faucet for lamports and wait for them."""
         try:

@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_http_provider import AsyncHTTPProvider
@@ -36,6 +37,15 @@ _LEVELS = {
     "confirmed": CommitmentLevel.Confirmed,
     "finalized": CommitmentLevel.Finalized,
 }
+
+
+def pubsub_url(url: str) -> str:
+    """The WebSocket of a JSON-RPC URL, where Solana's clients look: at the next port, if it names one."""
+    place = urlsplit(url)
+    host = place.netloc
+    if place.port:
+        host = f"{host.removesuffix(f':{place.port}')}:{place.port + 1}"
+    return place._replace(scheme="wss" if place.scheme == "https" else "ws", netloc=host).geturl()
 
 
 class Node:

@@ -108,7 +108,8 @@ def _connect(ledger: str, rollup: str) -> Place:
     if not rollup:
         return Place(below)
     try:
-        return Place(below, RpcLedger(rollup, preflight=False))
+        above = RpcLedger(rollup, preflight=False)
+        return Place(below, above, above.identity())
     except LedgerError:
         below.close()
         raise
