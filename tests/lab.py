@@ -2,6 +2,7 @@
 
 from awm_kit.bench.lab import (
     PROBE,
+    TOKEN,
     Notebook,
     chromium_browser,
     jupyter_lab,
@@ -9,4 +10,4 @@ from awm_kit.bench.lab import (
     write_notebook,
 )
 
-__all__ = ["PROBE", "Notebook", "chromium_browser", "jupyter_lab", "voila", "write_notebook"]
+__all__ = ["PROBE", "TOKEN", "Notebook", "chromium_browser", "jupyter_lab", "voila", "write_notebook"]

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab import PROBE, Notebook, chromium_browser, jupyter_lab, voila, write_notebook
+from lab import PROBE, TOKEN, Notebook, chromium_browser, jupyter_lab, voila, write_notebook
 from playwright.sync_api import Browser
+
+from awm_kit.play import nodelay
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -265,17 +267,29 @@ def test_pictures_for_people(playing: Notebook, tmp_path: Path) -> None:
     assert playing.probe(0.5)["frames"] == []
 
 
+def play_alone(browser: Browser, url: str) -> str:
+    """Play a few frames on a page without a notebook around it; returns the page's text."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    context.add_init_script(PROBE)
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector(".awm-pad", timeout=45_000)
+    page.wait_for_function("window.__probe.colors() > 100", timeout=30_000)
+    page.locator(".awm-play canvas").last.click(position={"x": 300, "y": 200})
+    page.wait_for_function("window.__probe.frame() > 20", timeout=30_000)
+    page.keyboard.press("x")
+    assert page.evaluate("document.activeElement.classList.contains('awm-pad')")
+    text: str = page.locator("body").inner_text()
+    context.close()
+    return text
+
+
 def test_voila_serves_the_game_alone(browser: Browser, tmp_path: Path) -> None:
     write_notebook(tmp_path / "play.ipynb", [SETUP, "app"])
     with voila(tmp_path, "play.ipynb") as url:
-        context = browser.new_context(viewport={"width": 1200, "height": 900})
-        context.add_init_script(PROBE)
-        page = context.new_page()
-        page.goto(url)
-        page.wait_for_selector(".awm-pad", timeout=45_000)
-        page.wait_for_function("window.__probe.colors() > 100", timeout=15_000)
-        page.locator(".awm-play canvas").last.click(position={"x": 300, "y": 200})
-        page.wait_for_function("window.__probe.frame() > 20", timeout=15_000)
-        page.keyboard.press("x")
-        assert page.evaluate("document.activeElement.classList.contains('awm-pad')")
-        context.close()
+        assert nodelay.NOTE[:40] in play_alone(browser, url), "a server of its own has no extensions"
+
+
+def test_voila_on_a_jupyter_server_sends_without_delay(base_url: str, browser: Browser) -> None:
+    text = play_alone(browser, f"{base_url}/voila/render/play.ipynb?token={TOKEN}")
+    assert "True" in text.splitlines() and nodelay.NOTE[:40] not in text

@@ -68,6 +68,13 @@ def test_outputs_show_a_picture(repo_root: Path, name: str) -> None:
     assert all(len(base64.b64decode("".join(picture))) > 1000 for picture in pictures)
 
 
+def test_what_is_drawn_is_shown(repo_root: Path, name: str) -> None:
+    for cell in code_cells(load(repo_root, name)):
+        source = "".join(cell["source"])
+        if re.search(r"\bplt\.show\(|\bplot_\w+\(|\.plot\(\)", source):
+            assert any("image/png" in output.get("data", {}) for output in cell["outputs"]), source
+
+
 def test_nothing_names_a_machine(repo_root: Path, name: str) -> None:
     notebook = load(repo_root, name)
     shown = [texts(output) for cell in code_cells(notebook) for output in cell["outputs"]]

@@ -14,8 +14,9 @@ from typing import Any
 MARK = "AWM_KIT_NODELAY"
 
 NOTE = (
-    "The awm_kit.play.nodelay server extension is not active: expect jerky motion. Start Jupyter from the "
-    "environment that awm-kit is installed in, and see that `jupyter server extension list` names it."
+    "The server extension awm_kit.play.nodelay is not active: expect jerky motion. Jupyter servers of the "
+    "environment that awm-kit is installed in have it (`jupyter server extension list`), and so has Voilà at "
+    "their `/voila/render/NOTEBOOK`; not when it runs by itself."
 )
 
 
