@@ -6,13 +6,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import generate
-from awm_kit.model.evaluate import Evaluation, evaluate
+from awm_kit.model.config import ModelConfig
+from awm_kit.model.dataset import PackedReplays
+from awm_kit.model.evaluate import Evaluation, TorchRunner, choose_starts, evaluate
+from awm_kit.model.heads import fit_heads
 from awm_kit.model.intervals import Estimate, pool
-from awm_kit.model.metrics import event_counts, events_of, forced_sums
-from awm_kit.schema import FIGHTER, FRAME
+from awm_kit.model.metrics import event_counts, events_of, forced_sums, free_sums, up_to
+from awm_kit.model.world import WorldModel, WorldState
+from awm_kit.schema import CONTROLLER, FIGHTER, FRAME
 
 
 class Echo:
@@ -64,6 +69,73 @@ def test_what_no_game_holds_is_not_a_number() -> None:
         pool([{"a": (0.0, 1.0)}, {"b": (0.0, 1.0)}])
     with pytest.raises(ValueError, match="at least one"):
         pool([])
+
+
+def test_the_float_runner_sees_what_the_world_saw_and_no_more() -> None:
+    game = generate([7], 90)[0]
+    torch.manual_seed(1)
+    config = ModelConfig(d_model=32, n_layers=2, d_state=8, headdim=16, chunk=16)
+    old, new = PackedReplays(FIGHTER, [game]).transitions()
+    model = WorldModel(config, FIGHTER, fit_heads(FIGHTER, old, new)).eval()
+    runner, starts, horizon = TorchRunner(model), np.array([1, 17, 60]), 12
+    forced, free = runner.run(game, starts, horizon)
+    g, p, c = runner._tensors(game)
+
+    def step(t: int, players: torch.Tensor, state: WorldState) -> tuple[torch.Tensor, WorldState]:
+        raw = model.views(g[t, None], players, c[t + 1, None])
+        logits, state = model.step(raw, state)
+        return model.decode(logits, players), state
+
+    def same(frames: np.ndarray, players: list[torch.Tensor]) -> bool:
+        # Sequence and step sum in another order: now and then a value is rounded otherwise.
+        got = np.stack([frames["players"][f.name] for f in FIGHTER.player_fields], -1).astype(np.int64)
+        return bool(np.mean(np.abs(got - torch.cat(players).numpy()) <= 1) > 0.99)
+
+    with torch.no_grad():
+        state, states, wanted = model.initial_state(1), [], []
+        for t in range(game.n_frames - 1):
+            states.append(state)
+            after, state = step(t, p[t, None], state)
+            wanted.append(after)
+        assert same(forced, wanted)
+        for i, start in enumerate(starts):
+            players, state, wanted = p[start, None], states[start], []
+            for k in range(horizon):
+                players, state = step(int(start) + k, players, state)
+                wanted.append(players)
+            assert same(free[i], wanted)
+
+
+def test_starts_leave_as_many_true_frames_as_are_judged() -> None:
+    assert choose_starts(61, 60).size == 0
+    assert choose_starts(62, 60).tolist() == [1] and choose_starts(63, 60).tolist() == [1, 2]
+    starts = choose_starts(1000, 60, 50)
+    assert len(starts) == 50 and starts[0] == 1 and starts[-1] + 60 == 999
+
+
+def test_baselines_of_somebody_who_keeps_their_speed() -> None:
+    frames, inputs = np.zeros(40, FRAME), np.zeros((40, 2), CONTROLLER)
+    frames["players"]["x"] = (np.arange(40) * 512)[:, None]  # half a unit a frame
+    frames["players"]["speed_air_x"] = 512
+    game, starts = Replay(frames, inputs), np.array([3, 9])
+    stands = np.repeat(frames[starts][:, None], 10, 1)
+    sums = free_sums(FIGHTER, game, starts, stands)
+    assert np.all(sums["velocity_rc"] == 0)
+    for k in (1, 4, 10):  # the mean of 1..k half units, over x, which moves, and y, which does not
+        total, cases = up_to(sums, len(starts), k)["frozen_rc"]
+        assert total / cases == pytest.approx(0.5 * (k + 1) / 2 / 2) and cases == 2
+        assert up_to(sums, len(starts), k)["rc"] == (total, cases)
+
+
+def test_the_changes_of_action_are_judged_by_themselves() -> None:
+    game = generate([60], 300)[0]
+    before, true = (game.frames["players"]["action_state"][s] for s in (slice(-1), slice(1, None)))
+    late = game.frames[1:].copy()
+    late["players"]["action_state"] = before  # as if nobody ever changed what they do
+    sums = forced_sums(FIGHTER, game, late)
+    changes = int((true != before).sum())
+    assert sums["action_change_acc"] == (0, changes) and changes > 0
+    assert sums["action_acc"] == (true.size - changes, true.size)
 
 
 def test_a_world_that_stands_still_is_the_frozen_baseline(result: Evaluation) -> None:

@@ -14,6 +14,7 @@ from test_model import TINY, falling
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params, Scuffle, generate
 from awm_kit.data.scuffle.stage import STAGES
+from awm_kit.data.teachers import Teacher
 from awm_kit.model.dataset import PackedReplays, Streams
 from awm_kit.model.heads import fit_heads
 from awm_kit.model.practice import KnockoutPractice, TeacherPractice, free_runs, knock_out, rare_segments
@@ -56,7 +57,8 @@ def test_the_teacher_corrects_each_frame_of_a_free_run(network: WorldModel) -> N
 def test_the_teacher_has_nothing_to_correct_in_its_own_play(
     network: WorldModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    physics = Params(stocks=1, knockback_scale=3.0)
+    changes = {"stocks": 1, "knockback_scale": 3.0}
+    physics = Params.of(changes)
 
     def taught(model: WorldModel, starts: np.ndarray, n_frames: int, act: Act) -> np.ndarray:
         game, frames = Scuffle.from_frames(starts, physics), np.zeros((n_frames, len(starts)), FRAME)
@@ -66,7 +68,7 @@ def test_the_teacher_has_nothing_to_correct_in_its_own_play(
         return frames
 
     monkeypatch.setattr("awm_kit.model.practice.free_runs", taught)
-    lessons = TeacherPractice(physics, matches=6, n_frames=600).lessons(network, turn=0)
+    lessons = TeacherPractice(Teacher("scuffle", changes), matches=6, n_frames=600).lessons(network, turn=0)
     for run, right in zip(lessons.runs, lessons.corrections, strict=True):
         assert right is not None
         for item in FIGHTER.player_fields:
@@ -109,12 +111,12 @@ def test_knock_outs_are_practised_about_the_moment() -> None:
     game = falling(3)
     game.frames["players"]["x"] += 400 << 10
     network = WorldModel(TINY, FIGHTER, fit_heads(FIGHTER, *PackedReplays(FIGHTER, [game]).transitions()))
-    lessons = KnockoutPractice([game], n_frames=60, before=10, after=20).lessons(network, turn=0)
+    lessons = KnockoutPractice([game], n_frames=60, before=10, after=2).lessons(network, turn=0)
     assert lessons.runs
     for run in lessons.runs:
         lost = (np.diff(run.frames["players"]["stocks"].astype(int), axis=0) < 0).any(1)
         at = int(np.argmax(lost)) + 1
-        assert lost.any() and at <= 10 and run.n_frames - at <= 20
+        assert lost.any() and at <= 10 and run.n_frames - at <= 2
 
 
 def test_rare_segments_hold_every_lost_stock(games: list[Replay]) -> None:
