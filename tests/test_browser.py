@@ -212,7 +212,7 @@ def test_reload_keeps_playing(playing: Notebook) -> None:
     playing.wait_ready()
     playing.page.wait_for_selector(".awm-pad", timeout=30_000)
     playing.page.wait_for_function("window.__probe.colors() > 100", timeout=15_000)
-    assert len(playing.probe(2)["frames"]) > 8
+    wait_frames(playing, 8)
 
 
 def test_two_tabs_show_and_steer_one_game(playing: Notebook, browser: Browser, base_url: str) -> None:
@@ -223,14 +223,14 @@ def test_two_tabs_show_and_steer_one_game(playing: Notebook, browser: Browser, b
         other.page.wait_for_function("window.__probe.colors() > 100", timeout=15_000)
         other.click_game()
         other.page.keyboard.down("d")
-        assert len(other.probe(2)["frames"]) > 8
+        wait_frames(other, 8)
         other.page.keyboard.up("d")
         wait_frames(other, 12)
         assert [80, 0] in held(other)[-400:]
     finally:
         other.page.close()
     playing.page.bring_to_front()
-    assert len(playing.probe(2)["frames"]) > 8
+    wait_frames(playing, 8)
 
 
 def test_two_people_share_a_keyboard(playing: Notebook) -> None:
@@ -258,13 +258,13 @@ def test_two_people_share_a_keyboard(playing: Notebook) -> None:
 
 def test_pictures_for_people(playing: Notebook, tmp_path: Path) -> None:
     """The status line names the engine and the rate; the controls are in view."""
-    playing.page.wait_for_timeout(1200)
-    assert "teacher" in playing.page.locator(".awm-play").inner_text()
-    assert "fps" in playing.page.locator(".awm-play").inner_text()
+    status = playing.page.locator(".awm-play").get_by_text("fps")
+    status.wait_for(timeout=20_000)
+    assert "teacher" in status.inner_text()
     playing.page.screenshot(path=tmp_path / "play.png")
     playing.page.get_by_role("button", name="Pause").click()
-    playing.page.wait_for_timeout(300)
-    assert playing.probe(0.5)["frames"] == []
+    # Pictures that were under way may still come, on a slow machine for a while.
+    assert any(playing.probe(0.5)["frames"] == [] for _ in range(20))
 
 
 def play_alone(browser: Browser, url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,38 +49,42 @@ def ask(lab: Notebook, expression: str) -> Any:
     return json.loads(lab.python(ASK, f"import json; print(json.dumps({expression}))"))
 
 
-def shown(lab: Notebook, selector: str, index: int = 0) -> int:
-    """How many colours a canvas shows; 1 or 2 if it is blank."""
-    count: int = lab.page.evaluate(
-        """([selector, index]) => {
-          const canvas = document.querySelectorAll(selector)[index];
+def wait_for(lab: Notebook, expression: str, wanted: Any, seconds: float = 30.0) -> None:
+    """Until the kernel answers what is wanted: what a click sends may come after a later cell."""
+    give_up = time.monotonic() + seconds
+    while (answer := ask(lab, expression)) != wanted:
+        assert time.monotonic() < give_up, f"{expression} is {answer}"
+        lab.page.wait_for_timeout(100)
+
+
+def wait_for_colors(lab: Notebook, index: int) -> None:
+    """Until one of the canvases shows a picture: a blank one has one or two colours."""
+    lab.page.wait_for_function(
+        """(index) => {
+          const canvas = document.querySelectorAll('.awm-play canvas')[index];
           const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-          return new Set(new Uint32Array(data.buffer)).size;
+          return new Set(new Uint32Array(data.buffer)).size > 50;
         }""",
-        [selector, index],
+        arg=index,
     )
-    return count
 
 
 def test_replay_player_shows_both_and_follows_its_buttons(lab: Notebook) -> None:
     lab.run(PLAYER)
     page = lab.page
     page.wait_for_function("document.querySelectorAll('.awm-play canvas').length >= 2")
-    page.wait_for_timeout(1000)
-    assert min(shown(lab, ".awm-play canvas", index) for index in (0, 1)) > 50
+    for index in (0, 1):
+        wait_for_colors(lab, index)
     page.locator("button[title='one frame on']").click()
     page.locator("button[title='one frame on']").click()
     page.wait_for_function(
         "[...document.querySelectorAll('.widget-readout')].some((r) => r.textContent === '2')"
     )
     page.locator("button[title='next hit']").click()
-    page.wait_for_timeout(300)
-    hits = ask(lab, "[player.position, *map(int, player.hits[:1]), len(player.frames) - 1]")
-    assert hits[0] in hits[1:]
+    wait_for(lab, "bool(player.position == min([*player.hits, len(player.frames) - 1]))", True)
+    before = ask(lab, "player.position")
     page.locator("button[title='play or pause']").click()
-    page.wait_for_timeout(1500)
-    position, running = ask(lab, "[player.position, player.loop.running]")
-    assert running or position == hits[-1]
+    wait_for(lab, f"player.position > {before} or player.position == len(player.frames) - 1", True)
 
 
 def test_inspector_looks_inside_and_runs_on(lab: Notebook) -> None:
@@ -97,8 +102,7 @@ def test_inspector_looks_inside_and_runs_on(lab: Notebook) -> None:
     page.get_by_role("button", name="Set").click()
     page.wait_for_selector("text=P1 percent = 150")
     page.get_by_role("button", name="Run on").click()
-    page.wait_for_timeout(1500)
-    assert ask(lab, "[inspector.edits[0]['percent'], len(inspector._result.children)]") == [150.0, 1]
+    wait_for(lab, "[inspector.edits[0]['percent'], len(inspector._result.children)]", [150.0, 1])
 
 
 def test_keys_are_chosen_by_pressing_them(lab: Notebook) -> None:
@@ -144,16 +148,14 @@ def test_buttons_are_chosen_by_pressing_them(lab: Notebook) -> None:
     page.evaluate(GAMEPAD, [5, 6])
     page.wait_for_selector(".awm-keys-status:has-text('LT is now shield')")
     assert ask(lab, "pad.gamepad_buttons['6']") == 1 << 7
-    page.wait_for_timeout(200)
-    assert ask(lab, HELD) == [24, 140], "a stick at 0.3 and a shield, on a pad that nobody focused"
+    wait_for(lab, HELD, [24, 140])  # a stick at 0.3 and a shield, on a pad that nobody focused
     page.evaluate(GAMEPAD, [])
     page.locator(".awm-keys tr", has_text="jump").locator("button").last.click()
     page.keyboard.press("Delete")
     page.wait_for_selector(".awm-keys-status:has-text('no button is jump now')")
     page.locator(".awm-keys-zone input").fill("0.4")
     page.wait_for_selector(".awm-keys-status:has-text('sticks count from 40')")
-    page.wait_for_timeout(600)
-    assert ask(lab, HELD) == [0, 0]
+    wait_for(lab, HELD, [0, 0])
     assert ask(lab, "[pad.dead_zone, sorted(pad.gamepad_buttons)[:2]]") == [0.4, ["0", "1"]]
     page.locator(".awm-keys button", has_text="reset").click()
     page.wait_for_selector(".awm-keys-status:has-text('built-in')")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import Ledger
@@ -135,11 +136,16 @@ def release(engine: Engine) -> None:
 
 def deployed(place: Place, cartridge: Cartridge, wallet: Keypair) -> World:
     """A cartridge's world on the place's ledger, deployed at the wallet's cost if nobody has done so."""
-    ledger = place.ledger
-    for info in list_worlds(ledger):
-        if info.world_hash == cartridge.world_hash:
-            return open_world(ledger, info.key)
-    return deploy(ledger, cartridge, wallet, progress=False)
+    key = find_deployed(place, cartridge)
+    if key is not None:
+        return open_world(place.ledger, key)
+    return deploy(place.ledger, cartridge, wallet, progress=False)
+
+
+def find_deployed(place: Place, cartridge: Cartridge) -> Pubkey | None:
+    """Manifest account of a cartridge's world on the place's ledger, whosever it is; None without one."""
+    found = (info.key for info in list_worlds(place.ledger) if info.world_hash == cartridge.world_hash)
+    return next(found, None)
 
 
 def _on_chain(

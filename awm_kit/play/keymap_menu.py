@@ -44,7 +44,10 @@ class KeyMenu(anywidget.AnyWidget):
     _css = """
     .awm-keys { border-collapse: collapse; font: 13px system-ui, sans-serif; }
     .awm-keys td, .awm-keys th { padding: 2px 10px; text-align: left; }
-    .awm-keys button { min-width: 90px; font: 12px ui-monospace, monospace; cursor: pointer; }
+    .awm-keys button { min-width: 90px; font: 12px ui-monospace, monospace; cursor: pointer; padding: 2px 8px;
+                       border: 1px solid var(--jp-border-color1, #bdbdbd); border-radius: 4px;
+                       background: var(--jp-layout-color1, #fff); color: var(--jp-ui-font-color1, #111); }
+    .awm-keys button:hover { background: var(--jp-layout-color2, #eee); }
     .awm-keys button.awm-waiting { outline: 2px solid #009e73; }
     .awm-keys-zone { font: 13px system-ui, sans-serif; padding: 6px 10px;
                      display: flex; gap: 8px; align-items: center; }

@@ -75,14 +75,17 @@ class Place:
             self.rollup.close()
 
 
-def open_place(where: Place | Ledger | str | None = None) -> Place:
+def open_place(where: Place | Ledger | str | None = None, unit_price: int | None = 0) -> Place:
     """The place that is meant.
 
     Parameters
     ----------
     where : Place, Ledger or str, optional
         ``"embedded"`` (the default), an empty ledger in this process; ``"localnet"``, what `awm localnet up`
-        started; the URL of a cluster; or the URLs of a cluster and of a rollup on it, with a comma between.
+        started; the URL or name of a cluster; or the URLs of a cluster and of a rollup on it, with a comma
+        between.
+    unit_price : int or None
+        Priority fee on a cluster, as `RpcLedger` takes it; rollups have no fees.
 
     Raises
     ------
@@ -100,11 +103,11 @@ def open_place(where: Place | Ledger | str | None = None) -> Place:
     if where == LOCALNET:
         return _localnet()
     ledger, _, rollup = (part.strip() for part in where.partition(","))
-    return _connect(ledger, rollup)
+    return _connect(ledger, rollup, unit_price)
 
 
-def _connect(ledger: str, rollup: str) -> Place:
-    below = RpcLedger(ledger)
+def _connect(ledger: str, rollup: str, unit_price: int | None = 0) -> Place:
+    below = RpcLedger(ledger, unit_price=unit_price)
     if not rollup:
         return Place(below)
     try:
