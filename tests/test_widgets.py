@@ -214,6 +214,18 @@ class TestApp:
         report = verify(record, cartridge).check()
         assert report.frames == 40 and report.state_hash == app.match.engine.state_hash()
 
+    def test_a_saved_match_is_watched_again(
+        self, app: PlayApp, cartridge: Cartridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        for _ in range(20):
+            app._tick()
+        app._save.click()
+        app._tell()
+        assert "saved 20 frames" in app._line.value, "the status is told anew twice a second"
+        player = ReplayPlayer(next(tmp_path.glob("*.awmatch")), world=cartridge)
+        assert len(player.frames) == 21 and tuple(player.view.scene.names) == ("YOU", "NOVICE")
+
     def test_counts_down_before_the_first_frame(self, app: PlayApp) -> None:
         app.start()
         app.loop.stop()

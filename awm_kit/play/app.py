@@ -305,7 +305,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         except (AwmError, OSError) as error:
             self._show_error(error)
             return
-        self._status.value = f"saved {self.match.n_frames} frames as <code>{html.escape(str(path))}</code>"
+        self._line.value = f"saved {self.match.n_frames} frames as <code>{html.escape(str(path))}</code>"
 
 
 def play(

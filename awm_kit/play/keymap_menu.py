@@ -51,7 +51,7 @@ class KeyMenu(anywidget.AnyWidget):
     .awm-keys button.awm-waiting { outline: 2px solid #009e73; }
     .awm-keys-zone { font: 13px system-ui, sans-serif; padding: 6px 10px;
                      display: flex; gap: 8px; align-items: center; }
-    .awm-keys-status { color: #5a6478; min-height: 1.4em; }
+    .awm-keys-status { color: var(--jp-ui-font-color2, #5a6478); min-height: 1.4em; }
     """
 
     shown = traitlets.Unicode("solo").tag(sync=True)

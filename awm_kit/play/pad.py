@@ -96,8 +96,9 @@ class Pad(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("pad.js")
     _css = """
-    .awm-pad { font: 12px ui-monospace, monospace; padding: 6px 10px; color: #5a6478; cursor: pointer;
-               border: 2px solid #8894a8; border-radius: 6px; outline: none; white-space: pre-wrap; }
+    .awm-pad { font: 12px ui-monospace, monospace; padding: 6px 10px; cursor: pointer;
+               color: var(--jp-ui-font-color2, #5a6478); border: 2px solid #8894a8; border-radius: 6px;
+               outline: none; white-space: pre-wrap; }
     .awm-pad.awm-focused { border-color: #009e73; color: inherit; }
     /* Pixel for pixel where there is room: scaling blurs, and costs browsers without a graphics card time. */
     .awm-play canvas { width: auto; max-width: 100%; height: auto; align-self: flex-start; }

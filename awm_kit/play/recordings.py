@@ -81,6 +81,12 @@ def game_of(replay: Replay) -> str:
     return str(replay.meta.get("game", FIGHTER.name))
 
 
+def players_of(replay: Replay) -> tuple[str, str]:
+    """What the players of a recording are called."""
+    named = replay.meta.get("players")
+    return (str(named[0]), str(named[1])) if isinstance(named, list) and len(named) == 2 else ("P1", "P2")
+
+
 def find_hits(frames: np.ndarray) -> np.ndarray:
     """Indices of the frames in which somebody takes damage, int64, rising."""
     return np.flatnonzero((np.diff(frames["players"]["percent"].astype(int), axis=0) > 0).any(1)) + 1

@@ -19,7 +19,7 @@ from awm_kit.play.film import Film, Take
 from awm_kit.play.gif import render_gif
 from awm_kit.play.interpolation import between
 from awm_kit.play.loop import FPS, FrameLoop
-from awm_kit.play.recordings import Recording, find_hits, find_knockouts, game_of, open_recording
+from awm_kit.play.recordings import Recording, find_hits, find_knockouts, game_of, open_recording, players_of
 from awm_kit.play.reruns import Physics, rerun
 from awm_kit.play.video import render_mp4
 from awm_kit.play.view import MatchView
@@ -44,7 +44,8 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         `overlay_from_here` starts it anew.
     world : Cartridge, optional
         The world of a `MatchRecord`.
-    names : sequence of str
+    names : sequence of str, optional
+        What the players are called; by default as the match was saved.
     ledger : Ledger, optional
         Where the match of a key is.
     layout : str
@@ -66,7 +67,7 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         recording: Recording,
         overlay: Recording | Physics | None = None,
         world: Cartridge | None = None,
-        names: Sequence[str] = ("P1", "P2"),
+        names: Sequence[str] | None = None,
         ledger: Ledger | None = None,
         layout: Literal["ghost", "beside"] = "ghost",
         titles: tuple[str, str] | None = None,
@@ -82,7 +83,7 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         elif overlay is not None:
             self.overlay = open_recording(overlay, world, ledger).frames
         self.hits, self.knockouts = find_hits(self.frames), find_knockouts(self.frames)
-        game = game_of(self.replay)
+        game, names = game_of(self.replay), names or players_of(self.replay)
         self.view = MatchView(names, game=game)
         self.second: MatchView | None = None
         self.titles: tuple[str, str] = ("", "")
