@@ -45,13 +45,22 @@ _PRICE_RANK = 0.75
 _LOWEST_RAISE = 1_000
 
 
+#: What the Solana tools call their clusters.
+CLUSTERS = {
+    "devnet": "https://api.devnet.solana.com",
+    "testnet": "https://api.testnet.solana.com",
+    "mainnet-beta": "https://api.mainnet-beta.solana.com",
+    "localhost": "http://127.0.0.1:8899",
+}
+
+
 class RpcLedger(Ledger):
     """A cluster, or the development ledger in ``validator/``.
 
     Parameters
     ----------
     url : str
-        JSON-RPC endpoint, e.g. ``http://127.0.0.1:8899`` or ``https://api.devnet.solana.com``.
+        JSON-RPC endpoint, e.g. ``http://127.0.0.1:8899``, or the name of a cluster, e.g. ``devnet``.
     commitment : {'processed', 'confirmed', 'finalized'}
         When a transaction counts as landed, and which state is read.
     program_id : Pubkey
@@ -85,7 +94,7 @@ class RpcLedger(Ledger):
         timeout: float = 30.0,
         preflight: bool = True,
     ) -> None:
-        self.name = url
+        self.name = url = CLUSTERS.get(url, url)
         self.program_id = program_id
         self.max_unit_price = max_unit_price
         self._bid, self._priced = unit_price, -_PRICE_SECONDS

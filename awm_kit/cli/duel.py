@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from awm_kit.cli.app import Json, app, note, show
+from awm_kit.cli.ledger import Priority, unit_price
 from awm_kit.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 At = Annotated[
     str,
-    typer.Option("--at", help="localnet, a cluster's URL, or with its rollup's: URL,URL."),
+    typer.Option("--at", help="localnet, a cluster's name or URL, or with its rollup's: URL,URL."),
 ]
 Purse = Annotated[
     Path | None, typer.Option("--keypair", help="Wallet (JSON) [default: a new one, funded by airdrop].")
@@ -41,21 +43,30 @@ def host(
     ] = None,
     player: Style = "balanced",
     publish: Publish = False,
+    priority_fee: Priority = "0",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend the wallet's SOL.")] = False,
     as_json: Json = False,
 ) -> None:
     """Open a match for whoever joins, play and settle it.
 
-    Says its ID on stderr and runs it in real time.
+    Says on stderr what it costs a wallet that is named, then its ID; runs it in real time.
     """
-    from awm_kit.play.engines import deployed, start_frame
+    from awm_kit.chain.deploy import plan_deploy
+    from awm_kit.chain.match_cost import match_cost
+    from awm_kit.chain.wallet import load_wallet
+    from awm_kit.play.engines import deployed, find_deployed, start_frame
     from awm_kit.play.places import open_place
     from awm_kit.play.seat import Seat
     from awm_kit.worlds import load_world
 
     cartridge = load_world(world)
-    place = open_place(at)
-    wallet = _wallet(place, keypair, yes)
+    place = open_place(at, unit_price(priority_fee))
+    costs: list[object] = []
+    if keypair is not None:
+        if find_deployed(place, cartridge) is None:
+            costs.append(plan_deploy(place.ledger, cartridge, load_wallet(keypair)))
+        costs.append(match_cost(place.ledger, cartridge, rollup=place.rollup is not None))
+    wallet = _wallet(place, keypair, yes, costs)
     frame = start_frame(cartridge, seed)
     if time_limit is not None:
         frame["time_limit"] = time_limit
@@ -74,6 +85,7 @@ def join(
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of this player.")] = 0,
     player: Style = "balanced",
     publish: Publish = False,
+    priority_fee: Priority = "0",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend the wallet's SOL.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -84,12 +96,12 @@ def join(
     from awm_kit.play.places import open_place
     from awm_kit.play.seat import Seat
 
-    place = open_place(at)
+    place = open_place(at, unit_price(priority_fee))
     wallet = _wallet(place, keypair, yes)
     _play(Seat.join(place, Pubkey.from_string(match), wallet, KEEP_CHARACTER), player, seed, publish, as_json)
 
 
-def _wallet(place: Place, keypair: Path | None, yes: bool) -> Any:
+def _wallet(place: Place, keypair: Path | None, yes: bool, costs: Iterable[object] = ()) -> Any:
     """A throw-away wallet with the development chain's money, or the named one if its owner agrees."""
     from solders.keypair import Keypair
 
@@ -99,6 +111,8 @@ def _wallet(place: Place, keypair: Path | None, yes: bool) -> Any:
         wallet = Keypair()
         place.fund(wallet)
         return wallet
+    for cost in costs:
+        note(repr(cost))
     if not yes:
         raise LedgerError(f"this spends SOL of {keypair} on {place.ledger.name}: confirm it with --yes")
     return load_wallet(keypair)

@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 
     from awm_kit.chain.ledger import Ledger
 
-#: What the Solana tools call their clusters.
-CLUSTERS = {
-    "devnet": "https://api.devnet.solana.com",
-    "testnet": "https://api.testnet.solana.com",
-    "mainnet-beta": "https://api.mainnet-beta.solana.com",
-    "localhost": "http://127.0.0.1:8899",
-}
-
 Url = Annotated[
     str | None,
     typer.Option("--url", help="RPC endpoint, or devnet, mainnet-beta … [default: $AWM_URL, or embedded]."),
@@ -87,7 +79,7 @@ def opened(
     commitment: str = "confirmed",
 ) -> Iterator[Access]:
     """The ledger that the options mean, closed (and the embedded one saved) when the block ends."""
-    unit_price = _unit_price(priority_fee)
+    price = unit_price(priority_fee)
     if url is None and embedded is None:
         url = os.environ.get("AWM_URL") or None
     if url is None:
@@ -106,10 +98,10 @@ def opened(
     from awm_kit.chain.rpc import RpcLedger
 
     cluster = RpcLedger(
-        CLUSTERS.get(url, url),
+        url,
         commitment,
         program_id=Pubkey.from_string(program_id) if program_id else PROGRAM_ID,
-        unit_price=unit_price,
+        unit_price=price,
     )
     try:
         yield Access(cluster, False, keypair)
@@ -117,7 +109,8 @@ def opened(
         cluster.close()
 
 
-def _unit_price(text: str) -> int | None:
+def unit_price(text: str) -> int | None:
+    """Micro-lamports per compute unit that ``--priority-fee`` means, None for what the cluster asks for."""
     if text == "auto":
         return None
     if text.isdecimal():
