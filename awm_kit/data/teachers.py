@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from awm_kit.data import bumper, scuffle
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import Params
+from awm_kit.data.scuffle import Params, Scuffle
+from awm_kit.data.scuffle.drills import exits, fights, moves, strikes
+from awm_kit.data.scuffle.matches import scripted_matches
+from awm_kit.data.scuffle.state import State
 from awm_kit.schema import FIGHTER, Schema
 
 TEACHERS = ("scuffle", "bumper")
+
+#: Names of the drills of any game; recipes say how many of each.
+DRILLS = ("fights", "strikes", "moves", "exits", "crashes", "brinks")
+
+#: Frames, shape (n,), to the controllers of both players, shape (n, 2).
+Players = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,47 @@ class Teacher:
         if self.name == "bumper":
             return bumper.generate(seeds, n_frames)
         return scuffle.generate(seeds, n_frames, Params.of(self.params))
+
+    def scripted(self, seeds: Sequence[int]) -> tuple[np.ndarray, Players]:
+        """Start frames of the matches that seeds stand for, and who plays them, wherever they go."""
+        if self.name == "bumper":
+            starts, drivers = bumper.scripted_matches(seeds)
+            return starts, drivers.act
+        starts, players = scripted_matches(seeds, Params.of(self.params))
+        return starts, lambda frames: players.act(State.from_frames(frames)).to_inputs()
+
+    def next_frames(self, frames: np.ndarray, held: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """What follows after any frames, those of a network too.
+
+        Parameters
+        ----------
+        frames : ndarray of the schema's frame dtype, shape (n,)
+        held : ndarray of its controller dtype, shape (n, 2)
+            The controllers that led to them: what is pressed anew depends on it.
+        inputs : ndarray, shape (n, 2)
+            The controllers that lead on.
+        """
+        if self.name == "bumper":
+            return bumper.step(frames, inputs)
+        return Scuffle.from_frames(frames, Params.of(self.params), held).step(inputs)
+
+    def drills(self, counts: Mapping[str, int]) -> list[Replay]:
+        """Short matches set up to show one thing: ``counts`` of each name of `DRILLS`.
+
+        Raises
+        ------
+        ValueError
+            If the game has no drills of a name.
+        """
+        mine: dict[str, Callable[[range], list[Replay]]]
+        if self.name == "scuffle":
+            drills = {"fights": fights, "strikes": strikes, "moves": moves, "exits": exits}
+            mine = {name: partial(drill, params=Params.of(self.params)) for name, drill in drills.items()}
+        else:
+            mine = {"crashes": bumper.crashes, "brinks": bumper.brinks}
+        if unknown := [name for name, count in counts.items() if count and name not in mine]:
+            raise ValueError(f"expected drills of {self.name}, {sorted(mine)} (got {unknown})")
+        return [replay for name, count in counts.items() if count for replay in mine[name](range(count))]
 
     def initial_frame(self, seed: int) -> np.ndarray:
         """First frame of a match, a scalar of the schema's frame dtype."""

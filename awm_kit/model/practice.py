@@ -17,10 +17,8 @@ import torch
 
 from awm_kit.action_states import LAST_RESPAWN_STATE
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import Params, Scuffle
-from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.stage import STAGES
-from awm_kit.data.scuffle.state import State
+from awm_kit.data.teachers import Teacher
 from awm_kit.model.dataset import columns
 from awm_kit.model.metrics import events_of
 from awm_kit.model.world import WorldModel
@@ -57,13 +55,12 @@ class TeacherPractice:
 
     Parameters
     ----------
-    params : Params
-        The teacher's physics.
+    teacher : Teacher
     matches, n_frames : int
         How many matches a turn, and how long each at most.
     """
 
-    params: Params = field(default_factory=Params)
+    teacher: Teacher = field(default_factory=lambda: Teacher("scuffle"))
     matches: int = 48
     n_frames: int = 1500
     first_seed: int = 400_000
@@ -71,15 +68,15 @@ class TeacherPractice:
     def lessons(self, model: WorldModel, turn: int) -> Lessons:
         """See `Practice.lessons`."""
         first = self.first_seed + turn * self.matches
-        starts, players = scripted_matches(range(first, first + self.matches), self.params)
-        inputs = np.zeros((self.n_frames, self.matches, 2), CONTROLLER)
-        right = np.zeros((self.n_frames, self.matches), FRAME)
+        starts, play = self.teacher.scripted(range(first, first + self.matches))
+        inputs = np.zeros((self.n_frames, self.matches, 2), self.teacher.schema.controller_dtype)
+        right = np.zeros((self.n_frames, self.matches), starts.dtype)
         right[0] = starts
 
         def act(t: int, before: np.ndarray) -> np.ndarray:
-            pads = players.act(State.from_frames(before)).to_inputs()
+            pads = play(before)
             inputs[t] = pads
-            right[t] = Scuffle.from_frames(before, self.params, inputs[t - 1]).step(inputs[t])
+            right[t] = self.teacher.next_frames(before, inputs[t - 1], pads)
             return pads
 
         frames = free_runs(model, starts, self.n_frames, act)
@@ -152,7 +149,7 @@ def free_runs(
     Parameters
     ----------
     model : WorldModel
-    starts : ndarray of FRAME, shape (n,)
+    starts : ndarray of the schema's frame dtype, shape (n,)
     n_frames : int
     act : callable
         ``act(t, frames t - 1)`` gives the controllers, shape (n, 2), that lead to frame t.
@@ -161,11 +158,11 @@ def free_runs(
 
     Returns
     -------
-    ndarray of FRAME, shape (n_frames, n)
+    ndarray like ``starts``, shape (n_frames, n)
     """
     schema, training = model.schema, model.training
     model.eval()
-    frames = np.zeros((n_frames, len(starts)), FRAME)
+    frames = np.zeros((n_frames, len(starts)), schema.frame_dtype)
     frames[0] = starts
     state = model.initial_state(len(starts))
     device = state[0].conv.device
@@ -188,8 +185,8 @@ def free_runs(
         frames["frame"][t] += 1
         if correct is not None:
             correct(t, before, frames[t])
-        lost = (frames["players"]["stocks"][t] == 0).any(1)
-        frames["status"][t] = np.where(lost, STATUS_DECIDED, STATUS_PLAYING)
+        over = (frames["players"][schema.end_field][t] == schema.end_value).any(1)
+        frames["status"][t] = np.where(over, STATUS_DECIDED, STATUS_PLAYING)
     model.train(training)
     return frames
 

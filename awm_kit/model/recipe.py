@@ -27,8 +27,7 @@ from awm_kit.data.augment import mirror
 from awm_kit.data.folder import iter_folder, load_any, load_folder
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params
-from awm_kit.data.scuffle.drills import exits, fights, moves, strikes
-from awm_kit.data.teachers import TEACHERS, Teacher
+from awm_kit.data.teachers import DRILLS, TEACHERS, Teacher
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
@@ -66,8 +65,8 @@ class Recipe:
     parent : str
         Shipped world or checkpoint whose network is trained on, with codebooks refitted, the
         schema's features and as many layers as the recipe asks for; none by default.
-    fights, strikes, moves, exits : int
-        Drills of scuffle (`awm_kit.data.scuffle.drills`) beside its matches.
+    fights, strikes, moves, exits, crashes, brinks : int
+        Drills beside the matches: the first four scuffle's, the last two bumper's; see their ``drills.py``.
     drill_share : float
         Share of the frames walked that are drills'.
     rare_share : float
@@ -92,6 +91,8 @@ class Recipe:
     strikes: int = 0
     moves: int = 0
     exits: int = 0
+    crashes: int = 0
+    brinks: int = 0
     drill_share: float = 0.1
     rare_share: float = 0.0
     rare_events: tuple[str, ...] = ("ko",)
@@ -170,16 +171,7 @@ class Recipe:
         return self._with_drills(data)
 
     def _with_drills(self, data: PackedReplays) -> PackedReplays:
-        if self.kind != "scuffle":
-            return data
-        drills = []
-        for drill, count in (
-            (fights, self.fights),
-            (strikes, self.strikes),
-            (moves, self.moves),
-            (exits, self.exits),
-        ):
-            drills += drill(range(count), params=self.physics) if count else []
+        drills = self.teacher.drills({name: getattr(self, name) for name in DRILLS}) if self.teacher else []
         if not drills:
             return data
         extra = PackedReplays(self.schema, drills)
@@ -229,4 +221,4 @@ class Recipe:
             return None
         if self.stored and self.kind == "replays":
             raise ValueError("practice on recorded games needs them in memory: leave out `stored`")
-        return TeacherPractice(self.physics) if self.kind == "scuffle" else KnockoutPractice(games)
+        return TeacherPractice(self.teacher) if self.teacher else KnockoutPractice(games)

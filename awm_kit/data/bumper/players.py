@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -62,21 +62,34 @@ class Drivers:
         return inputs
 
 
+def scripted_matches(seeds: Iterable[int]) -> tuple[np.ndarray, Drivers]:
+    """Start frames, FRAME of shape (n,), and drivers of the matches that seeds stand for."""
+    numbers = [int(seed) for seed in seeds]
+    starts = np.zeros(len(numbers), FRAME)
+    for i, seed in enumerate(numbers):
+        starts[i] = initial_frame(seed, (seed % 2, seed // 2 % 2))
+    return starts, Drivers(numbers)
+
+
 def generate(seeds: Iterable[int], n_frames: int) -> list[Replay]:
     """One scripted match per seed, at most ``n_frames`` long, in the order of the seeds."""
     numbers = [int(s) for s in seeds]
-    drivers = Drivers(numbers)
-    frames = np.zeros((n_frames, len(numbers)), FRAME)
-    inputs = np.zeros((n_frames, len(numbers), 2), CONTROLLER)
-    for i, seed in enumerate(numbers):
-        frames[0, i] = initial_frame(seed, (seed % 2, seed // 2 % 2))
+    starts, drivers = scripted_matches(numbers)
+    return record(starts, drivers, n_frames, [f"bumper {seed}" for seed in numbers])
+
+
+def record(starts: np.ndarray, drivers: Drivers, n_frames: int, names: Sequence[str]) -> list[Replay]:
+    """Let drivers play from ``starts``, FRAME of shape (n,), for ``n_frames`` or until a match is over."""
+    frames = np.zeros((n_frames, len(starts)), FRAME)
+    inputs = np.zeros((n_frames, len(starts), 2), CONTROLLER)
+    frames[0] = starts
     for t in range(1, n_frames):
         inputs[t] = drivers.act(frames[t - 1])
         frames[t] = step(frames[t - 1], inputs[t])
     replays = []
-    for i, seed in enumerate(numbers):
+    for i, name in enumerate(names):
         over = np.flatnonzero(frames["status"][:, i] != STATUS_PLAYING)
         end = int(over[0]) + 1 if len(over) else n_frames
         meta = {"teacher": "bumper", "drivers": [DRIVERS[k] for k in drivers.styles[i]]}
-        replays.append(Replay(frames[:end, i].copy(), inputs[:end, i].copy(), f"bumper {seed}", meta))
+        replays.append(Replay(frames[:end, i].copy(), inputs[:end, i].copy(), name, meta))
     return replays

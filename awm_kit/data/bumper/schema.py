@@ -16,12 +16,23 @@ class Act(IntEnum):
     DRIVE, BOOST, SPIN, FALL, RETURN = range(5)
 
 
+def _tiles(reach: float, count: int, relative: bool = False) -> tuple[Scale, ...]:
+    """``count`` features side by side: a linear layer of them is any function with a knot where two meet."""
+    return tuple(Scale(reach, relative, reach * (2 * i + 1 - count)) for i in range(count))
+
+
+# Squares decide this game: the table's edge, and whether two carts touch. From tiles of 8 units a linear
+# layer makes the distance from the middle within an eighth of a unit; from tiles of 2, the carts' distance
+# within a tenth. A velocity is seen to its last bit: friction keeps what is missed for 32 frames.
+_TABLE_TILES, _CONTACT_TILES, _VELOCITY_TILES = _tiles(4, 16), _tiles(1, 8, relative=True), _tiles(0.5, 6)
+
+
 def _position(name: str, offset: int, velocity: str) -> Field:
     return Field(
         name, "<i4", offset, 8, "units", -128, 128,
         scales=(
-            Scale(64), Scale(16), Scale(16, center=-48), Scale(16, center=48),
-            Scale(64, relative=True), Scale(16, relative=True), Scale(4, relative=True),
+            Scale(64), Scale(64, relative=True), Scale(16, relative=True), Scale(4, relative=True),
+            *_TABLE_TILES, *_CONTACT_TILES,
         ),
         update=Update("mix", velocities=(velocity,), free=True, free_scale=0.5, codebook=8, tolerance=1),
     )  # fmt: skip
@@ -30,8 +41,11 @@ def _position(name: str, offset: int, velocity: str) -> Field:
 def _velocity(name: str, offset: int) -> Field:
     return Field(
         name, "<i2", offset, 8, "units/frame", -16, 16,
-        scales=(Scale(4), Scale(1), Scale(0.25), Scale(2, relative=True)),
-        update=Update("mix", free=True, free_scale=0.125, codebook=24, tolerance=1),
+        scales=(
+            Scale(4), Scale(1), Scale(0.25), Scale(8, relative=True), Scale(2, relative=True),
+            *_VELOCITY_TILES,
+        ),
+        update=Update("mix", free=True, free_scale=0.125, codebook=64),
     )  # fmt: skip
 
 
@@ -52,7 +66,7 @@ BUMPER = Schema(
         _velocity("vx", 8),
         _velocity("vy", 10),
         Field(
-            "percent", "<u2", 18, 6, "damage", 0, 999, scales=(Scale(200), Scale(50)),
+            "percent", "<u2", 18, 6, "damage", 0, 999, scales=(Scale(200), Scale(50), *_tiles(32, 4)[2:]),
             update=Update("mix", free=True, free_scale=4.0, codebook=8, tolerance=1, increase_only=True),
         ),
         Field(
@@ -60,22 +74,28 @@ BUMPER = Schema(
             doc="0 drive, 1 boost, 2 spin, 3 fall, 4 return",
         ),
         Field(
-            "state_age", "<u2", 24, unit="frames", hi=4095, scales=(Scale(64), Scale(16)),
+            "state_age", "<u2", 24, unit="frames", hi=4095, bits=2,  # fuel comes back every fourth frame
+            scales=(Scale(64), Scale(16), *(Scale(4, center=c) for c in (9, 24, 40, 50))),
             update=Update("mix", step=1, codebook=4), doc="frames since this action state was entered",
         ),
         Field(
-            "fuel", "u1", 26, unit="frames", hi=90, scales=(Scale(45, center=45), Scale(4)),
+            "fuel", "u1", 26, unit="frames", hi=90,
+            scales=(Scale(45, center=45), Scale(4), Scale(4, center=8)),
             update=Update("mix", codebook=6), doc="frames of boost left",
         ),
         Field("stocks", "u1", 27, hi=4, scales=(Scale(2, center=2),), update=Update("mix", codebook=4)),
         Field(
-            "heading", "u1", 28, hi=63, classes=DIRECTIONS, embed=8,
-            update=Update("mix", codebook=12), doc="1/64 turns, anticlockwise",
+            "heading", "u1", 28, hi=63, classes=DIRECTIONS, embed=16,
+            update=Update("mix", codebook=16), doc="1/64 turns, anticlockwise",
         ),
         Field("character", "u1", 31, hi=1, scales=(Scale(1),), doc="0 light, 1 heavy"),
     ),
     controller_fields=(
-        Field("stick_x", "i1", 0, unit="1/80", lo=-80, hi=80, scales=(Scale(80),)),
+        Field(
+            "stick_x", "i1", 0, unit="1/80", lo=-80, hi=80,
+            # about where it turns a cart by one direction more
+            scales=(Scale(80), *(Scale(12, center=c) for c in (-60, -20, 20, 60))),
+        ),
         Field("buttons", "<u2", 6, hi=0x1FFF, bits=13, doc="`Button`: A throttle, B brake, X boost"),
         Field("sequence", "<u4", 8, hi=2**32 - 1),
     ),
