@@ -409,6 +409,16 @@ def test_weights_outside_the_format_are_refused() -> None:
             NativeWorld(Cartridge(cartridge.manifest_bytes, [bytes(shard)]))
 
 
+def test_negative_multipliers_are_refused() -> None:
+    cartridge = pack(random_model(1))
+    op = next(op for op in cartridge.manifest.ops if op["kind"] == layout.OpKind.MATVEC)
+    for row in (0, int(op["rows"]) - 1):
+        shard = bytearray(cartridge.shards[int(op["shard"])])
+        shard[int(op["params"]) + 4 * (int(op["rows"]) + row) + 3] |= 0x80
+        with pytest.raises(KernelError, match="WEIGHT"):
+            NativeWorld(Cartridge(cartridge.manifest_bytes, [bytes(shard)]))
+
+
 # ---------------------------------------------------------------- building
 
 

@@ -197,9 +197,12 @@ def test_matvec_vectors(vm):
         assert data[at[0] : at[0] + len(acc)] == acc, comment
 
 
+RAISE = 1 << 28  # AWM_RAISE
+
+
 def in_halves(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Both views' sums as the kernel holds them: that of view 0 plus 2^31, that of view 1 above."""
-    return (low.astype("<i8") + 2**31).astype("<u8") + (high.astype("<i8") << 32).astype("<u8")
+    """Both views' sums as the kernel holds them: raised, that of view 1 above that of view 0."""
+    return (low.astype("<i8") + RAISE).astype("<u8") + ((high.astype("<i8") + RAISE) << 32).astype("<u8")
 
 
 def test_matvec_vectors_for_two_views(vm):
@@ -228,7 +231,7 @@ def test_store_vectors_for_two_views(vm):
             data, at = vm.call(STORE, numbers, [high.tobytes(), bias, mul, before])
             other = data[at[3] : at[3] + len(after)]
             arrays = np.zeros((2, 160), "<i4")
-            arrays[:, :rows] = low, high
+            arrays[:, :rows] = low + RAISE, high + RAISE
             for kind, sums in enumerate((in_halves(low, high), arrays)):
                 fields = [sums.tobytes(), bias, mul, before, before]
                 data, at = vm.call(STORE_VIEWS, [*numbers, kind], fields)
@@ -339,15 +342,15 @@ CEILINGS = {
     "scan 32 x 32": 9_662,
     "scan 32 x 64": 17_678,
     "norm 256": 3_805,
-    "matvec of two views 160 x 128": 70_429,
-    "matvec of two views 160 x 256": 140_045,
-    "matvec of two views 40 x 1024": 149_749,
-    "matvec of two views 80 x 72": 23_689,
-    "convolution of two views, 256 channels": 21_034,
-    "requantise two views, kind 0, 156 rows": 3_968,
-    "requantise two views, kind 1, 156 rows": 3_967,
-    "requantise two views, kind 2, 156 rows": 3_970,
-    "requantise two views, kind 3, 156 rows": 4_902,
+    "matvec of two views 160 x 128": 70_431,
+    "matvec of two views 160 x 256": 140_047,
+    "matvec of two views 40 x 1024": 149_751,
+    "matvec of two views 80 x 72": 23_691,
+    "convolution of two views, 256 channels": 19_536,
+    "requantise two views, kind 0, 156 rows": 3_413,
+    "requantise two views, kind 1, 156 rows": 3_414,
+    "requantise two views, kind 2, 156 rows": 3_414,
+    "requantise two views, kind 3, 156 rows": 4_503,
 }
 
 
@@ -388,8 +391,8 @@ def test_no_operation_costs_more_than_it_did(vm):
 FRAME_CEILINGS = {
     "features": 41_600,
     "norm": 20_200,
-    "matvec": 1_351_600,
-    "conv": 71_600,
+    "matvec": 1_342_900,
+    "conv": 66_500,
     "ssm": 264_200,
     "gated_norm": 21_300,
     "decode": 12_400,

@@ -154,6 +154,8 @@ def test_neon(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- SBF
 
+RAISE = 1 << 28  # AWM_RAISE, which the sums of two views begin with
+
 SBF_DRIVER = """
 #include "awm_matvec_n4.h"
 
@@ -215,7 +217,8 @@ def test_sbf(vm: Vm, views: int) -> None:
     for case in CASES:
         got = vm.call(case, views)
         for view in range(views):
-            assert np.array_equal(got[view][: len(case.weight)], case.sums(view)), f"{case.name}, view {view}"
+            sums = case.sums(view) + (RAISE if views == 2 else 0)
+            assert np.array_equal(got[view][: len(case.weight)], sums), f"{case.name}, view {view}"
 
 
 def random_case(rows: int, cols: int) -> Case:
@@ -229,10 +232,10 @@ def random_case(rows: int, cols: int) -> Case:
 # What one transaction costs today, exactly, of one view and of two; lower them when code gets better.
 CEILINGS = {
     (160, 128): (28_094, 49_842),
-    (160, 200): (44_288, 78_790),
+    (160, 200): (44_288, 78_809),
     (160, 256): (55_574, 98_642),
     (80, 512): (58_209, 103_872),
-    (8, 128): (3_656, 5_972),
+    (8, 128): (3_656, 5_973),
 }
 
 

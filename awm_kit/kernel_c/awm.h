@@ -40,7 +40,7 @@ typedef enum awm_error {
     AWM_ERR_OP = 14,            /* an op's rows, columns, shift or offsets are out of range */
     AWM_ERR_TAPE = 15,          /* the tape is not one whole frame in order */
     AWM_ERR_SEGMENTS = 16,      /* the segment table does not cut the tape into rising pieces */
-    AWM_ERR_WEIGHT = 17,        /* a weight byte is outside of 1..127 */
+    AWM_ERR_WEIGHT = 17,        /* a weight byte is outside of 1..127, or a multiplier negative */
     AWM_ERR_RANGE = 18,         /* ops were asked for that awm_open_range did not check */
     AWM_ERR_BACKEND = 19,       /* this CPU or build lacks the backend */
     AWM_ERR_THREADS = 20        /* too many threads, or the system gave no more */
@@ -100,7 +100,7 @@ int awm_check(const uint8_t *manifest, uint64_t len);
  * does not check that the tape is in order, nor sections that these ops do not read. */
 int awm_open_range(awm_model *model, const awm_files *files, uint32_t begin, uint32_t end);
 
-/* Checks that the weight bytes of ops [begin, end) are 1..127: the backends agree on no others. */
+/* Checks that in ops [begin, end) weight bytes are 1..127 and multipliers not negative: the backends agree on no others. */
 int awm_check_weights(const awm_model *model, uint32_t begin, uint32_t end);
 
 uint32_t awm_n_ops(const awm_model *model);

@@ -41,7 +41,8 @@ AWM_INLINE uint64_t awm_n4_lanes(uint64_t cols, uint64_t views) {
 
 /* The products of one matrix with the vectors of one or two views, which share what it takes to unpack the weights.
  * rows is at most AWM_CHUNK, a multiple of 16 unless they are the matrix's last; the sums of the second view are at
- * acc + AWM_CHUNK. acc, words and lanes are aligned to 8; sums up to the next multiple of 4 rows are written. */
+ * acc + AWM_CHUNK. On SBF those of two views are AWM_RAISE larger. acc, words and lanes are aligned to 8; sums up to the next
+ * multiple of 4 rows are written. */
 typedef struct awm_n4_args {
     int32_t *acc;
     const uint8_t *words, *scales;

@@ -15,6 +15,7 @@
 #define LANES 0x0001000100010001u
 #define NIBBLES 0x000F000F000F000Fu
 #define EVEN_LANES 0x0000FFFF0000FFFFu
+#define RAISED (AWM_RAISE * 0x0000000100000001u) /* two sums of two views, as awm_store_views_sbf.c wants them */
 
 /* Prepares the multipliers of each chunk's columns and, behind them, what makes its lanes positive; those of the
  * second view are stride words further on, each next to its twin. */
@@ -215,7 +216,7 @@ static void blocks_twice(const awm_n4_args *a) {
     const uint8_t *words = a->words, *scales = a->scales;
     uint64_t *acc = (uint64_t *)a->acc, *stop = acc + a->rows / AWM_N4_BLOCK * 8, half = 0;
     for (; acc != stop; acc += 4) {
-        acc[0] = acc[1] = acc[2] = acc[3] = acc[80] = acc[81] = acc[82] = acc[83] = 0;
+        acc[0] = acc[1] = acc[2] = acc[3] = acc[80] = acc[81] = acc[82] = acc[83] = RAISED;
         if (whole) whole_chunks_twice(words, lanes, scales, acc, end);
         if (rest) short_chunk_twice(words + 256 * whole, end, scales + 8 * whole, acc, end + 2 * rest);
         words += half ? 8 * (uint64_t)a->cols - 16 : 16;
@@ -227,8 +228,8 @@ static void blocks_twice(const awm_n4_args *a) {
 static void quad(const awm_n4_args *a, const uint8_t *words, const uint8_t *scales, uint64_t *acc) {
     const uint64_t views = a->views, *lanes = a->lanes;
     uint64_t left = a->cols;
-    acc[0] = acc[1] = 0;
-    if (views == 2) acc[80] = acc[81] = 0;
+    acc[0] = acc[1] = views == 2 ? RAISED : 0;
+    if (views == 2) acc[80] = acc[81] = RAISED;
     while (left) {
         const uint64_t cols = left > AWM_N4_CHUNK ? AWM_N4_CHUNK : left, *end = lanes + views * cols;
         if (views == 1)

@@ -14,11 +14,12 @@
  *
  * which makes w - 64 of the weights and all lanes positive: |sum of four (w - 64) x| <= 4 * 63 * 128 = 32,256 < 2^15. So no
  * lane disturbs another, and after a shift by 16 the masked lanes 1 and 3 are added to a row's sum, which lies in the halves
- * of a word. With the lanes' 2^15, cols / 4 times, taken off and 2^31 added when it begins, it ends as
+ * of a word. With the lanes' 2^15, cols / 4 times, taken off and AWM_RAISE added when it begins, both halves stay positive,
+ * and it ends as
  *
- *     s = (2^31 + sum (w - 64) x) + 2^32 sum (w - 64) x',
+ *     s = (AWM_RAISE + sum (w - 64) x) + 2^32 (AWM_RAISE + sum (w - 64) x'),
  *
- * exact in int32; the lower half is positive, so that the upper one needs no correction. awm_store_views_sbf.c requantises.
+ * which awm_store_views_sbf.c requantises: |sums| <= 63 * 128 * 4096 < 2^25.
  * Weight bytes outside of 1..127 may overflow a lane: then s is some word. */
 #include "awm_ops.h"
 
@@ -27,7 +28,6 @@
 #define SIGNS 0x8080808080808080u
 #define LANES 0x0001000100010001u
 #define BOTH 0x0000000100000001u
-#define HALF_WORD 0x80000000u
 
 /* Four columns: E, O - 2^8 E, and what is added. Bytes are x0..x3, x0'..x3'; a signed byte is (v ^ 128) - 128. */
 AWM_INLINE void spread(uint64_t *lanes, uint64_t bytes) {
@@ -47,7 +47,7 @@ uint64_t awm_views_begin_swar(const awm_views_args *a) {
         spread(lanes, (uint32_t)v | v1 << 32);
         spread(lanes + 3, v >> 32 | (v1 >> 32) << 32);
     }
-    return HALF_WORD - a->cols / 4 * (uint64_t)32768 * BOTH;
+    return (AWM_RAISE - a->cols / 4 * (uint64_t)32768) * BOTH;
 }
 
 #ifdef __bpf__

@@ -431,12 +431,20 @@ static int nibbles_ok(const uint8_t *w, const uint8_t *stop) {
     return 1;
 }
 
+/* Multipliers are not negative: their or is not. */
+static int multipliers_ok(const int32_t *mul, const int32_t *stop) {
+    int32_t any = 0;
+    for (; mul != stop; mul++) any |= *mul;
+    return any >= 0;
+}
+
 int awm_check_weights(const awm_model *model, uint32_t begin, uint32_t end) {
     const awm_op *ops = AWM_SECTION(awm_op, model->manifest, ops);
     uint32_t i;
     if (begin < model->first_op || begin > end || end > model->last_op) return AWM_ERR_RANGE;
     for (i = begin; i < end; i++) {
         const awm_op *op = ops + i;
+        const int32_t *mul;
         const uint8_t *w;
         int ok;
         if (op->kind != AWM_MATVEC) continue;
@@ -445,7 +453,8 @@ int awm_check_weights(const awm_model *model, uint32_t begin, uint32_t end) {
             ok = nibbles_ok(w, w + awm_n4_words(op->rows, op->cols));
         else
             ok = bytes_ok(w, w + (uint64_t)op->rows * op->cols);
-        if (!ok) return AWM_ERR_WEIGHT;
+        mul = (const int32_t *)(const void *)(model->shards[op->shard] + op->params) + op->rows;
+        if (!ok || !multipliers_ok(mul, mul + op->rows)) return AWM_ERR_WEIGHT;
     }
     return AWM_OK;
 }

@@ -24,6 +24,7 @@ AWM_STATIC_ASSERT(narrowing_wraps, (int8_t)0x180 == -128 && (int32_t)0xFFFFFFFFu
 enum {
     AWM_RESIDUAL_MAX = (1 << 23) - 1,
     AWM_LOGIT_MAX = (1 << 24) - 1,
+    AWM_RAISE = 1 << 28, /* added to sums of both views, |sum| < 2^28, or 2^30 and positive, so that they are positive */
     AWM_CHUNK = 160 /* rows of a matrix between two requantisations; divisible by 5 and 16 */
 };
 
@@ -74,7 +75,7 @@ void awm_matvec(const awm_matvec_args *a);
     f(64) f(96) f(128) f(160) f(192) f(224) f(256) f(304) f(320) f(384) f(448) f(512) f(640) f(768) f(1024)
 
 /* Rows of accumulators to where their op wants them: out[r] = clamp((acc + bias) * mul >> shift), ADD_I32 adds to it
- * first. |acc + bias| <= 2^25 + 2^31 and |mul| <= 2^31, so that product and half stay below 2^63. */
+ * first. |acc + bias| <= 2^25 + 2^31 and 0 <= mul < 2^31, so that product and half stay below 2^63. */
 enum { AWM_STORE_I8, AWM_STORE_I16, AWM_STORE_I32, AWM_ADD_I32 };
 typedef struct awm_store_args {
     const int32_t *acc, *bias, *mul;
@@ -88,7 +89,7 @@ void awm_store(const awm_store_args *a, uint32_t backend);
 
 /* Both views' products of the same rows, in the halves of words: see awm_matvec_views_swar.c. */
 typedef struct awm_views_args {
-    uint64_t *sums; /* a word for each row, at most AWM_CHUNK */
+    uint64_t *sums; /* a word for each row, at most AWM_CHUNK: view 0's sum in its lower half, AWM_RAISE added to both */
     const uint8_t *w;
     const int8_t *x[2];
     uint64_t *lanes; /* 6 * cols bytes */
@@ -101,7 +102,7 @@ void awm_views_matvec_swar(const awm_views_args *a, uint64_t start);
 /* awm_store for both views; a is that of view 0, but its acc is not read. */
 void awm_store_views_sbf(const uint64_t *sums, const awm_store_args *a, void *other);
 
-/* The same of int32 sums, those of view 1 AWM_CHUNK further on; SBF only. */
+/* The same of sums in two arrays, that of view 1 AWM_CHUNK further on; SBF only. */
 void awm_store_arrays_sbf(const int32_t *sums, const awm_store_args *a, void *other);
 
 enum { AWM_BLOCK_ROWS = 64 };

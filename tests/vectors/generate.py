@@ -308,6 +308,10 @@ def conv_cases() -> Iterator[tuple[str, dict[str, np.ndarray | int]]]:
     yield "the largest shift", case(8, mul=np.full(8, most), shift=62)
     for n in (8, 16, 24, 32, 40, 48, 56):
         yield f"{n} channels: tails of SIMD words", case(n)
+    yield "multipliers of both signs", case(24, mul=rng.integers(-(1 << 14), 1 << 14, 24))
+    for shift in (54, 55):  # around the largest shift of which 127 times 2^shift leaves room for the product
+        biases, multipliers = rng.choice([most, least], 16), rng.choice([most, least], 16)
+        yield f"largest products, shift {shift}", case(16, bias=biases, mul=multipliers, shift=shift)
 
 
 def conv_text() -> str:
