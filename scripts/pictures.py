@@ -228,7 +228,7 @@ def save(name: str, png: bytes) -> None:
 def bumper() -> None:
     """Teacher and world side by side."""
     path = MEDIA / "bumper.gif"
-    options = ["--seed", "60001", "--scale", "0.36", "--seconds", "6"]
+    options = ["--seed", "60029", "--scale", "0.36", "--seconds", "6"]
     told = CliRunner().invoke(awm, ["film", "bumper", str(path), *options], catch_exceptions=False)
     print(told.output.strip(), flush=True)
 

@@ -165,6 +165,8 @@ def test_panels_keep_to_the_part_of_the_picture_that_pages_keep(games: list[Repl
     assert min(text.y for text in panels.texts) >= top and "small print" in [t.text for t in panels.texts]
     captions = {text.text for text in first["fighters"].texts}
     assert {"PAUSED", "0:00", f"frame {frames[0]['frame']}"} <= captions
+    corner = [text for text in first["fighters"].texts if text.x < 400 and text.y < 60]
+    assert corner == [], "a film's title stands there"
     assert second["hud"] is panels, "nothing that they show has changed"
     assert scene.compose(as_record(games[0].frames[-1]))["hud"] is not panels
 

@@ -124,7 +124,7 @@ class BumperScene:
         width, height = self.camera.width, self.camera.height
         now, limit = int(frame["frame"]), int(frame["time_limit"])
         seconds = (max(limit - now, 0) if limit else now) // FPS
-        out.write(f"{seconds // 60}:{seconds % 60:02d}", 24, 46, 34, WHITE)
+        out.write(f"{seconds // 60}:{seconds % 60:02d}", width - 14, 62, 34, WHITE, "right")
         out.write(f"frame {now}", width - 14, 24, 13, PAPER, "right")
         if text := self.banner or self._result(frame):
             draw_banner(out, text, width, height)

@@ -202,7 +202,8 @@ class ReplayPlayer(widgets.VBox):  # type: ignore[misc]
         self.errands = Errands(self._status, self._exports)
         self._speed = widgets.SelectionSlider(
             options=[(f"{s:g}×", s) for s in SPEEDS], value=1.0, description="speed",
-            layout=widgets.Layout(width="240px"), style={"description_width": "initial"},
+            layout=widgets.Layout(width="240px", margin="2px 2px 2px 14px"),
+            style={"description_width": "initial"},
         )  # fmt: skip
         moves = (
             self.previous_knockout, self.previous_hit, self._back, self._on, self.next_hit, self.next_knockout

@@ -37,7 +37,7 @@ export class TableScene {
     this.drawTable();
     frame.players.forEach((player, i) => this.drawCart(player, i));
     frame.players.forEach((player, i) => this.drawPanel(player, i, names[i]));
-    write(ctx, clockText(frame), 24, 46, 34, css(WHITE));
+    write(ctx, clockText(frame), WIDTH - 14, 62, 34, css(WHITE), "right");
     drawFrameCount(ctx, frame, WIDTH);
     const text = banner || resultOf(frame, names);
     if (text) drawBanner(ctx, text, WIDTH, HEIGHT);
