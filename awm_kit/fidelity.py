@@ -13,6 +13,7 @@ from awm_kit.data.replay import Replay
 from awm_kit.kernel import NativeWorld
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.evaluate import HORIZONS, Evaluation, Runner, TorchRunner, evaluate
+from awm_kit.model.plots import ENGINE_COLORS, plot_free_runs
 from awm_kit.model.world import WorldModel
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.dequantize import dequantize
@@ -21,6 +22,8 @@ from awm_kit.worlds import find_world
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+BASELINES = ("frozen_", "velocity_")
 
 
 class NativeRunner:
@@ -62,8 +65,9 @@ class Fidelity:
         """(figure, FP32, INT8) of everything measured."""
         out = []
         for k in self.fp32.free:
-            for name in ("rc", "action_acc", "percent_err"):
-                out.append((f"free {name} K={k}", self.fp32.free[k][name], self.int8.free[k][name]))
+            for name, value in self.fp32.free[k].items():
+                if not name.startswith(BASELINES):
+                    out.append((f"free {name} K={k}", value, self.int8.free[k][name]))
         for name, value in self.fp32.teacher_forced.items():
             out.append((f"forced {name}", value, self.int8.teacher_forced[name]))
         return out
@@ -74,40 +78,23 @@ class Fidelity:
         return "\n".join(lines)
 
     def plot(self) -> Figure:
-        """Free-running error against horizon with baselines, and per-field accuracy, teacher-forced."""
+        """Free-running errors beside baselines, and how often each field is wrong one frame ahead."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(11, 3.6), layout="constrained")
-        left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.3))
-        horizons = list(self.int8.free)
-        for axis, name, title in (
-            (left, "rc", "position error (units)"),
-            (middle, "action_acc", "action-state accuracy"),
-        ):
-            frozen = "frozen_rc" if name == "rc" else "frozen_action_acc"
-            axis.plot(
-                horizons, [self.int8.free[k][frozen] for k in horizons], ":", color="0.6", label="frozen"
-            )
-            if name == "rc":
-                speed = [self.int8.free[k]["velocity_rc"] for k in horizons]
-                axis.plot(horizons, speed, "--", color="0.6", label="constant velocity")
-                axis.set_yscale("log")
-            axis.plot(
-                horizons, [self.fp32.free[k][name] for k in horizons], "o-", color="#0072B2", label="FP32"
-            )
-            axis.plot(
-                horizons, [self.int8.free[k][name] for k in horizons], "s--", color="#D55E00", label="INT8"
-            )
-            axis.set(title=f"free-running {title}", xlabel="horizon K (frames)")
-            axis.legend(fontsize=8)
+        figure = Figure(figsize=(12, 3.8), layout="constrained")
+        left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
+        both = (self.int8, self.fp32)
+        plot_free_runs(left, middle, both)
         names = [n for n in self.int8.teacher_forced if n.endswith("_exact")]
         y = np.arange(len(names))
-        right.barh(y + 0.2, [self.fp32.teacher_forced[n] for n in names], 0.4, color="#0072B2", label="FP32")
-        right.barh(y - 0.2, [self.int8.teacher_forced[n] for n in names], 0.4, color="#D55E00", label="INT8")
-        low = min(self.int8.teacher_forced[n] for n in names)
-        right.set(title="teacher-forced: field exactly right", xlim=(max(0.0, low - 0.02), 1.0))
+        for one, color, marker in zip(both, ENGINE_COLORS, "sx", strict=True):
+            wrong = [10_000 * (1 - one.teacher_forced[n]) for n in names]
+            right.plot(wrong, y, marker, color=color, label=one.engine, markersize=5)
+        right.set_xscale("symlog", linthresh=1)
+        right.set(title="one frame ahead: field wrong", xlabel="of 10,000 frames", xlim=(0, None))
         right.set_yticks(y, [n.removesuffix("_exact") for n in names], fontsize=7)
-        right.legend(fontsize=8, loc="lower left")
+        right.grid(alpha=0.3)
+        right.legend(fontsize=8)
         return figure
 
 

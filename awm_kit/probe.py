@@ -18,7 +18,7 @@ from awm_kit.data.scuffle import play as teach
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FIGHTER, Button
-from awm_kit.soak import check_fighter, free_run
+from awm_kit.soak import free_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ class Probe:
 class ProbeResult:
     """What one probe measured.
 
-    ``courses`` are the learned and the taught trajectory of the field that the probe shows, real units.
+    ``courses`` are the learned and the taught trajectory of the field that the probe ``shows``, real units.
     """
 
     name: str
@@ -65,6 +65,7 @@ class ProbeResult:
     unit: str
     learned: float
     taught: float
+    shows: str = ""
     courses: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -74,7 +75,7 @@ class ProbeResult:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form, without the courses."""
-        figures = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "courses"}
+        figures = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("shows", "courses")}
         return {**figures, "error": self.error}
 
 
@@ -93,33 +94,43 @@ class ProbeReport(list[ProbeResult]):
         """Relative error of every probe, and courses of one character: learned drawn over taught."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(13, 0.24 * len(self) + 1), layout="constrained")
+        figure = Figure(figsize=(13, 0.24 * len(self) + 1.4), layout="constrained")
         grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.4))
         left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-        errors = left.subplots()
-        errors.barh(
-            [f"{r.name} ({r.character})" for r in self], [min(r.error, 1.0) for r in self], color=LEARNED
-        )
-        errors.axvline(0.03, color=TAUGHT, linestyle="--", label="3 %")
-        errors.set(xlabel="|learned - taught| / taught", xlim=(0, None))
-        errors.invert_yaxis()
-        errors.legend()
+        self._plot_errors(left.subplots())
         shown = [r for r in self if r.courses and r.character == FOX]
         panels = list(right.subplots(-(-(len(shown) + 2) // 2), 2).flat)
         for axis, result in zip(panels, shown, strict=False):
             for course, color, style in zip(result.courses, (LEARNED, TAUGHT), ("-", "--"), strict=True):
                 axis.plot(course, style, color=color)
-            axis.set_title(result.name, fontsize=9)
+            axis.set_title(f"{result.name} ({result.character})", fontsize=9)
+            axis.set_xlabel("frame", fontsize=8)
+            axis.set_ylabel(result.shows, fontsize=8)
         for axis, character in zip(panels[len(shown) :], (FOX, MARTH), strict=False):
             self._plot_knockback(axis, character)
+        for axis in panels[len(shown) + 2 :]:
+            axis.set_visible(False)
+        right.legend(*panels[len(shown)].get_legend_handles_labels(), loc="outside upper center", ncols=2)
         return figure
+
+    def _plot_errors(self, axis: Axes) -> None:
+        errors = [r.error for r in self]
+        bars = axis.barh([f"{r.name} ({r.character})" for r in self], errors, color=LEARNED)
+        axis.bar_label(bars, ["exact" if e == 0 else f"{e:.1%}" for e in errors], padding=3, fontsize=7)
+        axis.axvline(0.03, color="0.5", linestyle=":", label="3 %")
+        axis.set_xscale("symlog", linthresh=0.01)
+        axis.set(xlabel="|learned - taught| / taught", xlim=(0, 4 * max(0.1, *errors)))
+        axis.set_title("character 1 falls fast, 18 floats", fontsize=9)
+        axis.invert_yaxis()
+        axis.legend(fontsize=8, loc="lower right")
 
     def _plot_knockback(self, axis: Axes, character: int) -> None:
         hits = [r for r in self if r.name.startswith("knockback") and r.character == character]
         axis.plot(PERCENTS, [r.learned for r in hits], "o-", color=LEARNED, label="learned")
         axis.plot(PERCENTS, [r.taught for r in hits], "s--", color=TAUGHT, label="taught")
-        axis.set_title(f"launch speed against percent ({character})", fontsize=9)
-        axis.legend(fontsize=8)
+        axis.set_title(f"launch speed ({character})", fontsize=9)
+        axis.set_xlabel("percent", fontsize=8)
+        axis.set_ylabel("units/frame", fontsize=8)
 
 
 def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeReport:
@@ -137,7 +148,7 @@ def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeRepor
     ValueError
         If the world is no fighter.
     """
-    check_fighter(cartridge)
+    _check_fighter(cartridge)
     params = params or Params.from_notes(cartridge.manifest.notes)
     world = NativeWorld(cartridge)
     report = ProbeReport()
@@ -146,11 +157,10 @@ def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeRepor
             start, inputs = experiment(probe, character, params)
             learned = free_run(world, start[None], inputs[None])[0]
             taught = teach(params, inputs, start).frames
-            values = [probe.read(f["players"][SETTLE:]) for f in (learned, taught)]
-            courses = tuple(
-                _real(f["players"][SETTLE:], probe.shows) for f in (learned, taught) if probe.shows
-            )
-            report.append(ProbeResult(probe.name, character, probe.unit, values[0], values[1], courses))
+            tracks = learned["players"][SETTLE:], taught["players"][SETTLE:]
+            ours, true = map(probe.read, tracks)
+            courses = tuple(_real(track, probe.shows) for track in tracks if probe.shows)
+            report.append(ProbeResult(probe.name, character, probe.unit, ours, true, probe.shows, courses))
     return report
 
 
@@ -294,3 +304,12 @@ PROBES: Sequence[Probe] = (
         for p in PERCENTS
     ),
 )
+
+
+def _check_fighter(cartridge: Cartridge) -> None:
+    """``ValueError`` unless a world's rules are those of `FIGHTER`, which are known here."""
+    name = cartridge.manifest.schema.name
+    if name != FIGHTER.name:
+        raise ValueError(
+            f"expected a world of the schema {FIGHTER.name!r}, whose rules are known (got {name!r})"
+        )

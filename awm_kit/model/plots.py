@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from awm_kit.model.evaluate import Evaluation
 
 LOSS_COLOR, ACTION_COLOR = "#0072B2", "#D55E00"
+#: Of the first and the second evaluation in a plot.
+ENGINE_COLORS = (ACTION_COLOR, LOSS_COLOR)
 
 
 def read_log(path: Path | str) -> dict[str, np.ndarray]:
@@ -81,22 +83,35 @@ def plot_evaluation(evaluations: Sequence[Evaluation]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    first, colors = evaluations[0], (ACTION_COLOR, LOSS_COLOR)
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
-    panels = ((left, "rc", "position error (units)"), (middle, "action_acc", "action right"))
-    for axis, name, title in panels:
+    plot_free_runs(left, middle, evaluations)
+    _event_bars(right, evaluations, ENGINE_COLORS)
+    return figure
+
+
+def plot_free_runs(left: Axes, right: Axes, evaluations: Sequence[Evaluation]) -> None:
+    """Position error (log) and share of right actions against K, with baselines and 95 % bands.
+
+    Parameters
+    ----------
+    left, right : Axes
+        Drawn on.
+    evaluations : sequence of Evaluation
+        As in `plot_evaluation`; the first one's games give the baselines.
+    """
+    first = evaluations[0]
+    for axis, name, title in ((left, "rc", "position error (units)"), (right, "action_acc", "action right")):
         for baseline, style in ((f"frozen_{name}", ":"), (f"velocity_{name}", "--")):
             if baseline in first.curve:
                 _estimates(axis, first, baseline, "0.5", style, baseline.split("_")[0], band=False)
-        for evaluation, color in zip(evaluations, colors, strict=False):
+        for evaluation, color, style in zip(evaluations, ENGINE_COLORS, ("-", "--"), strict=False):
             if name in evaluation.curve:
-                _estimates(axis, evaluation, name, color, "-", evaluation.engine)
+                _estimates(axis, evaluation, name, color, style, evaluation.engine)
         axis.set(title=f"free-running: {title}", xlabel="mean over 1..K frames")
+        axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     left.set_yscale("log")
-    _event_bars(right, evaluations, colors)
-    return figure
 
 
 def _estimates(
