@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from awm_kit.chain import delegation, inputlog
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import (
     LOG_HEADER,
+    PROGRAM_ID,
     EndReason,
     SessionKeys,
     Winner,
@@ -214,6 +216,32 @@ def test_a_running_match_stays(stack: Stack) -> None:
         settle_match(stack.rollup, stack.l1, lent.keys, lent.crank)
     with pytest.raises(ProgramError, match="WrongOwner"):
         stack.l1.send([ix.close_session(lent.keys, stack.host.pubkey())], stack.host)
+
+
+@pytest.mark.parametrize("first", ["session", "log"])
+def test_one_account_sent_home_alone_does_not_keep_the_others(stack: Stack, first: str) -> None:
+    """As the loser's client may do, before the winner's has had its turn."""
+    lent = lend(stack)
+    session = lent.open()
+    play(session, controllers(2))
+    session.quit(1)
+    loser = lent.players[1]
+    order = delegation.undelegate(lent.keys, loser.pubkey(), getattr(lent.keys, first))
+    stack.rollup.send([order], loser)
+    settle_match(stack.rollup, stack.l1, lent.keys, lent.crank)
+    order = ix.record_result(lent.keys, stack.guest.pubkey(), stack.world.key)
+    stack.l1.send([order], stack.guest)
+    assert read_result(stack.l1, lent.keys.session).winner == Winner.PLAYER_0
+    stack.l1.send([ix.close_session(lent.keys, stack.host.pubkey())], stack.host)
+
+
+def test_everybody_may_settle_at_once(stack: Stack) -> None:
+    lent = lend(stack)
+    lent.open().quit(0)
+    with ThreadPoolExecutor(3) as pool:
+        who = [lent.crank, *lent.players]
+        list(pool.map(lambda key: settle_match(stack.rollup, stack.l1, lent.keys, key), who))
+    assert stack.l1.account(lent.keys.session).owner == PROGRAM_ID
 
 
 def test_a_match_that_never_began_comes_home(stack: Stack) -> None:

@@ -27,11 +27,12 @@ from awm_kit.chain.accounts import (
 )
 from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, Ledger, Receipt
 from awm_kit.chain.session_setup import grow_accounts
-from awm_kit.errors import LedgerError, TransactionError
+from awm_kit.errors import LedgerError, ProgramError, TransactionError
 
 SETTLE_SECONDS = 30.0
 CLONE_SECONDS = 10.0
 _ENTRY_CHUNK = 900  # bytes of the log in one transaction
+_LOCKED = "InvalidWritableAccount"  # what the rollup says of an account that is not lent to it, or no more
 
 
 def delegate_match(
@@ -91,7 +92,7 @@ def open_match(rollup: Ledger, keys: SessionKeys, payer: Keypair, world: Pubkey)
             return grow_accounts(rollup, keys, payer, world)
         except TransactionError as error:
             # Of a match that was here before, the rollup learns only a moment later that it was lent again.
-            if "InvalidWritableAccount" not in str(error) or time.monotonic() > give_up:
+            if _LOCKED not in str(error) or time.monotonic() > give_up:
                 raise
             time.sleep(0.05)
 
@@ -101,7 +102,8 @@ def settle_match(rollup: Ledger, l1: Ledger, keys: SessionKeys, signer: Keypair)
 
     Read the input log first (`accounts.entries_of`): it does not come back by itself. While the L1 does not
     answer nothing is sent, because the rollup does not repeat a commit that failed, and the match would be
-    nowhere: call again when it does.
+    nowhere: call again when it does. Crank and players may all call it, also at once: what one of them has
+    sent home already, even a single account of the four, the others leave out.
 
     Parameters
     ----------
@@ -127,8 +129,16 @@ def settle_match(rollup: Ledger, l1: Ledger, keys: SessionKeys, signer: Keypair)
 
     if returned():
         return
-    orders = [delegation.undelegate(keys, signer.pubkey(), key, program_id=program) for key in held]
-    rollup.send(orders, signer, compute_units=MAX_COMPUTE_UNITS, label="undelegate")
+    give_up = time.monotonic() + SETTLE_SECONDS
+    while lent := [k for k, a in zip(held, l1.accounts(held), strict=True) if not a or a.owner != program]:
+        orders = [delegation.undelegate(keys, signer.pubkey(), key, program_id=program) for key in lent]
+        try:
+            rollup.send(orders, signer, compute_units=MAX_COMPUTE_UNITS, label="undelegate")
+            break
+        except (TransactionError, ProgramError) as error:
+            if not _is_leaving(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.1)
     wait_for(returned, SETTLE_SECONDS, f"{rollup.name} has not written match {keys.session} to {l1.name}")
     # The rollup takes no news of an account from the slot that it has seen already: were the match lent again
     # in this one, it would never notice.
@@ -163,6 +173,11 @@ def restore_entries(
     ]
     receipts = l1.send_many(batches[:-1], wallet, label="restore log")
     return receipts + l1.send_many(batches[-1:], wallet, label="restore log")
+
+
+def _is_leaving(error: LedgerError) -> bool:
+    """Whether somebody else has sent an account home that the L1 does not show yet; meanwhile it is nobody's."""
+    return _LOCKED in str(error) or (isinstance(error, ProgramError) and error.name == "WrongOwner")
 
 
 def _full_sizes(ledger: Ledger, keys: SessionKeys) -> dict[Pubkey, int]:
