@@ -10,8 +10,8 @@
  * only the total must fit). T >> 16 is the new s; what lies below is masked away.
  *
  * y is summed as in awm_matvec_swar.c: (p + q 2^32) (Cq + Cp 2^32) has p Cp + q Cq in its upper half. The lower
- * half sums p Cq: |.| <= 65535 * 128 * 128 < 2^31. The upper one is sum s C modulo 2^32, of which 2^15 sum C is
- * taken off; the true |y| <= 2^30. The even lanes are not taken out of the new word for it: that word is
+ * half sums p Cq: |.| <= 65535 * 128 * 128 < 2^31. The upper one is sum s C, |.| <= 65535 * 128 * 256 < 2^31, of which
+ * 2^15 sum C is taken off with what is added to y y_mul; the true |y| <= 2^30. The even lanes are not taken out of the new word for it: that word is
  * even + odd 2^16, and the surplus odd 2^16 C(even) is taken off by preparing C(odd) - 2^16 C(even) for the odd lanes.
  */
 #include "awm_ops.h"
@@ -40,10 +40,10 @@ void awm_scan_begin_swar(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_
     *bc = (uint64_t)(sum * 32768);
 }
 
-/* Up to BLOCK channels of one head: their X before, y in their upper halves after. */
+/* Up to BLOCK channels of one head: their X before, y + 2^15 sum C in their upper halves after. */
 enum { BLOCK = 32 };
 typedef struct scan_block {
-    uint64_t decay2, c, start, *end; /* 2 D; start: what y begins with, so that its upper half ends as y */
+    uint64_t decay2, c, *end; /* decay2: 2 D */
     uint64_t sums[BLOCK];
 } scan_block;
 
@@ -52,7 +52,7 @@ static AWM_NOINLINE void each_channel(uint64_t *h, const uint64_t *b_c, const ui
     uint64_t *sum = (uint64_t *)block->sums;
     for (; sum != block->end; sum++) {
         const uint64_t x = *sum, *bc;
-        uint64_t y = block->start;
+        uint64_t y = HALF_WORD;
         for (bc = b_c; bc != end; bc += 4, h++) {
             uint64_t even = *h ^ TOP_BITS, odd = even & ODD_LANES;
             even = ((even ^ odd) * decay2 + bc[0] * x + c) & ODD_LANES;
@@ -67,15 +67,14 @@ static AWM_NOINLINE void each_channel(uint64_t *h, const uint64_t *b_c, const ui
 
 #ifdef __bpf__
 /* The same for 16, 32 and 64 states, 29 instructions a word; LLVM would spill. TOP_BITS, the eleventh value that a
- * word needs, has a register because B and C are copied to the stack, where r10 reaches them; below them are start,
- * end and the current sum. r0 is y, r1 h, r2 2 D, r3 c, r4 what is loaded, r5 X, r6 and r7 the even and the odd lanes,
+ * word needs, has a register because B and C are copied to the stack, where r10 reaches them; below them are the end and
+ * the current sum. Two channels a turn; of an odd number the first turn has the second one only. r0 is y, r1 h, r2 2 D, r3 c, r4 what is loaded, r5 X, r6 and r7 the even and the odd lanes,
  * r8 ODD_LANES, r9 TOP_BITS. */
 #define LOAD(to, at) #to " = *(u64 *)(" at ")\n"
 #define STORE(at, from) "*(u64 *)(" at ") = " #from "\n"
 #define TABLE(s, n) "r10 - 8 * " #s " + 8 * (" #n ")"
-#define START(s) "r10 - 8 * " #s " - 8"
-#define END(s) "r10 - 8 * " #s " - 16"
-#define SUM(s) "r10 - 8 * " #s " - 24"
+#define END(s) "r10 - 8 * " #s " - 8"
+#define SUM(s) "r10 - 8 * " #s " - 16"
 
 #define COPY(s, n) LOAD(r6, "r2 + 8 * (" #n ")") STORE(TABLE(s, n), r6)
 #define COPY4(s, n) __asm__ volatile(COPY(s, n) COPY(s, n + 1) COPY(s, n + 2) COPY(s, n + 3));
@@ -87,24 +86,29 @@ static AWM_NOINLINE void each_channel(uint64_t *h, const uint64_t *b_c, const ui
 #define UPDATE(r, b) #r " *= r2\n" LOAD(r4, b) "r4 *= r5\n" #r " += r4\n" #r " += r3\n" #r " &= r8\n"
 #define JOIN "r6 >>= 16\nr6 |= r7\nr7 >>= 16\n"
 #define SUM_UP(r, c) LOAD(r4, c) "r4 *= " #r "\nr0 += r4\n"
-#define WORD(s, n) \
-    __asm__ volatile(SPLIT("r1 + 8 * (" #n ")") UPDATE(r6, TABLE(s, 4 * (n))) UPDATE(r7, TABLE(s, 4 * (n) + 1)) JOIN \
+#define WORD(s, h, n) \
+    __asm__ volatile(SPLIT(h " + 8 * (" #n ")") UPDATE(r6, TABLE(s, 4 * (n))) UPDATE(r7, TABLE(s, 4 * (n) + 1)) JOIN \
                      SUM_UP(r6, TABLE(s, 4 * (n) + 2)) SUM_UP(r7, TABLE(s, 4 * (n) + 3)) \
-                     "r6 ^= r9\n" STORE("r1 + 8 * (" #n ")", r6));
-#define STATES16(s, n) WORD(s, n) WORD(s, n + 1) WORD(s, n + 2) WORD(s, n + 3)
-#define STATES32(s, n) STATES16(s, n) STATES16(s, n + 4)
-#define STATES64(s, n) STATES32(s, n) STATES32(s, n + 8)
+                     "r6 ^= r9\n" STORE(h " + 8 * (" #n ")", r6));
+#define STATES16(s, h, n) WORD(s, h, n) WORD(s, h, n + 1) WORD(s, h, n + 2) WORD(s, h, n + 3)
+#define STATES32(s, h, n) STATES16(s, h, n) STATES16(s, h, n + 4)
+#define STATES64(s, h, n) STATES32(s, h, n) STATES32(s, h, n + 8)
+#define CHANNEL(s, h, at) \
+    __asm__ volatile(LOAD(r5, "r4 + " at) "r0 = 0x80000000 ll\n"); \
+    STATES##s(s, h, 0) \
+    __asm__ volatile(LOAD(r4, SUM(s)) STORE("r4 + " at, r0));
 
 #define DEFINE_CHANNELS(s) \
     __attribute__((naked)) static AWM_NOINLINE void channels##s(uint64_t *h, const uint64_t *bc, scan_block *block) { \
         COPY##s(s, 0) \
-        __asm__ volatile(LOAD(r6, "r3 + 16") STORE(START(s), r6) LOAD(r6, "r3 + 24") STORE(END(s), r6) \
-                         "r4 = r3\nr4 += 32\n" LOAD(r2, "r3 + 0") LOAD(r3, "r3 + 8") \
+        __asm__ volatile(LOAD(r6, "r3 + 16") STORE(END(s), r6) "r4 = r3\nr4 += 24\n" LOAD(r2, "r3 + 0") LOAD(r3, "r3 + 8") \
                          "r8 = 0xFFFF0000FFFF0000 ll\nr9 = 0x8000800080008000 ll\n" \
-                         "1:\n" STORE(SUM(s), r4) LOAD(r5, "r4 + 0") LOAD(r0, START(s))); \
-        STATES##s(s, 0) \
-        __asm__ volatile(LOAD(r4, SUM(s)) STORE("r4 + 0", r0) "r1 += 2 * " #s "\nr4 += 8\n" LOAD(r6, END(s)) \
-                         "if r4 != r6 goto 1b\nexit"); \
+                         "r6 -= r4\nr6 &= 8\nif r6 == 0 goto 1f\n" \
+                         "r4 -= 8\nr1 -= 2 * " #s "\n" STORE(SUM(s), r4) "goto 2f\n1:\n" STORE(SUM(s), r4)); \
+        CHANNEL(s, "r1", "0") \
+        __asm__ volatile("2:\n"); \
+        CHANNEL(s, "r1 + 2 * " #s, "8") \
+        __asm__ volatile("r1 += 4 * " #s "\nr4 += 16\n" LOAD(r6, END(s)) "if r4 != r6 goto 1b\nexit"); \
     }
 DEFINE_CHANNELS(16)
 DEFINE_CHANNELS(32)
@@ -182,7 +186,8 @@ __attribute__((naked)) static AWM_NOINLINE void outputs4(const uint64_t *sums, c
 static AWM_NOINLINE void outputs(const awm_scan_args *a, const scan_output *o) {
     const uint64_t *sum = o->sums, *end = o->end;
     const int8_t *x = o->x, *z = o->z;
-    const int64_t y_mul = a->y_mul, x_mul = a->x_mul, start = a->y_half - 128 * x_mul;
+    const int64_t y_mul = a->y_mul, x_mul = a->x_mul;
+    const int64_t start = a->y_half - 128 * x_mul - (int64_t)a->bc[a->d_state] * y_mul;
     const uint32_t shift = a->y_shift;
     int32_t *v = o->v;
 #define OUTPUT(k) { \
@@ -212,7 +217,6 @@ void awm_scan_swar(const awm_scan_args *a) {
     scan_output out = {block.sums, 0, a->x, a->z, a->v};
     block.decay2 = 2 * (uint64_t)a->decay;
     block.c = (((uint64_t)1 << 31) + (1u << 15) - ((uint64_t)a->decay << 16)) * BOTH;
-    block.start = HALF_WORD - (*end << 32);
     for (; left; left -= n, h += n * stride, out.x += n, out.z += n, out.v += n) {
         n = left < BLOCK ? left : BLOCK;
         out.end = block.end = block.sums + n;
