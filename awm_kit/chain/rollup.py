@@ -176,7 +176,7 @@ def restore_entries(
 
 
 def _is_leaving(error: LedgerError) -> bool:
-    """Whether somebody else has sent an account home that the L1 does not show yet; meanwhile it is nobody's."""
+    """Whether somebody else has sent an account home that the L1 does not show yet."""
     return _LOCKED in str(error) or (isinstance(error, ProgramError) and error.name == "WrongOwner")
 
 
