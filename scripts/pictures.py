@@ -220,7 +220,7 @@ def save(name: str, png: bytes) -> None:
         version.save(buffer, "PNG", optimize=True)
         if buffer.tell() <= MAX_BYTES:
             path.write_bytes(buffer.getvalue())
-            print(f"{path.relative_to(ROOT)}: {buffer.tell():,} bytes", flush=True)
+            print(f"{path.name}: {buffer.tell():,} bytes", flush=True)
             return
     raise ValueError(f"expected at most {MAX_BYTES:,} bytes of {path.name} (got {buffer.tell():,})")
 

@@ -116,7 +116,8 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.rematch(advance_seed=False)
         self.pad.on_click(self._clicked)
         self._keep_step()
-        bar = widgets.HBox([self._run, self._again, self._engine, self._opponent, self._save])
+        controls = [self._run, self._again, self._engine, self._opponent, self._save]
+        bar = widgets.HBox(controls, layout=widgets.Layout(flex_flow="row wrap"))
         card = [widgets.HTML(CSS), self._line, self._card]
         keys = [] if keyboard else [widgets.Accordion([self.key_menu], titles=("Keys and gamepad",))]
         super().__init__([self.view.widget, self.beat, bar, self.pad, self._status, *card, *keys])
