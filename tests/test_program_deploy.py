@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from onchain import controllers, tiny_cartridge, tiny_model
@@ -13,6 +14,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM_PROGRAM_ID
 from solders.system_program import CreateAccountParams, create_account
 from solders.sysvar import CLOCK, RENT
+from typer.testing import CliRunner
 
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.embedded import program_image
@@ -20,6 +22,10 @@ from awm_kit.chain.frame_plan import SYSCALL, has_syscall
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.session import ChainSession
+from awm_kit.cli import app
+from awm_kit.data.scuffle import initial_frame
+from awm_kit.play.places import open_place
+from awm_kit.play.table import host_match, join_match
 from awm_kit.quant import reference
 from validator import l1, l1_chain
 from validator.l1_choice import UPGRADEABLE_LOADER
@@ -87,5 +93,23 @@ def test_a_match_on_a_program_of_one_s_own(url: str) -> None:
     assert session.end().name == "DRAW"
     session.record_result()
     session.close()
-    ledger.close()
-    anybody.close()
+    place = open_place(url, program_id=program.pubkey())
+    host = host_match(place, session.world, wallet, initial_frame(2))
+    guest = join_match(place, host.keys.session, wallet)
+    guest.ready()
+    host.ready()
+    assert host.step(controllers(1)[0])["frame"] == 1
+    for opened in (place, ledger, anybody):
+        opened.close()
+
+
+def test_host_and_join_name_the_program(url: str, tmp_path: Path) -> None:
+    """One at an address that nobody has the key of would be of little use on a public cluster."""
+    program = str(Pubkey.new_unique())
+    path = tiny_cartridge().save(tmp_path / "random.awm")
+    for words in (["host", str(path)], ["join", str(Pubkey.new_unique())]):
+        told = CliRunner().invoke(app, [*words, "--at", url, "--program-id", "mine"])
+        assert told.exit_code == 2 and "expected the key of an account" in told.stderr
+        told = CliRunner().invoke(app, [*words, "--at", url, "--program-id", program])
+        assert told.exit_code != 0
+        assert ("no match" if words[0] == "join" else program) in told.output

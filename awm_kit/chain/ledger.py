@@ -289,6 +289,11 @@ def failure(
     if isinstance(error, TransactionErrorInsufficientFundsForRent):
         poor = transaction.message.account_keys[error.account_index]
         return InsufficientFundsError(f"{what}: {poor} would hold less than its rent")
+    if error in _NO_PROGRAM:
+        return TransactionError(
+            f"{what} failed: a program that it calls is not there. Is the world program {program_id}? "
+            "Deploy it, or name another with --program-id (programs/world-model/README.md)"
+        )
     if error in _CANNOT_PAY:
         return InsufficientFundsError(f"{what}: {payer} cannot pay the fee ({_plain(error)})")
     return TransactionError("\n  ".join([f"{what} failed: {_plain(error)}", *logs]))
@@ -299,6 +304,10 @@ def sol(lamports: int) -> str:
     return f"{lamports / LAMPORTS_PER_SOL:,.6f} SOL"
 
 
+_NO_PROGRAM = (
+    TransactionErrorFieldless.ProgramAccountNotFound,
+    TransactionErrorFieldless.InvalidProgramForExecution,
+)
 _CANNOT_PAY = (
     TransactionErrorFieldless.AccountNotFound,
     TransactionErrorFieldless.InsufficientFundsForFee,

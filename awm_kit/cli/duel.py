@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from awm_kit.cli.app import Json, app, note, show
-from awm_kit.cli.ledger import Priority, unit_price
+from awm_kit.cli.ledger import Priority, ProgramId, program_key, unit_price
 from awm_kit.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def host(
     ] = None,
     player: Style = "balanced",
     publish: Publish = False,
+    program_id: ProgramId = None,
     priority_fee: Priority = "0",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend the wallet's SOL.")] = False,
     as_json: Json = False,
@@ -60,7 +61,7 @@ def host(
     from awm_kit.worlds import load_world
 
     cartridge = load_world(world)
-    place = open_place(at, unit_price(priority_fee))
+    place = open_place(at, unit_price(priority_fee), program_key(program_id))
     costs: list[object] = []
     if keypair is not None:
         if find_deployed(place, cartridge) is None:
@@ -85,6 +86,7 @@ def join(
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of this player.")] = 0,
     player: Style = "balanced",
     publish: Publish = False,
+    program_id: ProgramId = None,
     priority_fee: Priority = "0",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend the wallet's SOL.")] = False,
     as_json: Json = False,
@@ -96,7 +98,7 @@ def join(
     from awm_kit.play.places import open_place
     from awm_kit.play.seat import Seat
 
-    place = open_place(at, unit_price(priority_fee))
+    place = open_place(at, unit_price(priority_fee), program_key(program_id))
     wallet = _wallet(place, keypair, yes)
     _play(Seat.join(place, Pubkey.from_string(match), wallet, KEEP_CHARACTER), player, seed, publish, as_json)
 

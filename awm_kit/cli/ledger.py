@@ -92,21 +92,25 @@ def opened(
         return
     if embedded is not None:
         raise ValueError("expected either --url or --embedded, not both")
-    from solders.pubkey import Pubkey
-
-    from awm_kit.chain.accounts import PROGRAM_ID
     from awm_kit.chain.rpc import RpcLedger
 
     cluster = RpcLedger(
         url,
         commitment,
-        program_id=Pubkey.from_string(program_id) if program_id else PROGRAM_ID,
+        program_id=program_key(program_id),
         unit_price=price,
     )
     try:
         yield Access(cluster, False, keypair)
     finally:
         cluster.close()
+
+
+def program_key(text: str | None) -> Pubkey:
+    """The world program that ``--program-id`` means; ``ValueError`` if it is no key."""
+    from awm_kit.chain.accounts import PROGRAM_ID
+
+    return parse_key(text) if text else PROGRAM_ID
 
 
 def unit_price(text: str) -> int | None:

@@ -8,6 +8,7 @@ from types import ModuleType
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from awm_kit.chain.accounts import PROGRAM_ID
 from awm_kit.chain.delegation import LOCAL_VALIDATOR
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
@@ -75,7 +76,11 @@ class Place:
             self.rollup.close()
 
 
-def open_place(where: Place | Ledger | str | None = None, unit_price: int | None = 0) -> Place:
+def open_place(
+    where: Place | Ledger | str | None = None,
+    unit_price: int | None = 0,
+    program_id: Pubkey = PROGRAM_ID,
+) -> Place:
     """The place that is meant.
 
     Parameters
@@ -86,6 +91,8 @@ def open_place(where: Place | Ledger | str | None = None, unit_price: int | None
         between.
     unit_price : int or None
         Priority fee on a cluster, as `RpcLedger` takes it; rollups have no fees.
+    program_id : Pubkey
+        The world program behind a URL.
 
     Raises
     ------
@@ -103,15 +110,15 @@ def open_place(where: Place | Ledger | str | None = None, unit_price: int | None
     if where == LOCALNET:
         return _localnet()
     ledger, _, rollup = (part.strip() for part in where.partition(","))
-    return _connect(ledger, rollup, unit_price)
+    return _connect(ledger, rollup, unit_price, program_id)
 
 
-def _connect(ledger: str, rollup: str, unit_price: int | None = 0) -> Place:
-    below = RpcLedger(ledger, unit_price=unit_price)
+def _connect(ledger: str, rollup: str, unit_price: int | None = 0, program_id: Pubkey = PROGRAM_ID) -> Place:
+    below = RpcLedger(ledger, unit_price=unit_price, program_id=program_id)
     if not rollup:
         return Place(below)
     try:
-        above = RpcLedger(rollup, preflight=False)
+        above = RpcLedger(rollup, preflight=False, program_id=program_id)
         return Place(below, above, above.identity())
     except LedgerError:
         below.close()
