@@ -150,8 +150,9 @@ class TestLearning:
         assert abs(pair["fp32"] - pair["int8"]) < 0.2
 
     def test_the_loss_plot_draws_every_step(self, run: Path) -> None:
-        figure = plot_training(read_log(run / "log.csv"))
-        assert [len(axis.lines[0].get_xdata()) for axis in figure.axes] == [8, 8]
+        log = read_log(run / "log.csv")
+        drawn = [len(axis.lines[0].get_xdata()) for axis in plot_training(log).axes]
+        assert drawn == [len(log["step"])] * 2 and len(log["step"]) >= 6
 
 
 class TestPlay:
@@ -353,7 +354,6 @@ class TestErrors:
             (("quantize", "WORLD"), "expected a .safetensors file"),
             (("film", "WORLD", "out.gif", "--replay", "TEXT"), "text.npz: not a complete replay archive"),
             (("probe", "bumper"), "expected a world of the schema 'fighter'"),
-            (("soak", "bumper"), "expected a world of the schema 'fighter'"),
             (("fork", "x", "--name", "y", "--recipe", "z", "--gravity", "1"), "either --recipe"),
         ],
     )
