@@ -67,9 +67,10 @@ class InspectView(widgets.VBox):  # type: ignore[misc]
         tabs = widgets.Tab([self._state, self._heads, self._memory_page(), self._what_if_page()])
         tabs.titles = ("State", "Heads", "Memory", "What if")
         self.view.widget.layout.max_width = "100%"
-        left = widgets.VBox([self.view.widget, self._slider, self._who], layout=widgets.Layout(width="44%"))
-        tabs.layout.width = "56%"
-        super().__init__([widgets.HBox([left, tabs]), self._result])
+        left = widgets.VBox([self.view.widget, self._slider, self._who])
+        left.layout.flex, tabs.layout.flex = "1 1 400px", "1 1 560px"  # beside each other where there is room
+        both = widgets.HBox([left, tabs], layout=widgets.Layout(flex_flow="row wrap"))
+        super().__init__([both, self._result])
         self.add_class("awm-play")
         self._refresh()
 
