@@ -260,6 +260,41 @@ def test_a_cluster_of_one_node_describes_itself(client: Client) -> None:
     assert fees[0]["prioritizationFee"] == 0
 
 
+def test_the_tools_find_money_and_blocks(client: Client) -> None:
+    """`solana supply`, `largest-accounts`, `inflation`, `block-production`."""
+    wallets = [Keypair().pubkey() for _ in range(3)]
+    for n, wallet in enumerate(wallets, start=1):
+        client.request_airdrop(wallet, n * SOL)
+    assert client.get_supply().value.circulating == 6 * SOL
+    largest = client.get_largest_accounts().value
+    assert [(entry.address, entry.lamports) for entry in largest] == [
+        (wallets[2], 3 * SOL), (wallets[1], 2 * SOL), (wallets[0], SOL)
+    ]  # fmt: skip
+    assert client.get_inflation_governor().value.initial == client.get_inflation_rate().value.total == 0
+    production = ask(client.url, "getBlockProduction")["value"]
+    [(leader, (slots, blocks))] = production["byIdentity"].items()
+    assert leader == str(client.get_slot_leader().value) and slots == blocks > 100
+
+
+def test_a_simulation_shows_what_it_would_leave(client: Client) -> None:
+    payer, target = Keypair(), Pubkey.new_unique()
+    client.request_airdrop(payer.pubkey(), 5 * SOL)
+    latest = client.get_latest_blockhash().value.blockhash
+    for lamports, left in ((SOL, SOL), (9 * SOL, None)):
+        gift = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=target, lamports=lamports)
+        message = Message.new_with_blockhash([transfer(gift)], payer.pubkey(), latest)
+        raw = base64.b64encode(bytes(Transaction([payer], message, latest))).decode()
+        wanted = {"encoding": "base64", "addresses": [str(target), str(payer.pubkey())]}
+        value = ask(client.url, "simulateTransaction", raw, {"encoding": "base64", "accounts": wanted})[
+            "value"
+        ]
+        assert (value["err"] is None) == (left is not None)
+        shown, paid = value["accounts"]
+        assert (shown and shown["lamports"]) == left
+        assert paid["lamports"] == 5 * SOL - (SOL + 5_000 if left else 0)
+    assert client.get_balance(target).value == 0
+
+
 def test_methods_nobody_knows_and_slots_not_reached() -> None:
     chain = l1_chain.Chain()
     assert chain.call({"id": 1, "method": "getInflationReward"})["error"]["code"] == -32601

@@ -15,6 +15,7 @@ from solders.hash import Hash
 from solders.litesvm import LiteSVM
 from solders.message import MessageV0, VersionedMessage, from_bytes_versioned
 from solders.pubkey import Pubkey
+from solders.system_program import ID as SYSTEM_PROGRAM_ID
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
 
@@ -39,6 +40,7 @@ from validator.l1_store import Store
 BLOCKHASH_SLOTS = 150
 SLOT_HASHES = 512
 KEPT_BLOCKS = 20_000
+LARGEST = 20  # accounts that getLargestAccounts lists
 FIRST_SLOT = 100
 LOOKUP_TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 LOOKUP_HEADER = 56  # bytes before a lookup table's keys
@@ -63,7 +65,8 @@ class Chain(ClusterMethods):
     def __init__(self, programs: dict[Pubkey, bytes] | None = None, store: Store | None = None) -> None:
         # LiteSVM knows one blockhash and a short history; a cluster accepts 150. Both are kept here instead.
         self.svm = LiteSVM().with_blockhash_check(False).with_transaction_history(0)
-        for key, image in (programs or {PROGRAM_ID: program_image()}).items():
+        self._programs = programs or {PROGRAM_ID: program_image()}
+        for key, image in self._programs.items():
             self.svm.add_program(key, image)
         self.statuses: dict[str, Json] = {}
         self.transactions: dict[str, Json] = {}
@@ -174,6 +177,20 @@ class Chain(ClusterMethods):
         ]
         return self.with_context(found) if config.get("withContext") else found
 
+    def rpc_getSupply(self, config: Json = None) -> Json:
+        # LiteSVM's own purse gives the airdrops: what it still holds is in nobody's hands.
+        purse, total = self.svm.airdrop_pubkey(), 0
+        for owner in (SYSTEM_PROGRAM_ID, *self._programs):
+            total += sum(a.lamports for key, a in self.svm.get_program_accounts(owner) if key != purse)
+        value = {"total": total, "circulating": total, "nonCirculating": 0, "nonCirculatingAccounts": []}
+        return self.with_context(value)
+
+    def rpc_getLargestAccounts(self, config: Json = None) -> Json:
+        wallets = self.svm.get_program_accounts(SYSTEM_PROGRAM_ID)
+        purse = self.svm.airdrop_pubkey()
+        held = sorted(((a.lamports, str(key)) for key, a in wallets if key != purse), reverse=True)
+        return self.with_context([{"address": key, "lamports": n} for n, key in held[:LARGEST]])
+
     def rpc_requestAirdrop(self, key: str, lamports: int, config: Json = None) -> Json:
         self.svm.expire_blockhash()
         target = Pubkey.from_string(key)
@@ -187,13 +204,17 @@ class Chain(ClusterMethods):
     def rpc_simulateTransaction(self, encoded: str, config: Json = None) -> Json:
         config = config or {}
         transaction, _ = decoded(encoded, config)
-        outcome = simulation_json(self.svm.simulate_transaction(transaction))
+        simulated = self.svm.simulate_transaction(transaction)
+        outcome = simulation_json(simulated)
         fresh = str(transaction.message.recent_blockhash) in self.blockhashes
         if not fresh and not config.get("replaceRecentBlockhash"):
             outcome = outcome | {"err": "BlockhashNotFound"}
         if shown := (config.get("accounts") or {}).get("addresses"):
-            # As they are now: LiteSVM does not tell what a simulation would have left.
-            outcome["accounts"] = [account_json(self.account(key), config["accounts"]) for key in shown]
+            failed = isinstance(simulated, FailedTransactionMetadata)
+            left = {} if failed else {str(key): account for key, account in simulated.post_accounts()}
+            found = [left.get(key) or self.account(key) for key in shown]
+            shape = config["accounts"]
+            outcome["accounts"] = [account_json(a if a and a.lamports else None, shape) for a in found]
         return self.with_context(outcome)
 
     def rpc_sendTransaction(self, encoded: str, config: Json = None) -> Json:

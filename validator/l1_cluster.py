@@ -85,5 +85,18 @@ class ClusterMethods:
     def rpc_getRecentPerformanceSamples(self, limit: int = 720) -> Json:
         return []
 
+    def rpc_getInflationGovernor(self, config: Json = None) -> Json:
+        return dict.fromkeys(("initial", "terminal", "taper", "foundation", "foundationTerm"), 0.0)
+
+    def rpc_getInflationRate(self) -> Json:
+        rates = dict.fromkeys(("total", "validator", "foundation"), 0.0)
+        return {**rates, "epoch": self.slot // EPOCH_SLOTS}
+
+    def rpc_getBlockProduction(self, config: Json = None) -> Json:
+        first = self.slot // EPOCH_SLOTS * EPOCH_SLOTS
+        count = self.slot - first + 1
+        reach = {"firstSlot": first, "lastSlot": self.slot}
+        return self.with_context({"byIdentity": {IDENTITY: [count, count]}, "range": reach})
+
     def rpc_getStakeMinimumDelegation(self, config: Json = None) -> Json:
         return self.with_context(1_000_000_000)
