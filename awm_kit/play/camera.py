@@ -10,6 +10,8 @@ import numpy as np
 LOOK_X, LOOK_LOW, LOOK_HIGH = 175.0, -75.0, 150.0
 MARGIN_X, MARGIN_Y, MIN_WIDTH, MAX_WIDTH = 42.0, 30.0, 150.0, 330.0
 EASE = 0.09
+#: The panels hide the lower edge: so much of the span the camera looks further down than the middle.
+HUD_SHARE = 0.03
 
 
 @dataclass
@@ -52,6 +54,6 @@ class Camera:
         need = max(high[0] - low[0] + 2 * MARGIN_X, (1.25 * (high[1] - low[1]) + 2 * MARGIN_Y) * aspect)
         span = min(max(need, MIN_WIDTH), MAX_WIDTH)
         middle = (low + high) / 2
-        goal = np.array([middle[0] * 0.9, middle[1], span])
+        goal = np.array([middle[0] * 0.9, middle[1] - HUD_SHARE * span, span])
         now = np.array([self.x, self.y, self.span])
         self.x, self.y, self.span = (goal if snap else now + EASE * (goal - now)).tolist()
