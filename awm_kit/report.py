@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awm_kit.data.replay import Replay
+from awm_kit.data.teachers import TEACHERS, Teacher
 from awm_kit.fidelity import open_runners
 from awm_kit.model.evaluate import Evaluation, evaluate
 from awm_kit.model.recipe import WORLDS, Recipe
 from awm_kit.model.recipe_file import load_recipe
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.schema import FIGHTER
 from awm_kit.soak import soak_replays, soak_scripted
 from awm_kit.worlds import find_world
 
@@ -148,9 +148,9 @@ def _accuracy(subject: Subject, effort: Effort) -> Measured:
 
 
 def _soak(subject: Subject, effort: Effort) -> Measured:
-    if subject.cartridge.manifest.schema.name != FIGHTER.name:
-        return {"left_out": "its rules are not those of a fighter"}, None
-    if subject.recipe is None or subject.recipe.kind == "scuffle":
+    if subject.cartridge.manifest.schema.name not in {Teacher(name).schema.name for name in TEACHERS}:
+        return {"left_out": "its rules are not known here"}, None
+    if subject.recipe is None or subject.recipe.teacher:
         report = soak_scripted(subject.cartridge, effort.minutes, progress=False)
     elif games := subject.unseen(effort.games):
         report = soak_replays(subject.cartridge, games)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from awm_kit.data.bumper import BUMPER
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import Params, generate
-from awm_kit.data.scuffle.matches import scripted_matches
-from awm_kit.data.scuffle.state import State
+from awm_kit.data.teachers import Teacher, teacher_for, teacher_of
 from awm_kit.impossible import Normal, impossible_events
+from awm_kit.impossible_carts import impossible_cart_events
 from awm_kit.kernel import NativeWorld
 from awm_kit.model.intervals import Estimate, Sums, pool
 from awm_kit.model.metrics import events_of
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.schema import FIGHTER, FRAME, STATUS_PLAYING
+from awm_kit.schema import FIGHTER, STATUS_PLAYING, Schema
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,11 +49,11 @@ class SoakReport:
     minutes, matches
         Played by the world; both players together count once.
     events : dict
-        Kind of `impossible_events` -> count.
+        Kind of `impossible_events`, or of `impossible_cart_events` -> count.
     reference_minutes, reference_events
         The same of the teacher's matches or the real games.
     rates : dict
-        ``hit``, ``ko``, ``respawn``, ``edge_grab``, ``match_end`` -> `Rate`.
+        Those of ``hit``, ``ko``, ``respawn``, ``edge_grab`` that the game has, and ``match_end`` -> `Rate`.
     """
 
     minutes: float
@@ -115,17 +115,17 @@ def free_run(world: NativeWorld, starts: np.ndarray, inputs: np.ndarray) -> np.n
 
     Parameters
     ----------
-    starts : ndarray of FRAME, shape (n,)
-    inputs : ndarray of CONTROLLER, shape (n, T, 2)
+    starts : ndarray of the schema's frame dtype, shape (n,)
+    inputs : ndarray of its controller dtype, shape (n, T, 2)
         ``inputs[:, 0]`` is unused.
 
     Returns
     -------
-    ndarray of FRAME, shape (n, T)
+    ndarray like ``starts``, shape (n, T)
     """
     n, length = inputs.shape[:2]
     states = np.zeros((n, world.state_bytes), np.uint8)
-    frames = np.zeros((n, length), FRAME)
+    frames = np.zeros((n, length), starts.dtype)
     frames[:, 0] = starts
     for t in range(1, length):
         frames[:, t] = world.step_many(states, frames[:, t - 1].copy(), np.ascontiguousarray(inputs[:, t]))
@@ -138,12 +138,12 @@ def soak_replays(cartridge: Cartridge, replays: Sequence[Replay]) -> SoakReport:
     Raises
     ------
     ValueError
-        If the world is no fighter, or there are no games.
+        If the world's rules are not known here, or there are no games.
     """
-    check_fighter(cartridge)
+    schema = _teacher(cartridge).schema
     world = NativeWorld(cartridge)
     runs = [free_run(world, r.frames[:1], r.inputs[None])[0] for r in replays]
-    return report([_until_decided(f) for f in runs], [r.frames for r in replays])
+    return report([_until_decided(f) for f in runs], [r.frames for r in replays], schema)
 
 
 def soak_scripted(
@@ -164,9 +164,13 @@ def soak_scripted(
     matches : int, optional
         Played side by side; none lasts longer than ``minutes / matches``. By default at most 16, each
         of up to two minutes or more: in less, few are decided.
+
+    Raises
+    ------
+    ValueError
+        If the world's rules are not known here.
     """
-    check_fighter(cartridge)
-    params = Params.from_notes(cartridge.manifest.notes)
+    teacher = _teacher(cartridge)
     world = NativeWorld(cartridge)
     matches = matches or max(1, min(16, round(minutes / 2)))
     wanted = round(minutes * FRAMES_PER_MINUTE)
@@ -177,43 +181,52 @@ def soak_scripted(
         while (played := sum(map(len, runs))) < wanted:
             count = min(matches, -(-(wanted - played) // length))
             seeds = range(seed + len(runs), seed + len(runs) + count)
-            new = [_until_decided(f) for f in _scripted_run(world, seeds, length, params)]
+            new = [_until_decided(f) for f in _scripted_run(world, seeds, length, teacher)]
             runs += new
-            reference += [r.frames for r in generate(seeds, length, params)]
+            reference += [r.frames for r in teacher.generate(seeds, length)]
             bar.update(sum(map(len, new)))
-    return report(runs, reference)
+    return report(runs, reference, teacher.schema)
 
 
-def report(runs: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> SoakReport:
-    """Count what happened in ``runs`` and, for comparison, in ``reference``, sequences of FRAME arrays."""
-    normal = Normal.of(reference)
-    ours, true = pool([_happenings(r) for r in runs]), pool([_happenings(r) for r in reference])
+def report(
+    runs: Sequence[np.ndarray], reference: Sequence[np.ndarray], schema: Schema = FIGHTER
+) -> SoakReport:
+    """Count what happened in ``runs`` and, for comparison, in ``reference``, sequences of frame arrays."""
+    ours, true = (pool([_happenings(r, schema) for r in games]) for games in (runs, reference))
+    judge = _judge(schema, reference)
     return SoakReport(
         _minutes(runs),
         len(runs),
-        _total(runs, normal),
+        _total(runs, judge),
         _minutes(reference),
-        _total(reference, normal),
+        _total(reference, judge),
         {name: Rate(ours[name], true[name]) for name in ours},
     )
 
 
-def check_fighter(cartridge: Cartridge) -> None:
-    """``ValueError`` unless a world's rules are those of `FIGHTER`, which are known here."""
-    name = cartridge.manifest.schema.name
-    if name != FIGHTER.name:
-        raise ValueError(
-            f"expected a world of the schema {FIGHTER.name!r}, whose rules are known (got {name!r})"
-        )
+def _teacher(cartridge: Cartridge) -> Teacher:
+    """The game whose rules a world goes by: its own teacher, or the one of its schema."""
+    return teacher_of(cartridge.manifest.notes) or teacher_for(cartridge.manifest.schema)
 
 
-def _scripted_run(world: NativeWorld, seeds: range, length: int, params: Params) -> np.ndarray:
-    starts, players = scripted_matches(seeds, params)
+Judge = Callable[[np.ndarray], dict[str, int]]
+
+
+def _judge(schema: Schema, reference: Sequence[np.ndarray]) -> Judge:
+    """What counts the impossible events of a match of this schema."""
+    if schema.name == BUMPER.name:
+        return impossible_cart_events
+    normal = Normal.of(reference)
+    return lambda frames: impossible_events(frames, normal)
+
+
+def _scripted_run(world: NativeWorld, seeds: range, length: int, teacher: Teacher) -> np.ndarray:
+    starts, play = teacher.scripted(seeds)
     states = np.zeros((len(seeds), world.state_bytes), np.uint8)
-    frames = np.zeros((len(seeds), length), FRAME)
+    frames = np.zeros((len(seeds), length), starts.dtype)
     frames[:, 0] = starts
     for t in range(1, length):
-        inputs = np.ascontiguousarray(players.act(State.from_frames(frames[:, t - 1])).to_inputs())
+        inputs = np.ascontiguousarray(play(frames[:, t - 1]))
         frames[:, t] = world.step_many(states, frames[:, t - 1].copy(), inputs)
     return frames
 
@@ -223,16 +236,16 @@ def _until_decided(frames: np.ndarray) -> np.ndarray:
     return frames[: over[0] + 1] if len(over) else frames
 
 
-def _total(games: Sequence[np.ndarray], normal: Normal) -> dict[str, int]:
-    counts = [impossible_events(frames, normal) for frames in games]
+def _total(games: Sequence[np.ndarray], judge: Judge) -> dict[str, int]:
+    counts = [judge(frames) for frames in games]
     return {kind: sum(c[kind] for c in counts) for kind in counts[0]}
 
 
-def _happenings(frames: np.ndarray) -> Sums:
+def _happenings(frames: np.ndarray, schema: Schema) -> Sums:
     """Events of one match with the minutes it took, for `pool`."""
     minutes, players = len(frames) / FRAMES_PER_MINUTE, frames["players"]
-    sums = {e.name: (float(e.happened(players[:-1], players[1:]).sum()), minutes) for e in events_of(FIGHTER)}
-    sums["match_end"] = (float((players["stocks"][-1] == 0).any()), minutes)
+    sums = {e.name: (float(e.happened(players[:-1], players[1:]).sum()), minutes) for e in events_of(schema)}
+    sums["match_end"] = (float((players[schema.end_field][-1] == schema.end_value).any()), minutes)
     return sums
 
 

@@ -110,6 +110,24 @@ def test_percent_falls_and_lives_change_at_a_fall_only(games: list[Replay]) -> N
         assert set(np.unique(lost)) <= {-1, 0} and (p["action_state"][1:][lost < 0] == Act.FALL).all()
 
 
+def test_swapped_players_play_the_swapped_match(games: list[Replay]) -> None:
+    """A network that sees a match from both sides cannot know who is player 0: nothing may hang on it."""
+    returns = 0
+    for game in games:
+        before, players = game.frames[:-1].copy(), game.frames["players"]
+        before["players"] = before["players"][:, ::-1]
+        after = step(before, game.inputs[1:, ::-1])["players"][:, ::-1]
+        gap = np.hypot(*(np.diff(players[a][1:].astype(float), axis=1)[:, 0] / ONE for a in ("x", "y")))
+        apart = gap > 2 * CART_RADIUS + 1  # the impulse of a hit is rounded, to the same side for both
+        for item in BUMPER.player_fields:
+            assert np.array_equal(after[item.name][apart], players[item.name][1:][apart]), item.name
+        acts = players["action_state"][:, 0]
+        returns += int(
+            ((acts[1:] == Act.RETURN) & (acts[:-1] != Act.RETURN) & np.append(apart, 0)[:-1]).sum()
+        )
+    assert returns > 5
+
+
 def test_all_homes_run_a_game_that_is_no_fighter() -> None:
     world = pack(random_model(3, Shape(32, 2, 32, 8, 1), schema=BUMPER))
     hashes = {

@@ -19,8 +19,8 @@ from awm_kit.schema import FIGHTER, Schema
 
 TEACHERS = ("scuffle", "bumper")
 
-#: Names of the drills of any game; recipes say how many of each.
-DRILLS = ("fights", "strikes", "moves", "exits", "crashes", "brinks")
+#: Game -> names of its drills; recipes say how many of each.
+DRILLS = {"scuffle": ("fights", "strikes", "moves", "exits"), "bumper": ("crashes", "brinks")}
 
 #: Frames, shape (n,), to the controllers of both players, shape (n, 2).
 Players = Callable[[np.ndarray], np.ndarray]
@@ -83,22 +83,22 @@ class Teacher:
         return Scuffle.from_frames(frames, Params.of(self.params), held).step(inputs)
 
     def drills(self, counts: Mapping[str, int]) -> list[Replay]:
-        """Short matches set up to show one thing: ``counts`` of each name of `DRILLS`.
+        """Short matches set up to show one thing: as many of each of the game's `DRILLS` as ``counts`` says.
 
         Raises
         ------
         ValueError
-            If the game has no drills of a name.
+            If another game's are asked for.
         """
-        mine: dict[str, Callable[[range], list[Replay]]]
-        if self.name == "scuffle":
-            drills = {"fights": fights, "strikes": strikes, "moves": moves, "exits": exits}
-            mine = {name: partial(drill, params=Params.of(self.params)) for name, drill in drills.items()}
-        else:
-            mine = {"crashes": bumper.crashes, "brinks": bumper.brinks}
-        if unknown := [name for name, count in counts.items() if count and name not in mine]:
-            raise ValueError(f"expected drills of {self.name}, {sorted(mine)} (got {unknown})")
-        return [replay for name, count in counts.items() if count for replay in mine[name](range(count))]
+        if unknown := [name for name, n in counts.items() if n and name not in DRILLS[self.name]]:
+            raise ValueError(f"expected drills of {self.name}, {list(DRILLS[self.name])} (got {unknown})")
+        drill: dict[str, Callable[[range], list[Replay]]] = {
+            "crashes": bumper.crashes,
+            "brinks": bumper.brinks,
+        }
+        for name, play in {"fights": fights, "strikes": strikes, "moves": moves, "exits": exits}.items():
+            drill[name] = partial(play, params=Params.of(self.params))
+        return [replay for name, n in counts.items() if n for replay in drill[name](range(n))]
 
     def initial_frame(self, seed: int) -> np.ndarray:
         """First frame of a match, a scalar of the schema's frame dtype."""

@@ -110,6 +110,11 @@ class Recipe:
         return Teacher(self.kind, self.params) if self.kind in TEACHERS else None
 
     @property
+    def drills(self) -> dict[str, int]:
+        """How many of each drill of any game."""
+        return {name: getattr(self, name) for names in DRILLS.values() for name in names}
+
+    @property
     def physics(self) -> Params:
         """The teacher's physics."""
         return Params.of(self.params)
@@ -171,7 +176,7 @@ class Recipe:
         return self._with_drills(data)
 
     def _with_drills(self, data: PackedReplays) -> PackedReplays:
-        drills = self.teacher.drills({name: getattr(self, name) for name in DRILLS}) if self.teacher else []
+        drills = self.teacher.drills(self.drills) if self.teacher else []
         if not drills:
             return data
         extra = PackedReplays(self.schema, drills)

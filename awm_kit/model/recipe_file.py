@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from awm_kit.data.teachers import TEACHERS, Teacher
+from awm_kit.data.teachers import DRILLS, TEACHERS, Teacher
 from awm_kit.errors import RecipeError
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.recipe import WORLDS, Recipe
@@ -114,6 +114,11 @@ def _check_data(recipe: Recipe) -> None:
             raise ValueError("[data] folders: expected at least one folder of replays (got none)")
         return
     Teacher(recipe.kind, recipe.params)
+    known = DRILLS[recipe.kind]
+    if unknown := [name for name, count in recipe.drills.items() if count and name not in known]:
+        raise ValueError(
+            f"[data] {unknown[0]}: expected drills of {recipe.kind}, {list(known)} (got {unknown})"
+        )
     first, end = recipe.seeds
     if not 0 <= first < end:
         raise ValueError(f"[data] seeds: expected [first, end] with 0 <= first < end (got {[first, end]})")

@@ -2,7 +2,7 @@
 
 Positions and velocities have 8 fraction bits. A cart drives where it looks, grips the table a little,
 and loses speed by friction. Who is hit hard spins and slides; who leaves the table falls, loses a life,
-and returns. Nothing is hidden: a frame and two controllers give the next frame.
+and returns on its side of the other cart. Nothing is hidden: a frame and two controllers give the next frame.
 """
 
 from __future__ import annotations
@@ -86,10 +86,11 @@ def _change_states(s: dict[str, np.ndarray], inputs: np.ndarray) -> None:
     act, age = s["action_state"].copy(), s["state_age"]
     pressed = inputs["buttons"].astype(np.int64)
     back = (act == Act.FALL) & (age >= FALL_FRAMES) & (s["stocks"] > 0)
-    side = np.where(np.arange(2) == 0, -24 * ONE, 24 * ONE)
-    for name, value in (("x", side), ("y", 0), ("vx", 0), ("vy", 0), ("percent", 0), ("fuel", FUEL)):
+    right = s["x"] > s["x"][:, ::-1]  # by where they are, not by who: swapped players, swapped match
+    place = np.where(right, 24 * ONE, -24 * ONE)
+    for name, value in (("x", place), ("y", 0), ("vx", 0), ("vy", 0), ("percent", 0), ("fuel", FUEL)):
         s[name] = np.where(back, value, s[name])
-    s["heading"] = np.where(back, np.where(np.arange(2) == 0, 0, DIRECTIONS // 2), s["heading"])
+    s["heading"] = np.where(back, np.where(right, DIRECTIONS // 2, 0), s["heading"])
     _enter(s, back, Act.RETURN)
     moved = (age >= 10) & (pressed & (Button.A | Button.X) != 0)
     _enter(s, (act == Act.RETURN) & (moved | (age >= RETURN_FRAMES)), Act.DRIVE)
