@@ -12,15 +12,18 @@ from awm_kit.data.bumper.game import CART_RADIUS, FALL_FRAMES, ONE, TABLE_RADIUS
 from awm_kit.data.bumper.schema import CONTROLLER, FRAME
 from awm_kit.data.replay import Replay, as_record
 from awm_kit.data.teachers import Teacher, teacher_of
+from awm_kit.errors import ModelFileError
 from awm_kit.play.bumper_scene import BumperScene
 from awm_kit.play.draw_hud import PANELS
 from awm_kit.play.engines import make_engine, start_frame
 from awm_kit.play.film import Film, Take
 from awm_kit.play.headless import play_headless
+from awm_kit.play.inspect_view import InspectView
 from awm_kit.play.palette import LIVERIES
 from awm_kit.play.replay_player import ReplayPlayer
 from awm_kit.play.scene import HEIGHT
 from awm_kit.play.scenes import make_scene
+from awm_kit.play.whatif import what_if
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_model
 from awm_kit.schema import FRAME as RECORD
@@ -197,3 +200,26 @@ def test_a_saved_match_is_drawn_as_what_it_was(games: list[Replay], tmp_path: Pa
     assert (saved.frames == match.match.replay().frames).all() and (saved.overlay == saved.frames).all()
     picture = np.asarray(next(saved._film(1.0, 0.5).pictures()))
     assert picture[120, 20].sum() < 120, "the floor beside the table, no evening sky"
+
+
+def test_the_inspector_looks_into_carts_too(games: list[Replay]) -> None:
+    world = load_world("bumper")
+    view = InspectView(world, games[0][:200])
+    view.seek(100)
+    fields = {row.field for row in view.inspection.table()}
+    assert fields == {field.name for field in BUMPER.player_fields}
+    acts = view.inspection.head("action_state").labels
+    assert acts[: len(Act)] == ("Drive", "Boost", "Spin", "Fall", "Return")
+    assert acts[int(games[0].frames["players"]["action_state"][100, 0])] in view._state.value
+    assert isinstance(view.view.scene, BumperScene) and view._lift.disabled
+    view.set(0, "action_state", "spin")
+    view.set(1, "x", 10)
+    branch = view.run_on().branch
+    changed = as_record(branch.frames[100]).view(FRAME)["players"]
+    assert changed["action_state"][0] == Act.SPIN and changed["x"][1] == 10 * ONE
+    assert isinstance(view._result.children[0].view.scene, BumperScene)
+    assert view.branch.distance(1)[0] == abs(games[0].frames["players"]["x"][100, 1] / ONE - 10)
+    with pytest.raises(ValueError, match="no lift"):
+        what_if(world, games[0], 100, lift=0.1)
+    with pytest.raises(ModelFileError, match="another game"):
+        InspectView(load_world("scuffle"), games[0])

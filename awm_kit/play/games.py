@@ -1,4 +1,4 @@
-"""What differs from game to game on the page: characters to pick, and players who need nobody."""
+"""What differs from game to game on the page: characters, names of states, players who need nobody."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from functools import lru_cache
 import numpy as np
 from solders.pubkey import Pubkey
 
+from awm_kit.action_states import id_of, name_of
 from awm_kit.chain.accounts import content_of
 from awm_kit.chain.ledger import Ledger
 from awm_kit.data.bumper.players import Drivers
 from awm_kit.data.bumper.schema import FRAME as BUMPER_FRAME
 from awm_kit.data.bumper.schema import SCHEMA_NAME as BUMPER
+from awm_kit.data.bumper.schema import Act
 from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.data.teachers import teacher_of
 from awm_kit.errors import LedgerError
@@ -34,6 +36,18 @@ def character_name(game: str, character: int) -> str:
     """What a game calls a character."""
     names = {number: name for name, number in CHARACTERS.get(game, {}).items()}
     return names.get(character, f"character {character}")
+
+
+def state_name(game: str, number: int) -> str:
+    """What a game calls an action state."""
+    if game != BUMPER:
+        return name_of(number)
+    return Act(number).name.title() if 0 <= number < len(Act) else f"Act{number}"
+
+
+def state_number(game: str, name: str) -> int:
+    """The action state that a game calls so; ``KeyError`` if there is none."""
+    return int(Act[name.upper()]) if game == BUMPER else id_of(name)
 
 
 @lru_cache(maxsize=32)

@@ -9,7 +9,7 @@ from html import escape
 import ipywidgets as widgets
 import numpy as np
 
-from awm_kit.action_states import name_of
+from awm_kit.play.games import state_name
 from awm_kit.play.inspect_plots import heat_image, memory_maps
 from awm_kit.play.inspector import Head, Inspection, Inspector
 from awm_kit.play.palette import LIVERIES
@@ -53,7 +53,8 @@ class InspectView(widgets.VBox):  # type: ignore[misc]
         self._physics: dict[str, Physics] = {world.manifest.name: world, **(forks or {})}
         self.edits: dict[int, dict[str, float | str]] = {}
         self.branch: WhatIf | None = None
-        self.view = MatchView()
+        self._schema = world.manifest.schema
+        self.view = MatchView(game=self.inspector.game)
         self._slider = widgets.IntSlider(
             0, 0, len(self.inspector) - 1, description="frame", layout=widgets.Layout(width="98%")
         )
@@ -83,7 +84,7 @@ class InspectView(widgets.VBox):  # type: ignore[misc]
 
     def set(self, player: int, field: str, value: float | str) -> None:
         """Have "what if" start with another value of a field; `ValueError` if it may not be."""
-        edit_frame(self.inspection.frame, {player: {field: value}})
+        edit_frame(self.inspection.frame, {player: {field: value}}, self._schema)
         self.edits.setdefault(player, {})[field] = value
         self._tell_edits()
 
@@ -109,12 +110,13 @@ class InspectView(widgets.VBox):  # type: ignore[misc]
         return widgets.VBox([self._change, *lines])
 
     def _what_if_page(self) -> widgets.VBox:
-        fields = [f.name for f in FIGHTER.player_fields]
+        fields = [f.name for f in self._schema.player_fields]
         self._field = widgets.Dropdown(options=fields, value="percent", description="field")
         self._value = widgets.Text("100", description="value", placeholder="a number, or an action's name")
         self._set = widgets.Button(description="Set", icon="pencil")
         self._clear = widgets.Button(description="Clear", icon="eraser")
         self._lift = widgets.FloatSlider(0, min=-LIFT, max=LIFT, step=0.01, description="lift")
+        self._lift.disabled = self.inspector.game != FIGHTER.name
         self._world = widgets.Dropdown(options=list(self._physics), description="physics")
         self._seconds = widgets.IntSlider(5, 1, 30, description="seconds")
         self._run = widgets.Button(description="Run on", icon="play", button_style="success")
@@ -171,7 +173,8 @@ def state_html(inspection: Inspection) -> str:
         for one in (row, other):
             wrong = one.truth is not None and one.predicted != one.truth
             mark = " style='color:#d55e00;font-weight:bold'" if wrong else ""
-            now, predicted, truth = (_shown(one.field, v) for v in (one.now, one.predicted, one.truth))
+            values = (one.now, one.predicted, one.truth)
+            now, predicted, truth = (_shown(inspection.game, one.field, value) for value in values)
             cells.append(f"<td>{now}</td><td{mark}>{predicted}</td><td>{truth}</td>")
         lines.append(f"<tr><th>{escape(row.field)}</th>{''.join(cells)}<td>{escape(row.unit)}</td></tr>")
     heads = "".join(f"<th>P{i + 1} now</th><th>predicted</th><th>recorded</th>" for i in range(N_PLAYERS))
@@ -179,10 +182,10 @@ def state_html(inspection: Inspection) -> str:
     return f"<table style='line-height:1.15;font-size:11px;text-align:right'>{body}</table>"
 
 
-def _shown(field: str, value: float | None) -> str:
+def _shown(game: str, field: str, value: float | None) -> str:
     if value is None:
         return ""
-    return escape(name_of(int(value))) if field == "action_state" else f"{value:.6g}"
+    return escape(state_name(game, int(value))) if field == "action_state" else f"{value:.6g}"
 
 
 def heads_html(inspection: Inspection, player: int, top: int = 3) -> str:

@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from awm_kit.action_states import name_of
 from awm_kit.errors import ModelFileError
 from awm_kit.kernel import NativeWorld
-from awm_kit.play.recordings import Recording, open_recording
+from awm_kit.play.games import state_name
+from awm_kit.play.recordings import Recording, game_of, open_recording
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.integer_model import HeadTable, IntegerModel
 from awm_kit.quant.layout import LOGIT_FRAC_BITS, ClassKind, SlotCode
@@ -97,9 +97,11 @@ class Inspection:
     ----------
     index : int
         Position in the recording.
-    frame, predicted : ndarray, `FRAME` scalar
+    game : str
+        Name of the world's schema.
+    frame, predicted : ndarray, scalar of the world's frame dtype
         The frame, and what the world makes of it.
-    truth : ndarray, `FRAME` scalar, or None
+    truth : ndarray, scalar of the same dtype, or None
         The recording's next frame; None at its end.
     inputs : ndarray of `CONTROLLER`, shape (2,)
         What both players press to reach the next frame.
@@ -114,8 +116,8 @@ class Inspection:
         self._model, self.index, self.frame, self.inputs, self.state = (
             inspector.model, index, frame, inputs, state,
         )  # fmt: skip
-        last = index + 1 >= len(inspector.replay)
-        self.truth = None if last else inspector.replay.frames[index + 1]
+        self.game = inspector.game
+        self.truth = None if index + 1 >= len(inspector) else inspector.frames[index + 1, ...]
         self._after = state.copy()
         self.predicted, self.logits = inspector.native.step_logits(self._after, frame, inputs)
 
@@ -187,6 +189,13 @@ class Inspector:
         See `awm_kit.play.recordings.open_recording`. Of a match that was played in this world the
         predictions are the next frames; of others they are what it would have done.
 
+    Attributes
+    ----------
+    game : str
+        Name of the world's schema.
+    frames : ndarray of the world's frame dtype, shape (T,)
+        The recording's.
+
     Raises
     ------
     ModelFileError
@@ -196,8 +205,10 @@ class Inspector:
     def __init__(self, world: Cartridge, recording: Recording) -> None:
         self.world, self.replay = world, open_recording(recording, world)
         self.native, self.model = NativeWorld(world), unpack(world)
-        if self.native.frame_dtype != self.replay.frames.dtype:
+        self.game = str(world.manifest.schema.name)
+        if game_of(self.replay) != self.game:
             raise ModelFileError(f"{world.manifest.name} is a world of another game than the recording")
+        self.frames = self.replay.frames.view(self.native.frame_dtype)
         self._kept = [self.native.initial_state()]
 
     def __repr__(self) -> str:
@@ -218,12 +229,12 @@ class Inspector:
         """Look at one frame; ``ValueError`` if there is none of that index."""
         state = self.state(index)
         after = min(index + 1, len(self.replay) - 1)  # at the end, the controllers stay as they are
-        return Inspection(self, index, self.replay.frames[index, ...], self.replay.inputs[after], state)
+        return Inspection(self, index, self.frames[index, ...], self.replay.inputs[after], state)
 
     def _advanced(self, kept: int, count: int) -> np.ndarray:
         state, first = self._kept[kept].copy(), kept * KEEP_EVERY
         for t in range(first, first + count):
-            self.native.step(state, self.replay.frames[t], self.replay.inputs[t + 1])
+            self.native.step(state, self.frames[t], self.replay.inputs[t + 1])
         return state
 
 
@@ -257,24 +268,24 @@ def _head(
     return Head(
         field=table.name,
         player=player,
-        labels=tuple(_labels(item, table)),
+        labels=tuple(_labels(model.schema.name, item, table)),
         probabilities=odds / odds.sum(),
         chosen=int(np.argmax(scores)),
         value=float(item.to_real(predicted["players"][player][table.name])),
     )
 
 
-def _labels(item: Field, table: HeadTable) -> list[str]:
+def _labels(game: str, item: Field, table: HeadTable) -> list[str]:
     if not len(table.kinds):
-        return [_named(item, value) for value in range(table.n_classes)]
+        return [_named(game, item, value) for value in range(table.n_classes)]
     pairs = zip(table.kinds.tolist(), table.consts.tolist(), strict=True)
-    return [_meaning(item, ClassKind(kind), const) for kind, const in pairs]
+    return [_meaning(game, item, ClassKind(kind), const) for kind, const in pairs]
 
 
-def _meaning(item: Field, kind: ClassKind, const: int) -> str:
+def _meaning(game: str, item: Field, kind: ClassKind, const: int) -> str:
     if kind == ClassKind.SET:
-        return _named(item, const) if item.classes else f"= {float(item.to_real(np.asarray(const))):.4g}"
-    change = f" {float(item.to_real(np.asarray(const))):+.4g}" if const else ""
+        return _named(game, item, const) if item.classes else f"= {_real(item, const):.4g}"
+    change = f" {_real(item, const):+.4g}" if const else ""
     exact = "by arithmetic" if item.update.velocities or item.update.step else "as before"
     return {
         ClassKind.OLD: "as before" + change,
@@ -283,5 +294,9 @@ def _meaning(item: Field, kind: ClassKind, const: int) -> str:
     }[kind]
 
 
-def _named(item: Field, value: int) -> str:
-    return name_of(value) if item.name == "action_state" else str(value)
+def _real(item: Field, const: int) -> float:
+    return float(item.to_real(np.asarray(const)))
+
+
+def _named(game: str, item: Field, value: int) -> str:
+    return state_name(game, value) if item.name == "action_state" else str(value)

@@ -15,7 +15,7 @@ from awm_kit.chain.worlds import fetch_world
 from awm_kit.data.bumper.schema import FRAME as BUMPER_FRAME
 from awm_kit.data.bumper.schema import SCHEMA_NAME as BUMPER
 from awm_kit.data.folder import load_any
-from awm_kit.data.replay import Replay
+from awm_kit.data.replay import Replay, without_padding
 from awm_kit.errors import ModelFileError
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
@@ -69,8 +69,8 @@ def open_recording(source: Recording, world: Cartridge | None = None, ledger: Le
         source = Replay(source, np.zeros((len(source), N_PLAYERS), CONTROLLER))
     frames = source.frames
     if frames.dtype == BUMPER_FRAME:
-        frames = frames.view(FRAME)
-        source = Replay(frames, source.inputs, source.source, {**source.meta, "game": BUMPER})
+        frames, inputs = without_padding(frames).view(FRAME), without_padding(source.inputs)
+        source = Replay(frames, inputs.view(CONTROLLER), source.source, {**source.meta, "game": BUMPER})
     if frames.dtype != FRAME or frames.ndim != 1 or not len(frames):
         raise ValueError(f"expected frames, at least one (got {frames.dtype}, shape {frames.shape})")
     return source

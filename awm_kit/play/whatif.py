@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from awm_kit.action_states import Family, family_of, id_of
-from awm_kit.data.replay import Replay, clean_frame
+from awm_kit.action_states import Family, family_of
+from awm_kit.data.bumper import BUMPER
+from awm_kit.data.replay import Replay, as_record, clean_frame
 from awm_kit.data.scuffle import Params, Scuffle
 from awm_kit.play.controllers import Controller
 from awm_kit.play.film import Film, Take
+from awm_kit.play.games import state_number
 from awm_kit.play.inspector import Inspector
 from awm_kit.play.palette import LIVERIES
-from awm_kit.play.recordings import Recording, open_recording
+from awm_kit.play.recordings import Recording, game_of, open_recording
 from awm_kit.play.reruns import Physics
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, N_PLAYERS, STATUS_PLAYING, Schema
@@ -37,28 +39,36 @@ def edit_frame(frame: np.ndarray, edits: Edits, schema: Schema = FIGHTER) -> np.
 
     Parameters
     ----------
-    frame : ndarray, `FRAME` scalar
+    frame : ndarray, scalar of `FRAME` or of the schema's own frame dtype
     edits : mapping
         As ``{0: {"percent": 120, "x": -30.5}, 1: {"action_state": "Fall"}}``, in real units.
+    schema : Schema
+        Of the frame's game.
+
+    Returns
+    -------
+    ndarray, `FRAME` scalar
 
     Raises
     ------
     ValueError
         If there is no such player, field or action state, or a value is out of the field's range.
     """
-    out = clean_frame(frame)
+    out = as_record(frame)
+    fields = out.view(schema.frame_dtype)
     for player, values in edits.items():
         if player not in range(N_PLAYERS):
             raise ValueError(f"expected edits of player 0 or 1 (got {player})")
         for name, value in values.items():
-            out["players"][name][player] = _stored(schema, name, value)
+            fields["players"][name][player] = _stored(schema, name, value)
     return out
 
 
 def _stored(schema: Schema, name: str, value: float | str) -> np.ndarray:
     try:
         item = schema.player(name)
-        number = float(id_of(value)) if name == "action_state" and isinstance(value, str) else float(value)
+        named = name == "action_state" and isinstance(value, str)
+        number = float(state_number(schema.name, str(value)) if named else value)
     except (KeyError, ValueError) as error:
         raise ValueError(f"cannot set {name} to {value!r}: {error}") from error
     if not item.lo <= number <= item.hi:
@@ -88,7 +98,7 @@ class WhatIf:
     def distance(self, player: int) -> np.ndarray:
         """How far apart the two are, game units, float64: one value a frame from ``start`` on."""
         n = min(len(self.original), len(self.branch))
-        places = [_places(r.frames[self.start : n], player) for r in (self.original, self.branch)]
+        places = [_places(r, slice(self.start, n), player) for r in (self.original, self.branch)]
         gaps: np.ndarray = np.hypot(*(places[0] - places[1]).T)
         return gaps
 
@@ -104,7 +114,8 @@ class WhatIf:
         """Both side by side from the changed frame on, for `render_gif` and `render_mp4`."""
         n = len(self.branch)
         takes = zip((self.original, self.branch), _TITLES, strict=True)
-        return Film([Take(r.frames[self.start : n], title) for r, title in takes], scale)
+        game = game_of(self.original)
+        return Film([Take(r.frames[self.start : n], title, game=game) for r, title in takes], scale)
 
     def plot(self) -> Figure:
         """Paths of both players over the stage, and height and percent against the frame."""
@@ -115,9 +126,10 @@ class WhatIf:
         for player in range(N_PLAYERS):
             color = "#{:02x}{:02x}{:02x}".format(*LIVERIES[player].main)
             for replay, style in ((self.original, ":"), (self.branch, "-")):
-                frames = replay.frames[self.start : len(self.branch)]
+                span = slice(self.start, len(self.branch))
+                frames = replay.frames[span]
                 label = f"P{player + 1}, {_TITLES[style == '-']}"
-                numbers, places = np.arange(len(frames)) + self.start, _places(frames, player)
+                numbers, places = np.arange(len(frames)) + self.start, _places(replay, span, player)
                 paths.plot(*places.T, style, color=color, label=label)
                 heights.plot(numbers, places[:, 1], style, color=color)
                 damage.plot(numbers, frames["players"]["percent"][:, player] / 64, style, color=color)
@@ -171,18 +183,23 @@ def what_if(
         raise ValueError(f"expected at least 1 frame (got {frames})")
     if players is not None and len(players) != N_PLAYERS:
         raise ValueError(f"expected {N_PLAYERS} controllers (got {len(players)})")
+    schema = FIGHTER if isinstance(world, Params) else world.manifest.schema
+    if lift and schema.name != FIGHTER.name:
+        raise ValueError(f"expected no lift in a world of {schema.name} (got {lift:g})")
     replay, step = _teacher(world, recording, start) if isinstance(world, Params) else _world(
         world, recording, start
     )  # fmt: skip
     last = start + frames
-    branch = Replay(np.zeros(last + 1, FRAME), np.zeros((last + 1, N_PLAYERS), CONTROLLER), "what if")
+    branch = Replay(
+        np.zeros(last + 1, FRAME), np.zeros((last + 1, N_PLAYERS), CONTROLLER), "what if", dict(replay.meta)
+    )
     branch.frames[:start], branch.inputs[: start + 1] = replay.frames[:start], replay.inputs[: start + 1]
-    frame = branch.frames[start] = edit_frame(replay.frames[start, ...], edits or {})
+    frame = branch.frames[start] = edit_frame(replay.frames[start, ...], edits or {}, schema)
     end = start
     while end < last and frame["status"] == STATUS_PLAYING:
         end += 1
         branch.inputs[end] = _controllers(replay, end, frame, players)
-        frame = branch.frames[end] = _lifted(step(frame, branch.inputs[end]), lift)
+        frame = branch.frames[end] = _lifted(as_record(step(frame, branch.inputs[end])), lift)
     return WhatIf(start, replay, branch[: end + 1])
 
 
@@ -234,6 +251,8 @@ def _lifted(frame: np.ndarray, lift: float) -> np.ndarray:
 _HELD = (Family.DEAD, Family.RESPAWN, Family.LEDGE, Family.GRABBED)
 
 
-def _places(frames: np.ndarray, player: int) -> np.ndarray:
+def _places(replay: Replay, span: slice, player: int) -> np.ndarray:
     """Positions in game units, float64, shape (n, 2)."""
-    return np.stack([frames["players"][name][:, player] / 1024 for name in ("x", "y")], 1)
+    schema = BUMPER if game_of(replay) == BUMPER.name else FIGHTER
+    players = replay.frames["players"][span, player]  # of whatever game, x and y are the first two
+    return np.stack([schema.player(name).to_real(players[name]) for name in ("x", "y")], 1)
