@@ -28,7 +28,7 @@ _PROGRAM_DATA = 2  # first word of a program account that only names the account
 # of the weights), a row (bias, requantise, clamp, store), a multiply-accumulate. 4 bits are no cheaper there.
 _CU_CALL = 600
 _CU_COLUMN = 2
-_CU_ROW = 45
+_CU_ROW = 18
 _CU_MAC = 1
 
 

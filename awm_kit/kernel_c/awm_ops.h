@@ -56,7 +56,8 @@ AWM_INLINE uint32_t awm_round8(uint32_t n) {
  *
  * cols is a multiple of 8 and at most 4096; AWM_WEIGHT_TAIL readable bytes follow w. For bytes 1..127 the
  * result is exact: |acc| <= 63 * 128 * 4096 < 2^25. For other bytes it is some int32.
- * x and bias64 (64 * sum x) are those given to awm_matvec_begin, lanes is what it filled. */
+ * x and bias64 (64 * sum x) are those given to awm_matvec_begin, lanes is what it filled. The build with the system call
+ * leaves w as it is stored, so that acc is larger by bias64. */
 typedef struct awm_matvec_args {
     int32_t *acc;
     const uint8_t *w;
@@ -104,6 +105,9 @@ void awm_store_views_sbf(const uint64_t *sums, const awm_store_args *a, void *ot
 
 /* The same of sums in two arrays, that of view 1 AWM_CHUNK further on; SBF only. */
 void awm_store_arrays_sbf(const int32_t *sums, const awm_store_args *a, void *other);
+
+/* awm_store of sums that are larger than they should be, by as much; SBF only. */
+void awm_store_sbf(const int32_t *sums, const awm_store_args *a, int64_t excess);
 
 enum { AWM_BLOCK_ROWS = 64 };
 

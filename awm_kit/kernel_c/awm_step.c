@@ -100,36 +100,6 @@ static void norm(const awm_model *model, const awm_match *match, const awm_op *o
 
 /* ---------------------------------------------------------------- matrices */
 
-/* Four rows at a time, which halves the bookkeeping on SBF; locals, because out might alias the arguments. */
-#define ROW(a, i, put) \
-    { \
-        const int64_t t = (((int64_t)acc[i] + bias[i]) * mul[i] + half) >> shift; \
-        put(i); \
-    }
-#define FOR_EACH_ROW(a, put) \
-    { \
-        const int32_t *acc = (a)->acc, *bias = (a)->bias, *mul = (a)->mul; \
-        const uint32_t shift = (a)->shift; \
-        const int64_t half = (int64_t)1 << (shift - 1); \
-        uint64_t n = (a)->rows; \
-        for (; n >= 4; n -= 4, acc += 4, bias += 4, mul += 4, out += 4) { \
-            ROW(a, 0, put) ROW(a, 1, put) ROW(a, 2, put) ROW(a, 3, put) \
-        } \
-        for (; n; n--, acc++, bias++, mul++, out++) ROW(a, 0, put) \
-    }
-#define PUT_I8(i) out[i] = (int8_t)awm_clamp(t, 127)
-#define PUT_I16(i) out[i] = (int16_t)awm_clamp(t, 32767)
-#define PUT_I32(i) out[i] = (int32_t)awm_clamp(t, limit)
-#define ADD_I32(i) out[i] = (int32_t)awm_clamp(out[i] + t, limit)
-
-static AWM_NOINLINE void store_i8(int8_t *out, const awm_store_args *a) FOR_EACH_ROW(a, PUT_I8)
-
-static AWM_NOINLINE void store_i16(int16_t *out, const awm_store_args *a) FOR_EACH_ROW(a, PUT_I16)
-
-static AWM_NOINLINE void store_i32(int32_t *out, const awm_store_args *a, int64_t limit) FOR_EACH_ROW(a, PUT_I32)
-
-static AWM_NOINLINE void add_i32(int32_t *out, const awm_store_args *a, int64_t limit) FOR_EACH_ROW(a, ADD_I32)
-
 /* Says where rows [row, ..) of an op go, and how. */
 static void destine(awm_store_args *a, const awm_model *model, int8_t *scratch, const awm_op *op, uint32_t row) {
     uint32_t inner;
@@ -159,6 +129,42 @@ static void destine(awm_store_args *a, const awm_model *model, int8_t *scratch, 
     }
 }
 
+#ifdef __bpf__
+void awm_store(const awm_store_args *a, uint32_t backend) {
+    (void)backend;
+    awm_store_sbf(a->acc, a, 0);
+}
+#else
+/* Four rows at a time; locals, because out might alias the arguments. */
+#define ROW(a, i, put) \
+    { \
+        const int64_t t = (((int64_t)acc[i] + bias[i]) * mul[i] + half) >> shift; \
+        put(i); \
+    }
+#define FOR_EACH_ROW(a, put) \
+    { \
+        const int32_t *acc = (a)->acc, *bias = (a)->bias, *mul = (a)->mul; \
+        const uint32_t shift = (a)->shift; \
+        const int64_t half = (int64_t)1 << (shift - 1); \
+        uint64_t n = (a)->rows; \
+        for (; n >= 4; n -= 4, acc += 4, bias += 4, mul += 4, out += 4) { \
+            ROW(a, 0, put) ROW(a, 1, put) ROW(a, 2, put) ROW(a, 3, put) \
+        } \
+        for (; n; n--, acc++, bias++, mul++, out++) ROW(a, 0, put) \
+    }
+#define PUT_I8(i) out[i] = (int8_t)awm_clamp(t, 127)
+#define PUT_I16(i) out[i] = (int16_t)awm_clamp(t, 32767)
+#define PUT_I32(i) out[i] = (int32_t)awm_clamp(t, limit)
+#define ADD_I32(i) out[i] = (int32_t)awm_clamp(out[i] + t, limit)
+
+static AWM_NOINLINE void store_i8(int8_t *out, const awm_store_args *a) FOR_EACH_ROW(a, PUT_I8)
+
+static AWM_NOINLINE void store_i16(int16_t *out, const awm_store_args *a) FOR_EACH_ROW(a, PUT_I16)
+
+static AWM_NOINLINE void store_i32(int32_t *out, const awm_store_args *a, int64_t limit) FOR_EACH_ROW(a, PUT_I32)
+
+static AWM_NOINLINE void add_i32(int32_t *out, const awm_store_args *a, int64_t limit) FOR_EACH_ROW(a, ADD_I32)
+
 void awm_store(const awm_store_args *a, uint32_t backend) {
     (void)backend;
     if (awm_store_wide(a, backend)) return;
@@ -169,6 +175,7 @@ void awm_store(const awm_store_args *a, uint32_t backend) {
     default: store_i32(a->out, a, a->limit); break;
     }
 }
+#endif
 
 static void matvec_begin(awm_matvec_args *a, const awm_model *model, const awm_match *match, const awm_op *op,
                          uint32_t view) {
@@ -197,7 +204,11 @@ AWM_INLINE void matvec_store(const awm_matvec_args *a, const awm_model *model, i
     matvec_to(&s, model, scratch, op, row);
     s.acc = a->acc;
     s.rows = a->rows;
+#ifdef AWM_SYSCALL
+    awm_store_sbf(s.acc, &s, a->bias64);
+#else
     awm_store(&s, a->backend);
+#endif
 }
 
 static void matvec(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
@@ -299,6 +310,7 @@ static AWM_NOINLINE void matvec_n4(const awm_model *model, const awm_match *matc
     a.cols = op->cols;
     a.views = AWM_HEADER(model->manifest)->n_views;
     a.backend = sums.backend = model->backend;
+    sums.bias64 = 0;
     for (view = 0; view < 2; view++) a.x[view] = view_i8(model, match, view % a.views, at_x);
     awm_n4_begin(&a);
     for (row = 0; row < op->rows; row += a.rows) {

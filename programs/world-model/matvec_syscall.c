@@ -31,20 +31,11 @@ void awm_matvec_begin(awm_matvec_args *a)
 }
 
 /*
- * Stored weights are 1..127, so as signed bytes they are what they are as unsigned ones: the weight plus 64. The bias is
- * taken off two sums at once, since an access to memory takes the VM longer than 20 other instructions: with the low
- * sum's sign bit turned, that sum plus 2^31, it borrows nothing from the high one (|sums| <= 4096 * 128 * 128, |bias| <=
- * 4096 * 128 * 64).
+ * Stored weights are 1..127, so as signed bytes they are what they are as unsigned ones: the weight plus 64. That the sums
+ * are larger by bias64 is made good when they are requantised, since an access to memory takes the VM longer than 20 other
+ * instructions.
  */
 void awm_matvec(const awm_matvec_args *a)
 {
-    const uint64_t sign = 0x80000000u, bias = (uint64_t)(int64_t)a->bias64, both = bias + (bias << 32);
-    uint64_t *acc = (uint64_t *)(void *)a->acc, *end = acc + a->rows / 2;
-
     sol_matmul_i8((const int8_t *)a->w, a->x, a->acc, a->rows, a->cols);
-    AWM_UNROLL(4)
-    for (; acc != end; acc++)
-        *acc = ((*acc ^ sign) - both) ^ sign;
-    if (a->rows % 2)
-        a->acc[a->rows - 1] -= a->bias64;
 }
