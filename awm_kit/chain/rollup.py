@@ -148,7 +148,7 @@ def settle_match(rollup: Ledger, l1: Ledger, keys: SessionKeys, signer: Keypair)
 def restore_entries(
     l1: Ledger, keys: SessionKeys, wallet: Keypair, world: Pubkey, entries: bytes
 ) -> list[Receipt]:
-    """Write the input log of a settled match to the L1; its rent is already there.
+    """Write the input log of a settled match to the L1, unless it is there; its rent is already.
 
     Parameters
     ----------
@@ -160,8 +160,11 @@ def restore_entries(
     Raises
     ------
     ProgramError
-        These are not the match's entries, or they are there already.
+        These are not the match's entries.
     """
+    log = l1.account(keys.log)
+    if log and not parse(log.data, LOG_HEADER)["flags"] & delegation.LOG_CUT:
+        return []  # nothing was logged, or the other player has brought it
     grow_accounts(l1, keys, wallet, world, hidden_too=False)
     batches = [
         [

@@ -24,7 +24,6 @@ from awm_kit.chain.accounts import (
 from awm_kit.chain.replays import publish_replay
 from awm_kit.chain.results import MatchResult, read_result
 from awm_kit.chain.rollup import settle_match
-from awm_kit.chain.verify import record_from_session
 from awm_kit.errors import LedgerError
 from awm_kit.play.controllers import Controller
 from awm_kit.play.seat import Seat, is_over
@@ -177,12 +176,13 @@ def _is_abandoned(seat: Seat) -> bool:
 def _rescue(seat: Seat) -> MatchResult:
     """Bring a match home without its host."""
     place, session = seat.place, seat.session
-    seat.record = record_from_session(place.arena, session)
+    seat.keep_record()
     if place.rollup:
         settle_match(place.rollup, place.ledger, session.keys, session.players[1])
-    program = place.ledger.program_id
-    order = ix.record_result(session.keys, seat.wallet.pubkey(), session.world, program_id=program)
-    place.ledger.send([order], seat.wallet, label="record result")
+    if not seat.has_result():
+        program = place.ledger.program_id
+        order = ix.record_result(session.keys, seat.wallet.pubkey(), session.world, program_id=program)
+        place.ledger.send([order], seat.wallet, label="record result")
     return read_result(place.ledger, seat.key)
 
 

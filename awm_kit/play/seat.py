@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from functools import partial
 
@@ -153,6 +154,9 @@ class Seat:
     def finish(self, timeout: float = 60.0) -> MatchResult:
         """See the match to its end: its inputs are read; the host brings it home, the others wait for that.
 
+        Where the other player's client has sent the inputs home at once ``record`` stays None; neither result
+        nor deposit depends on it.
+
         Raises
         ------
         LedgerError
@@ -160,12 +164,12 @@ class Seat:
         """
         if self.session.crank is not None:
             end_match(self.session)
-            self.record = record_from_session(self.place.arena, self.session)
+            self.keep_record()
             time.sleep(PARTING_SECONDS)
             return finish_match(self.place, self.session, self.wallet)
         give_up = time.monotonic() + timeout
         while True:
-            self._keep_record()
+            self.keep_record()
             try:
                 return read_result(self.place.ledger, self.key)
             except LedgerError:
@@ -210,13 +214,12 @@ class Seat:
             raise ValueError("a spectator has no character and no controller")
         return self.player
 
-    def _keep_record(self) -> None:
+    def keep_record(self) -> None:
         """Read the inputs of the ended match while they are there: the host takes them home soon."""
-        if self.record is None:
-            try:
-                self.record = record_from_session(self.place.arena, self.session)
-            except (LedgerError, VerificationError):
-                return
+        for ledger in (self.place.arena, self.place.ledger):  # or another player has brought them there
+            if self.record is None:
+                with contextlib.suppress(LedgerError, VerificationError):
+                    self.record = record_from_session(ledger, self.session)
 
 
 def is_over(frame: np.ndarray) -> bool:

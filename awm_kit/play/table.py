@@ -21,7 +21,6 @@ from awm_kit.chain.accounts import (
     Phase,
     SessionKeys,
     Winner,
-    entries_of,
     frame_of,
     key_of,
     keys_of_session,
@@ -30,13 +29,13 @@ from awm_kit.chain.accounts import (
 )
 from awm_kit.chain.delegation import DELEGATION_PROGRAM_ID
 from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, Ledger
-from awm_kit.chain.results import MatchResult, read_result
-from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match
+from awm_kit.chain.results import MatchResult, find_result, read_result
+from awm_kit.chain.rollup import delegate_match, open_match, settle_match
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession, create_session, join_session
 from awm_kit.chain.worlds import World
 from awm_kit.data.replay import clean_frame
-from awm_kit.errors import LedgerError
+from awm_kit.errors import LedgerError, ProgramError
 from awm_kit.play.places import Place
 
 
@@ -218,6 +217,9 @@ def end_match(session: ChainSession) -> None:
 def finish_match(place: Place, session: ChainSession, wallet: Keypair | None = None) -> MatchResult:
     """Bring a match home as its host: ended, result recorded on the ledger, accounts closed, rent back.
 
+    Whatever the other player's client has done of this already is left out. The inputs stay in the rollup:
+    read them before (`verify.record_from_session`) for a replay to publish.
+
     Parameters
     ----------
     place : Place
@@ -235,14 +237,17 @@ def finish_match(place: Place, session: ChainSession, wallet: Keypair | None = N
     if wallet is None:
         known = session.host if isinstance(session, RollupSession) else None
         wallet = known or session.payer
-    keys, ledger, world = session.keys, place.ledger, session.world
+    keys, ledger, program = session.keys, place.ledger, place.ledger.program_id
     if place.rollup is not None:
-        log = place.rollup.account(keys.log)
-        entries = entries_of(log.data) if log else b""
         settle_match(place.rollup, ledger, keys, session.crank or session.players[0])
-        restore_entries(ledger, keys, wallet, world, entries)
-    program = ledger.program_id
-    record = ix.record_result(keys, wallet.pubkey(), world, program_id=program)
+    record = ix.record_result(keys, wallet.pubkey(), session.world, program_id=program)
     close = ix.close_session(keys, wallet.pubkey(), program_id=program)
-    ledger.send([record, close], wallet, compute_units=MAX_COMPUTE_UNITS, label="record and close")
+    orders = [close] if find_result(ledger, keys.session) else [record, close]
+    try:
+        ledger.send(orders, wallet, compute_units=MAX_COMPUTE_UNITS, label="record and close")
+    except ProgramError as error:
+        if error.name != "AddressInUse":
+            raise
+        # Somebody was a moment faster: anybody may record a result.
+        ledger.send([close], wallet, compute_units=MAX_COMPUTE_UNITS, label="close session")
     return read_result(ledger, keys.session)
