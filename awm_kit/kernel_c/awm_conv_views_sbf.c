@@ -25,23 +25,22 @@ static AWM_NOINLINE void shift_in(uint8_t *samples, const int8_t *next, const in
 }
 
 /* r1 sums, r2 and r3 the views' samples, r4 weights, r5 and r9 128 and 255 in both halves, r6 the samples, r7 a tap,
- * r8 its weight, r0 the sum. On the stack: the toggled bits, the end of the sums, AWM_RAISE twice. */
+ * r8 its weight, r0 the sum. On the stack: the end of the sums. */
 #define TAP(i, k, r, isolate) \
     "r8 = *(u8 *)(r4 + 4 * " #i " + " #k ")\nr8 <<= 56\nr8 s>>= 56\n" \
     isolate #r " &= r9\n" #r " -= r5\n" #r " *= r8\nr0 += " #r "\n"
 #define CHANNEL(i) \
-    "r6 = *(u32 *)(r2 + 4 * " #i ")\nr7 = *(u32 *)(r3 + 4 * " #i ")\nr7 <<= 32\nr6 |= r7\nr7 = *(u64 *)(r10 - 8)\nr6 ^= r7\n" \
-    "r0 = *(u64 *)(r10 - 24)\n" \
+    "r6 = *(u32 *)(r2 + 4 * " #i ")\nr7 = *(u32 *)(r3 + 4 * " #i ")\nr7 <<= 32\nr6 |= r7\nr7 = 0x8080808080808080 ll\nr6 ^= r7\n" \
+    "r0 = 0x1000000010000000 ll\n" /* AWM_RAISE twice */ \
     TAP(i, 0, r7, "r7 = r6\n") TAP(i, 1, r7, "r7 = r6\nr7 >>= 8\n") TAP(i, 2, r7, "r7 = r6\nr7 >>= 16\n") \
     TAP(i, 3, r6, "r6 >>= 24\n") \
     "*(u64 *)(r1 + 8 * " #i ") = r0\n"
 
 __attribute__((naked, noinline)) static void sum_taps(uint64_t *sums, const uint32_t *samples, const uint32_t *other,
                                                       const uint32_t *w, const uint64_t *end) {
-    __asm__ volatile("*(u64 *)(r10 - 16) = r5\nr5 = 0x8080808080808080 ll\n*(u64 *)(r10 - 8) = r5\n"
-                     "r5 = 0x1000000010000000 ll\n*(u64 *)(r10 - 24) = r5\nr5 = 0x0000008000000080 ll\nr9 = 0x000000FF000000FF ll\n"
+    __asm__ volatile("*(u64 *)(r10 - 8) = r5\nr5 = 0x0000008000000080 ll\nr9 = 0x000000FF000000FF ll\n"
                      "1:\n" CHANNEL(0) CHANNEL(1) CHANNEL(2) CHANNEL(3)
-                     "r1 += 32\nr2 += 16\nr3 += 16\nr4 += 16\nr8 = *(u64 *)(r10 - 16)\nif r1 != r8 goto 1b\nexit\n");
+                     "r1 += 32\nr2 += 16\nr3 += 16\nr4 += 16\nr8 = *(u64 *)(r10 - 8)\nif r1 != r8 goto 1b\nexit\n");
 }
 
 void awm_conv_views_sbf(const awm_conv_args *a, const awm_conv_args *other, uint64_t *sums) {
