@@ -29,6 +29,7 @@ from awm_kit.play.table import host_match, join_match
 from awm_kit.quant import reference
 from validator import l1, l1_chain
 from validator.l1_choice import UPGRADEABLE_LOADER
+from validator.l1_store import Store
 
 BUFFER_HEAD, PROGRAM_BYTES, CHUNK = 37, 36, 900
 
@@ -101,6 +102,27 @@ def test_a_match_on_a_program_of_one_s_own(url: str) -> None:
     assert host.step(controllers(1)[0])["frame"] == 1
     for opened in (place, ledger, anybody):
         opened.close()
+
+
+def test_a_program_outlives_the_l1_that_keeps_its_state(tmp_path: Path) -> None:
+    """Two accounts, of which the one with the code must be there first; and a match in the middle."""
+    wallet, program, inputs = Keypair(), Keypair(), controllers(4)
+    for run in range(2):
+        store = Store(tmp_path / "l1.sqlite")
+        with l1.running(l1_chain.Chain(store=store), slot_ms=40) as url:
+            ledger = RpcLedger(url, program_id=program.pubkey())
+            if run == 0:
+                ledger.airdrop(wallet.pubkey(), 1_000 * LAMPORTS_PER_SOL)
+                put(ledger, wallet, program, program_image())
+                session = ChainSession.local(ledger, deploy(ledger, tiny_cartridge(), wallet, progress=False))
+            else:
+                left = session
+                session = ChainSession(ledger, left.keys, left.payer, left.players, left.crank)
+            for pads in inputs[2 * run : 2 * run + 2]:
+                session.step(pads)
+            ledger.close()
+        store.close()
+    assert session.frame["frame"] == 4
 
 
 def test_host_and_join_name_the_program(url: str, tmp_path: Path) -> None:

@@ -225,6 +225,15 @@ def test_another_start_or_another_length_is_found(record: MatchRecord) -> None:
     assert verify(replace(record, state_hash=NO_HASH), tiny_cartridge()).ok
 
 
+def test_a_file_of_before_unfinished_frames_were_kept(record: MatchRecord, tmp_path: Path) -> None:
+    path = record.save(tmp_path / "match.awmatch")
+    with np.load(path) as file:
+        fields = {name: file[name] for name in file.files if name != "begun"}
+    with path.open("wb") as old:
+        np.savez_compressed(old, **fields)
+    assert MatchRecord.load(path).replay == record.replay
+
+
 def test_a_damaged_record_is_named(record: MatchRecord, tmp_path: Path) -> None:
     path = record.save(tmp_path / "match.awmatch")
     raw = path.read_bytes()
