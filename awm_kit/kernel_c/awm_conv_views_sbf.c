@@ -3,13 +3,16 @@
  * First the samples move down by a byte: a word read from the next byte on, stored, and the newest samples put into their
  * places. Then both views' samples of a channel are one word, four bytes in each half. Its top bits toggled, v = s + 128 is
  * a byte 0..255; tap k of both views, masked after a shift by 8 k bits, is v + v' 2^32, and less 128 (1 + 2^32) it is
- * s + s' 2^32. Times w_k that is summed: |sum w s| <= 4 * 2^14, and AWM_RAISE is in both halves, as awm_store_views_sbf.c wants it. */
+ * s + s' 2^32. Times w_k that is summed: |sum w s| <= 4 * 2^14, and AWM_RAISE is in both halves, as awm_store_views_sbf.c
+ * wants it. */
 #include "awm_ops.h"
 
 #ifdef __bpf__
 
 /* Where 127 * 2^shift, which awm_look_up_views_sbf adds, fits: |sum mul| + half + 2^61 < 2^63. */
 enum { RAISED_SHIFT = 54 };
+
+AWM_STATIC_ASSERT(both_halves_are_raised, AWM_RAISE == 0x10000000);
 
 /* What is read behind the last pair is the first byte of the states, which follow the samples. */
 static AWM_NOINLINE void shift_in(uint8_t *samples, const int8_t *next, const int8_t *end) {
@@ -30,8 +33,8 @@ static AWM_NOINLINE void shift_in(uint8_t *samples, const int8_t *next, const in
     "r8 = *(u8 *)(r4 + 4 * " #i " + " #k ")\nr8 <<= 56\nr8 s>>= 56\n" \
     isolate #r " &= r9\n" #r " -= r5\n" #r " *= r8\nr0 += " #r "\n"
 #define CHANNEL(i) \
-    "r6 = *(u32 *)(r2 + 4 * " #i ")\nr7 = *(u32 *)(r3 + 4 * " #i ")\nr7 <<= 32\nr6 |= r7\nr7 = 0x8080808080808080 ll\nr6 ^= r7\n" \
-    "r0 = 0x1000000010000000 ll\n" /* AWM_RAISE twice */ \
+    "r6 = *(u32 *)(r2 + 4 * " #i ")\nr7 = *(u32 *)(r3 + 4 * " #i ")\nr7 <<= 32\nr6 |= r7\n" \
+    "r7 = 0x8080808080808080 ll\nr6 ^= r7\nr0 = 0x1000000010000000 ll\n" /* AWM_RAISE twice */ \
     TAP(i, 0, r7, "r7 = r6\n") TAP(i, 1, r7, "r7 = r6\nr7 >>= 8\n") TAP(i, 2, r7, "r7 = r6\nr7 >>= 16\n") \
     TAP(i, 3, r6, "r6 >>= 24\n") \
     "*(u64 *)(r1 + 8 * " #i ") = r0\n"

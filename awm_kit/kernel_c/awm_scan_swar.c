@@ -11,8 +11,9 @@
  *
  * y is summed as in awm_matvec_swar.c: (p + q 2^32) (Cq + Cp 2^32) has p Cp + q Cq in its upper half. The lower
  * half sums p Cq: |.| <= 65535 * 128 * 128 < 2^31. The upper one is sum s C, |.| <= 65535 * 128 * 256 < 2^31, of which
- * 2^15 sum C is taken off with what is added to y y_mul; the true |y| <= 2^30. The even lanes are not taken out of the new word for it: that word is
- * even + odd 2^16, and the surplus odd 2^16 C(even) is taken off by preparing C(odd) - 2^16 C(even) for the odd lanes.
+ * 2^15 sum C is taken off with what is added to y y_mul; the true |y| <= 2^30. The even lanes are not taken out of the new
+ * word for it: that word is even + odd 2^16, and the surplus odd 2^16 C(even) is taken off by preparing C(odd) - 2^16 C(even)
+ * for the odd lanes.
  */
 #include "awm_ops.h"
 
@@ -68,8 +69,8 @@ static AWM_NOINLINE void each_channel(uint64_t *h, const uint64_t *b_c, const ui
 #ifdef __bpf__
 /* The same for 16, 32 and 64 states, 29 instructions a word; LLVM would spill. TOP_BITS, the eleventh value that a
  * word needs, has a register because B and C are copied to the stack, where r10 reaches them; below them are the end and
- * the current sum. Two channels a turn; of an odd number the first turn has the second one only. r0 is y, r1 h, r2 2 D, r3 c, r4 what is loaded, r5 X, r6 and r7 the even and the odd lanes,
- * r8 ODD_LANES, r9 TOP_BITS. */
+ * the current sum. Two channels a turn; of an odd number the first turn has the second one only. r0 is y, r1 h, r2 2 D, r3 c,
+ * r4 what is loaded, r5 X, r6 and r7 the even and the odd lanes, r8 ODD_LANES, r9 TOP_BITS. */
 #define LOAD(to, at) #to " = *(u64 *)(" at ")\n"
 #define STORE(at, from) "*(u64 *)(" at ") = " #from "\n"
 #define TABLE(s, n) "r10 - 8 * " #s " + 8 * (" #n ")"

@@ -1,9 +1,8 @@
-/* awm_store_views_sbf.c: requantisation of both views' rows, which share their bias and multiplier, and of one view's; what SBF
- * runs.
+/* awm_store_views_sbf.c: requantisation of both views' rows, which share bias and multiplier, and of one view's; for SBF.
  *
- * Of two views a row's sums, AWM_RAISE added to make them positive, are two 32-bit numbers: the halves of a word or, of 4-bit weights,
- * elements of two arrays. Of each, (sum mul + ((bias - AWM_RAISE) mul + half)) >> shift, modulo 2^64 until the shift; by
- * awm_ops.h the total fits. mul is an int32, of matrices never negative.
+ * Of two views a row's sums, AWM_RAISE added to make them positive, are two 32-bit numbers: the halves of a word or, of 4-bit
+ * weights, elements of two arrays. Of each, (sum mul + ((bias - AWM_RAISE) mul + half)) >> shift, modulo 2^64 until the shift;
+ * by awm_ops.h the total fits. mul is an int32, of matrices never negative.
  *
  * SBPF v0 defines 32-bit additions to extend the sign of their sum: `w += 0` makes an int32 of what was loaded, where LLVM
  * knows only two shifts. */
