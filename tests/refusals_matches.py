@@ -35,6 +35,17 @@ for _fields, _error in (
 ):
     CASES.append((_error, f"first_frame_{_fields}", lambda s, f=_fields: first_frame(s, **f)))
 
+for _at in (6, 7):
+
+    @refuses("InitialFrame")
+    def first_frame_with_something_between_its_fields(s, at=_at):
+        """Records read from the ledger would not have it: the match could never be verified."""
+        call = by(s.new.host, s.new.create_instruction())
+        data = bytearray(call[0].data)
+        data[len(data) - 80 + at] = 1
+        return changed(call, data=bytes(data))
+
+
 for _kib in (0, 65):
     CASES.append(
         ("LogSize", f"log_of_{_kib}", lambda s, n=_kib: by(s.new.host, s.new.create_instruction(log_kib=n)))

@@ -13,6 +13,7 @@ from awm_kit.chain import accounts as A
 from awm_kit.chain import instructions as I
 from awm_kit.chain.inputlog import decode, encode
 from awm_kit.chain.sbf.build import PROGRAM, compile_object
+from awm_kit.kernel import NativeWorld
 from awm_kit.quant import reference
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_model
@@ -141,6 +142,27 @@ def test_whole_match(match: Match):
 
 def closing(match: Match) -> list:
     return [match.keys.session, match.keys.input, match.keys.hidden, match.keys.log]
+
+
+def test_any_first_frame_and_any_controllers(match: Match):
+    """What no game would send: every byte of both players, and of the controllers, is anything at all."""
+    world, dice = NativeWorld(tiny_cartridge()), np.random.default_rng(8)
+    for number in range(10):
+        hostile = Match(match.world, session_id=100 + number)
+        hostile.first_frame = np.frombuffer(dice.bytes(80), FRAME)[0, ...].copy()
+        for name in ("frame", "status", "time_limit"):
+            hostile.first_frame[name] = 0
+        hostile.begin()
+        state, frame = world.initial_state(), hostile.frame()
+        for sequence in (1, 2):
+            pads = np.frombuffer(dice.bytes(24), CONTROLLER).copy()
+            pads["sequence"] = sequence
+            for player in range(2):
+                hostile.submit(player, pads[player])
+            hostile.run_frame()
+            frame = world.step(state, frame, pads)
+            assert hostile.frame().tobytes() == frame.tobytes()
+            assert hostile.state() == state.tobytes()
 
 
 def test_inputs_are_latched_when_a_frame_begins(match: Match):

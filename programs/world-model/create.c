@@ -21,6 +21,8 @@ _Static_assert(sizeof(struct create_args) == 162, "arguments are packed");
 static uint64_t check_args(const struct create_args *args)
 {
     WM_REQUIRE(args->frame.frame == 0 && args->frame.status == 0, WM_INITIAL_FRAME);
+    /* Hashed and carried along like all of it, but no reader's record has these bytes: nobody could verify the match. */
+    WM_REQUIRE((args->frame.padding[0] | args->frame.padding[1]) == 0, WM_INITIAL_FRAME);
     WM_REQUIRE(args->frame.stage == args->stage && args->frame.seed == args->seed &&
                    args->frame.time_limit == args->time_limit,
                WM_INITIAL_SETTINGS);
