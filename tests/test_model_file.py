@@ -20,6 +20,7 @@ from awm_kit.quant.manifest import Manifest, unpack
 from awm_kit.quant.pack import CU_TRANSACTION, op_cost, pack
 from awm_kit.quant.random_model import Shape, random_model
 from awm_kit.quant.reference import state_bytes
+from awm_kit.schema import FIGHTER
 
 SHAPES = [Shape(), Shape(40, 3, 8, 4, 1, 1), Shape(128, 4, 32, 16, 3, 2)]
 
@@ -63,6 +64,15 @@ def test_manifest_says_what_the_model_is() -> None:
     assert manifest.n_params > sum(x.weight.size for x in linears)
     with pytest.raises(AttributeError, match="flavour"):
         _ = manifest.flavour
+
+
+@pytest.mark.parametrize(("name", "value"), [("stocks", 0), ("stocks", 2), ("percent", 6400)])
+def test_the_rule_that_ends_a_match_is_in_the_header(name: str, value: int) -> None:
+    schema = dataclasses.replace(FIGHTER, end_field=name, end_value=value)
+    raw = pack(dataclasses.replace(random_model(), schema=schema)).manifest_bytes
+    header, field = np.frombuffer(raw, L.HEADER, 1)[0], FIGHTER.player(name)
+    assert (header["end_offset"], header["end_value"]) == (field.offset, value)
+    assert header["end_type"] == L.TYPE_CODES[field.dtype.lstrip("<")]
 
 
 def test_segments_fill_transactions_without_overrunning_them() -> None:

@@ -88,6 +88,28 @@ def test_joined_replays_are_walked_in_their_share(tmp_path: Path) -> None:
     assert 0.4 < np.mean(seen) < 0.6
 
 
+@pytest.mark.parametrize(("length", "ahead"), [(40, 0), (50, 0), (40, 20), (33, 7)])
+def test_no_window_runs_from_one_replay_into_the_next(length: int, ahead: int) -> None:
+    streams = Streams(PackedReplays(FIGHTER, GAMES), 16, length, 1)
+    at = [f.name for f in FIGHTER.global_fields].index("frame")
+    for _ in range(30):
+        frames = streams.next(ahead).globals[..., at]
+        assert frames.shape == (16, length + ahead + 1) and bool((frames.diff(dim=1) == 1).all())
+
+
+def test_the_hash_tells_apart_whatever_is_learned_from() -> None:
+    games = [replace(g, frames=g.frames.copy(), inputs=g.inputs.copy()) for g in GAMES[:2]]
+    plain = PackedReplays(FIGHTER, GAMES[:2]).sha256()
+    assert PackedReplays(FIGHTER, games).sha256() == plain
+    corrected = games[0].frames.copy()
+    corrected["players"]["percent"][5, 0] += 64
+    others = [PackedReplays(FIGHTER, games, [corrected, None])]
+    games[1].inputs["stick_x"][9, 1] ^= 1
+    others.append(PackedReplays(FIGHTER, games))
+    others.append(PackedReplays(FIGHTER, GAMES[1::-1]))
+    assert len({plain, *(o.sha256() for o in others)}) == 4
+
+
 def test_rare_events_are_cut_out_with_what_leads_to_them() -> None:
     game = generate([0], 300)[0]
     stocks = game.frames["players"]["stocks"]

@@ -162,7 +162,7 @@ def test_a_resumed_run_goes_on_with_the_optimisers_memory(make: Any) -> None:
     first = make(steps=3)
     first.run(progress=False)
     again = make(steps=6)
-    assert again.step == 3 and again.seconds > 0
+    assert again.step == 3
     for a, b in zip(first.model.parameters(), again.model.parameters(), strict=True):
         if a.grad is not None:
             assert torch.equal(first.optimizer.state[a]["exp_avg_sq"], again.optimizer.state[b]["exp_avg_sq"])
