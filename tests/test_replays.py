@@ -281,3 +281,16 @@ def test_a_match_that_ended_in_mid_frame_is_verified(
     found = fetch_record(ledger, result.key)
     assert found.replay == record.replay
     assert found.inputs.tobytes() == record.inputs.tobytes()
+
+
+def test_a_match_without_a_frame_has_nothing_to_verify(ledger: Fragile, world: World) -> None:
+    """It does not fail, either: frame 0 comes into the log with the first frame only."""
+    session = ChainSession.local(ledger, world)
+    session.quit(0)
+    record = record_from_session(ledger, session)
+    session.record_result()
+    assert verify_match(ledger, session.keys.session).check().frames == 0, "while it is open"
+    publish_replay(ledger, record, session.keys.session, funded(ledger), progress=False)
+    session.close()
+    with pytest.raises(LedgerError, match="before its first frame"):
+        verify_match(ledger, session.keys.session)

@@ -189,6 +189,8 @@ def _record(ledger: Ledger, match: Pubkey, result: MatchResult, world_hash: str)
     content = content_of(account.data)
     if hashlib.sha256(content).hexdigest() != result.log_hash:
         raise VerificationError(f"replay {account.key} does not have the hash in result {result.key}")
+    if not any(content[: FRAME.itemsize]):
+        raise LedgerError(f"match {match} ended before its first frame: there is nothing to play again")
     inputs, unfinished = read_inputs(content[FRAME.itemsize :], result.frames, result.state_hash)
     return MatchRecord(
         world_hash=world_hash,
