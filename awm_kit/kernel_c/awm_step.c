@@ -28,13 +28,17 @@ AWM_NOINLINE uint64_t awm_isqrt(uint64_t v) {
 }
 
 #ifdef __bpf__
-/* The two loops of the norm in 4 and in 9 instructions an element. SBPF v0 defines 32-bit additions to extend the sign of
- * their sum: `w += 0` makes an int32 of what was loaded, where LLVM knows only two shifts. */
-#define EIGHT(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
-#define SQUARE(k) "r3 = *(u32 *)(r1 + 4 * " #k ")\nw3 += 0\nr3 *= r3\nr0 += r3\n"
-#define NORMALIZE(k) \
-    "r0 = *(u32 *)(r2 + 4 * " #k ")\nw0 += 0\nr0 *= r5\nr0 += r6\nr0 s>>= r7\n" \
-    "if r0 s< 128 goto 2f\nr0 = 127\n2:\nif r0 s> -128 goto 2f\nr0 = -127\n2:\n*(u8 *)(r1 + " #k ") = r0\n"
+/* The two loops of the norm in 4 and in 9 instructions an element, two of which are loaded at once. SBPF v0 defines 32-bit
+ * additions to extend the sign of their sum: `w += 0` makes an int32 of what was loaded, where LLVM knows only two shifts. */
+#define EIGHT(f) f(0, 1) f(2, 3) f(4, 5) f(6, 7)
+#define PAIR(n, other, base, k) \
+    "r" #n " = *(u64 *)(" base " + 4 * " #k ")\n" #other " = r" #n "\n" #other " s>>= 32\nw" #n " += 0\n"
+#define SQUARE(k, next) PAIR(3, r4, "r1", k) "r3 *= r3\nr0 += r3\nr4 *= r4\nr0 += r4\n"
+#define NORMALIZED(r, k) \
+    #r " *= r5\n" #r " += r6\n" #r " s>>= r7\n" \
+    "if " #r " s< 128 goto 2f\n" #r " = 127\n2:\nif " #r " s> -128 goto 2f\n" #r " = -127\n2:\n" \
+    "*(u8 *)(r1 + " #k ") = " #r "\n"
+#define NORMALIZE(k, next) PAIR(0, r8, "r2", k) NORMALIZED(r0, k) NORMALIZED(r8, next)
 
 __attribute__((naked)) static AWM_NOINLINE uint64_t sum_of_squares(const int32_t *x, const int32_t *end) {
     __asm__ volatile("r0 = 0\n1:\n" EIGHT(SQUARE) "r1 += 32\nif r1 != r2 goto 1b\nexit\n");
