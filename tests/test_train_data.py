@@ -148,7 +148,27 @@ def test_unseen_games_of_a_teacher_are_of_other_seeds() -> None:
     recipe = Recipe("tiny", seeds=(0, 4), n_frames=60)
     trained = {r.sha256() for r in recipe.replays()}
     assert len(recipe.unseen(3)) == 3 and not trained & {r.sha256() for r in recipe.unseen(3)}
+    far = Recipe("far", seeds=(49_999, 50_002), n_frames=60)
+    assert not {r.source for r in far.replays()} & {r.source for r in far.unseen(3)}
     assert Recipe("real", kind="replays", holdout=("a.slp",), folders=("nowhere",)).unseen(3) == []
+
+
+def test_a_checkpoint_says_how_its_data_was_made_and_where_it_started(tmp_path: Path) -> None:
+    tiny = ModelConfig(d_model=32, n_layers=1, d_state=8, headdim=16, chunk=16)
+    config = TrainConfig(steps=1, lanes=2, length=16, model=tiny, precision="fp32")
+    recipe = Recipe(
+        "first", seeds=(0, 3), n_frames=80, moves=2, drill_share=0.2, rare_share=0.3, rare_events=("hit",),
+        train=config,
+    )  # fmt: skip
+    recipe.trainer(tmp_path / "first", progress=False).run(progress=False)
+    notes = load_checkpoint(tmp_path / "first" / "last.safetensors")[1]
+    assert notes["data"]["drills"] == {"moves": 2, "share": 0.2}
+    assert notes["data"]["rare"] == {"events": ["hit"], "share": 0.3} and "started_from" not in notes
+    child = Recipe("child", seeds=(3, 6), n_frames=80, parent=str(tmp_path / "first" / "last.safetensors"),
+                   train=config)  # fmt: skip
+    told = child.trainer(tmp_path / "child", progress=False).describe()
+    assert told["started_from"] == {"name": "first", "step": 1, "data_sha256": notes["data_sha256"]}
+    assert told["data_sha256"] != notes["data_sha256"] and "drills" not in told["data"]
 
 
 def test_the_logbook_goes_on_where_it_ended(tmp_path: Path) -> None:

@@ -15,15 +15,18 @@ class Logbook:
     ----------
     folder : Path
         Of the run; TensorBoard's files go into its ``tensorboard/``.
+    step : int
+        Where the run stands. What a killed run logged beyond it, TensorBoard shows no more; in the CSV the
+        later of two rows of a step counts.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, step: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.csv"
         self._empty = not path.exists() or not path.stat().st_size
         self._file = path.open("a", newline="")
         self._rows = csv.writer(self._file)
-        self._board = _board(folder / "tensorboard")
+        self._board = _board(folder / "tensorboard", step)
 
     def write(self, step: int, row: dict[str, float]) -> None:
         """Add the figures of a step."""
@@ -52,10 +55,10 @@ class Logbook:
             self._board.close()
 
 
-def _board(folder: Path) -> Any:
+def _board(folder: Path, step: int) -> Any:
     """TensorBoard's writer, or None without it."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

@@ -124,6 +124,12 @@ class Recipe:
         source: dict[str, Any] = {"kind": self.kind, "params": self.params}
         if self.teacher:
             source |= {"seeds": list(self.seeds), "n_frames": self.n_frames}
+        if drills := {name: count for name, count in self.drills.items() if count}:
+            source["drills"] = {**drills, "share": self.drill_share}
+        if self.rare_share:
+            source["rare"] = {"events": list(self.rare_events), "share": self.rare_share}
+        if self.augment:
+            source["augment"] = True
         return {"name": self.name, "trained_on": self.trained_on, "data": source}
 
     def replays(self, progress: bool = True) -> list[Replay]:
@@ -209,16 +215,18 @@ class Recipe:
         """
         games = [] if self.stored else self.replays(progress)
         data = self.on_disk(Path(folder) / "data") if self.stored else self.pack(games)
-        model = None
+        model, notes = None, self.notes()
         if self.parent:
             path = Path(self.parent)
-            model = load_checkpoint(path if path.suffix else WORLDS / f"{path}.safetensors")[0]
+            model, before = load_checkpoint(path if path.suffix else WORLDS / f"{path}.safetensors")
+            known = ("name", "step", "data_sha256")
+            notes["started_from"] = {key: before[key] for key in known if key in before}
             model = refit(with_features(model, data.schema), data)
             model = with_layers(model, max(self.train.model.n_layers, model.config.n_layers))
         config = replace(self.train, **changes)
         if model is not None:
             config = replace(config, model=model.config)
-        return Trainer(data, config, folder, model, self.notes(), practice=self.practice(games))
+        return Trainer(data, config, folder, model, notes, practice=self.practice(games))
 
     def practice(self, games: list[Replay]) -> Practice | None:
         """Who corrects the network's own play, if the recipe has it play."""

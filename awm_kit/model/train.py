@@ -233,7 +233,7 @@ class Trainer:
             )
 
     def _steps(self) -> Iterator[dict[str, float]]:
-        with Logbook(self.folder) if self.ranks.first else nullcontext() as log:
+        with Logbook(self.folder, self.step) if self.ranks.first else nullcontext() as log:
             while self.step < self.config.steps:
                 started = time.perf_counter()
                 if self._practice_is_due():
