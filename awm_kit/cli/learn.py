@@ -38,7 +38,11 @@ def train(
     trainer = plan.trainer(folder, progress, **({"steps": steps} if steps else {}))
     if trainer.step and trainer.ranks.first:
         note(f"going on from step {trainer.step:,}")
-    trainer.run(progress)
+    try:
+        trainer.run(progress)
+    except KeyboardInterrupt:
+        note(f"stopped at step {trainer.step:,}: the same command goes on from there")
+        raise
     trainer.ranks.leave()
     if not trainer.ranks.first:
         return
