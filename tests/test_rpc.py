@@ -235,7 +235,7 @@ def test_l1_answers_what_a_cluster_answers(url: str, chain: Moody) -> None:
 @pytest.mark.parametrize(
     ("method", "params", "code"),
     [
-        ("getInflationRate", [], -32601),
+        ("getInflationReward", [], -32601),
         ("_record", [], -32601),
         ("getBalance", [], -32602),
         ("getBalance", ["not a key"], -32602),
