@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from lossy import LossyChain, gift, rich
 from onchain import controllers, tiny_cartridge
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -30,24 +31,17 @@ Json = Any
 SYSTEM = "11111111111111111111111111111111"
 
 
-class Moody(l1_chain.Chain):
+class Moody(LossyChain):
     """An L1 that can misbehave, and counts what it is asked."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: dict[str, int] = {}
-        self.lost = 0  # transactions still to swallow
 
     def call(self, request: Json) -> Json:
         if isinstance(request, dict):
             self.asked[request["method"]] = self.asked.get(request["method"], 0) + 1
         return super().call(request)
-
-    def rpc_sendTransaction(self, encoded: str, config: Json = None) -> Json:
-        if self.lost:
-            self.lost -= 1
-            return str(l1_chain.decoded(encoded, config)[0].signatures[0])
-        return super().rpc_sendTransaction(encoded, config)
 
 
 @pytest.fixture
@@ -70,14 +64,7 @@ def ledger(url: str) -> Iterator[RpcLedger]:
 
 @pytest.fixture
 def payer(ledger: RpcLedger) -> Keypair:
-    key = Keypair()
-    ledger.airdrop(key.pubkey(), 100 * LAMPORTS_PER_SOL)
-    return key
-
-
-def gift(payer: Keypair, target: Pubkey) -> Any:
-    params = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=target, lamports=LAMPORTS_PER_SOL)
-    return transfer(params)
+    return rich(ledger)
 
 
 def ask(url: str, method: str, *params: Json) -> Json:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from solders.instruction import Instruction
+from lossy import LossyChain, gift, rich
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
@@ -27,7 +27,7 @@ CUT = object()  # in place of an answer: the connection breaks
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Node(l1_chain.Chain):
+class Node(LossyChain):
     """An L1 whose answers can be spoilt: ``mood`` sees every request first and may answer in its place."""
 
     def __init__(self) -> None:
@@ -36,19 +36,12 @@ class Node(l1_chain.Chain):
         self.mood: Callable[[Json], web.StreamResponse | Json | None] = lambda request: None
         self.delay = 0.0
         self.prices: list[int] = []
-        self.swallow = 0  # transactions to accept and lose
 
     def count(self, method: str) -> int:
         return sum(request["method"] == method for request in self.asked)
 
     def rpc_getRecentPrioritizationFees(self, keys: Json = None) -> Json:
         return [{"slot": i, "prioritizationFee": price} for i, price in enumerate(self.prices)]
-
-    def rpc_sendTransaction(self, encoded: str, config: Json = None) -> Json:
-        if self.swallow:
-            self.swallow -= 1
-            return str(l1_chain.decoded(encoded, config)[0].signatures[0])
-        return super().rpc_sendTransaction(encoded, config)
 
 
 @contextlib.contextmanager
@@ -104,14 +97,7 @@ def ledger(url: str) -> Iterator[RpcLedger]:
 
 @pytest.fixture
 def payer(ledger: RpcLedger) -> Keypair:
-    key = Keypair()
-    ledger.airdrop(key.pubkey(), 100 * LAMPORTS_PER_SOL)
-    return key
-
-
-def gift(payer: Keypair, target: Pubkey) -> Instruction:
-    params = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=target, lamports=LAMPORTS_PER_SOL)
-    return transfer(params)
+    return rich(ledger)
 
 
 def times(n: int, spoilt: Callable[[], Json], method: str = "getSlot") -> Callable[[Json], Json]:
@@ -275,12 +261,12 @@ def test_an_expired_transaction_offers_more(
 ) -> None:
     monkeypatch.setattr(rpc, "_REBROADCAST_SECONDS", 60.0)
     monkeypatch.setattr(l1_chain, "BLOCKHASH_SLOTS", 5)
-    node.prices, node.swallow = [10_000_000], 1
+    node.prices, node.lost = [10_000_000], 1
     remote = RpcLedger(url, unit_price=None, max_unit_price=50_000_000)
     receipt = remote.send([gift(payer, Pubkey.new_unique())], payer, compute_units=1_000)
     assert receipt.fee == 5_000 + 20_000
     fixed = RpcLedger(url, unit_price=1_000_000)
-    node.swallow = 1
+    node.lost = 1
     assert fixed.send([gift(payer, Pubkey.new_unique())], payer, compute_units=1_000).fee == 6_000
     for each in (remote, fixed):
         each.close()
