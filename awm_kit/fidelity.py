@@ -62,7 +62,7 @@ class Fidelity:
     int8: Evaluation
 
     def rows(self) -> list[tuple[str, float, float]]:
-        """(figure, FP32, INT8) of everything measured."""
+        """(figure, FP32, INT8) of everything that these games hold a case of."""
         out = []
         for k in self.fp32.free:
             for name, value in self.fp32.free[k].items():
@@ -70,7 +70,7 @@ class Fidelity:
                     out.append((f"free {name} K={k}", value, self.int8.free[k][name]))
         for name, value in self.fp32.teacher_forced.items():
             out.append((f"forced {name}", value, self.int8.teacher_forced[name]))
-        return out
+        return [(name, a, b) for name, a, b in out if not (np.isnan(a) or np.isnan(b))]
 
     def __repr__(self) -> str:
         lines = [f"{'':32}{'FP32':>10}{'INT8':>10}"]

@@ -146,6 +146,7 @@ class TestLearning:
         )
         assert Cartridge.load(out).manifest.name == "named"
         assert {Path(p).name for p in result["report"]} == {"fidelity.txt", "fidelity.png"}
+        json.dumps(result, allow_nan=False)
         pair = result["fidelity"]["forced action_state_exact"]
         assert abs(pair["fp32"] - pair["int8"]) < 0.2
 
