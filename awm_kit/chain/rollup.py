@@ -64,6 +64,9 @@ def delegate_match(
                 transfer(TransferParams(from_pubkey=host.pubkey(), to_pubkey=key, lamports=missing))
             )
     orders.append(delegation.delegate(keys, host.pubkey(), validator, program_id=l1.program_id))
+    # A rollup that has had a match of this program before is told of new ones when they are made, and takes
+    # no other news of them from the same slot: it would never learn that this one was lent to it.
+    l1.next_slot()
     return l1.send(orders, host, compute_units=MAX_COMPUTE_UNITS, label="delegate")
 
 
