@@ -12,8 +12,8 @@ import pytest
 
 ORDER = (
     *("errors", "machine", "schema", "action_states"),
-    *("data", "model", "quant", "worlds", "kernel", "fidelity", "impossible", "soak", "probe"),
-    *("report_page", "report"),
+    *("data", "model", "quant", "worlds", "kernel", "fidelity"),
+    *("impossible", "impossible_carts", "soak", "probe", "report_page", "report"),
     *("chain", "play"),
     *("bench", "doctor", "cli"),
 )
