@@ -20,7 +20,6 @@ from awm_kit.quant.cartridge import Cartridge
 _HELPERS, _HELPER_BYTES = 8, 789
 #: What it keeps for itself of each account that comes back.
 _FEE_OF_RETURN, _LENT = 300_000, 4
-_ENTRY_CHUNK = 900  # bytes of the input log in one transaction (`rollup.restore_entries`)
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,13 @@ def match_cost(
     hidden, log = STATE_OFFSET + world.state_bytes + world.scratch_bytes, log_kib << 10
     deposit = sum(map(ledger.rent_exempt, (SESSION_STATE.itemsize, INPUT_BUFFER.itemsize, hidden, log)))
     one, large = ledger.fee(), ledger.fee(1, MAX_COMPUTE_UNITS)
-    # create, record, close; besides, growing the log, or bringing its entries back.
-    fees = 3 * large + large * -(-log // (_ENTRY_CHUNK if rollup else MAX_GROWTH))
+    fees = 3 * large  # create; delegate, if so; record and close
     if not rollup:
-        fees += large * -(-hidden // MAX_GROWTH) + 3 * one  # ready, end, perhaps a claim
+        growths = -(-log // MAX_GROWTH) - (-hidden // MAX_GROWTH)
+        fees += growths * large + 3 * one  # ready, end, perhaps a claim
         segments = len(cartridge.manifest.segments)
         return MatchCost(ledger.name, deposit, _result(ledger), fees, segments * large)
-    # delegate
-    fees += large + _LENT * _FEE_OF_RETURN
+    fees += _LENT * _FEE_OF_RETURN
     deposit += ledger.rent_exempt(_HELPER_BYTES) + (_HELPERS - 1) * ledger.rent_exempt(0)
     return MatchCost(ledger.name, deposit, _result(ledger), fees, 0)
 
