@@ -68,7 +68,7 @@ def test_a_recipe_is_read_as_it_stands(tmp_path: Path) -> None:
     recipe = load_recipe(written(tmp_path, GOOD))
     assert (recipe.name, recipe.kind) == ("tiny", "scuffle")
     assert (recipe.seeds, recipe.rare_events) == ((0, 8), ("ko",))
-    assert recipe.physics.gravity_scale == 0.5 and recipe.train.model.d_model == 64
+    assert recipe.params["gravity_scale"] == 0.5 and recipe.train.model.d_model == 64
     assert recipe.train.self_forcing == ((40, 4),) and recipe.train.rare_weights == (("hit", 2.0),)
     assert recipe.train.lr == 1.0 and type(recipe.train.lr) is float
 

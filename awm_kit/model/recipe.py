@@ -26,7 +26,6 @@ from typing import Any
 from awm_kit.data.augment import mirror
 from awm_kit.data.folder import iter_folder, load_any, load_folder
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import Params
 from awm_kit.data.teachers import DRILLS, TEACHERS, Teacher
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.dataset import PackedReplays
@@ -113,11 +112,6 @@ class Recipe:
     def drills(self) -> dict[str, int]:
         """How many of each drill of any game."""
         return {name: getattr(self, name) for names in DRILLS.values() for name in names}
-
-    @property
-    def physics(self) -> Params:
-        """The teacher's physics."""
-        return Params.of(self.params)
 
     def notes(self) -> dict[str, Any]:
         """What the manifest says about the training."""
