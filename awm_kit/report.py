@@ -161,7 +161,7 @@ def _soak(subject: Subject, effort: Effort) -> Measured:
 
 def _probes(subject: Subject, effort: Effort) -> Measured:
     if subject.recipe is None or subject.recipe.kind != "scuffle":
-        return {"left_out": "it has no teacher to compare with"}, None
+        return {"left_out": "its game has none"}, None
     report = run_probes(subject.cartridge)
     return {"probes": [r.to_json() for r in report]}, report.plot()
 

@@ -9,7 +9,7 @@ import pytest
 
 from awm_kit import report
 from awm_kit.report import Effort, make_report
-from awm_kit.worlds import find_world
+from awm_kit.worlds import FOLDER, find_world, load_world, shipped
 
 TINY = Effort(games=1, starts=4, minutes=0.1)
 
@@ -65,3 +65,10 @@ def test_worlds_without_games_here_say_so(tmp_path: Path) -> None:
     for section in ("accuracy", "probes"):
         facts, figure = report.SECTIONS[section](subject, TINY)
         assert "left_out" in facts and figure is None
+
+
+def test_the_committed_page_is_about_the_shipped_worlds() -> None:
+    page = (FOLDER / "REPORT.md").read_text()
+    for name in shipped():
+        assert f"## `{name}`" in page
+        assert load_world(name).world_hash in page, f"measure again: awm report {name}"
