@@ -28,7 +28,7 @@ def load_recipe(path: Path | str) -> Recipe:
     file = _find(Path(path))
     try:
         return _recipe(tomllib.loads(file.read_text()))
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:  # bad TOML and bad UTF-8 are
         raise RecipeError(f"{file.name}: {error}") from error
 
 
