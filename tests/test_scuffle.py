@@ -19,7 +19,7 @@ from awm_kit.data.scuffle import (
     play,
 )
 from awm_kit.data.scuffle.actions import FLAGS, Act, Flag
-from awm_kit.data.scuffle.drills import exits, fights, moves, strikes
+from awm_kit.data.scuffle.drills import exits, fights, moves, strikes, swings, throws
 from awm_kit.data.scuffle.params import physics
 from awm_kit.impossible import impossible_events
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Button, neutral_inputs
@@ -366,6 +366,33 @@ def test_strikes_hit_and_moves_do_not() -> None:
     assert {Act.WALK_SLOW, Act.WALK_FAST, Act.RUN, Act.JUMP_F, Act.GUARD, Act.SQUAT_WAIT} <= set(
         seen.tolist()
     )
+
+
+def test_swings_reach_about_as_often_as_they_do_not() -> None:
+    games = swings(range(300))
+    assert games[7].sha256() == swings([7])[0].sha256()
+    reached = 0
+    for game in games:
+        game.validate()
+        reached += _hits([game]) > 0
+    assert 40 < reached < 260
+    seen = np.concatenate([g.frames["players"]["action_state"].ravel() for g in games])
+    attacks = {Act.JAB, Act.F_SMASH, Act.U_SMASH, Act.N_AIR, Act.F_AIR, Act.B_AIR, Act.U_AIR, Act.D_AIR}
+    assert attacks <= set(seen.tolist())
+
+
+def test_throws_catch_release_and_let_escape() -> None:
+    games = throws(range(400))
+    assert games[7].sha256() == throws([7])[0].sha256()
+    caught = thrown = 0
+    for game in games:
+        game.validate()
+        acts = game.frames["players"]["action_state"]
+        caught += bool((acts == Act.CATCH_PULL).any())
+        thrown += bool(((acts >= Act.THROWN_F) & (acts <= Act.THROWN_LW)).any())
+    assert 60 < thrown < caught < len(games)
+    seen = np.concatenate([g.frames["players"]["action_state"].ravel() for g in games])
+    assert {Act.THROW_F, Act.THROW_B, Act.THROW_HI, Act.THROW_LW, Act.CAPTURE_CUT} <= set(seen.tolist())
 
 
 def test_exits_end_beyond_every_blast_zone() -> None:

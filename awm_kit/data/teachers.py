@@ -12,7 +12,7 @@ import numpy as np
 from awm_kit.data import bumper, scuffle
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params, Scuffle
-from awm_kit.data.scuffle.drills import exits, fights, moves, strikes
+from awm_kit.data.scuffle import drills as scuffle_drills
 from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.state import State
 from awm_kit.schema import FIGHTER, Schema
@@ -20,7 +20,10 @@ from awm_kit.schema import FIGHTER, Schema
 TEACHERS = ("scuffle", "bumper")
 
 #: Game -> names of its drills; recipes say how many of each.
-DRILLS = {"scuffle": ("fights", "strikes", "moves", "exits"), "bumper": ("crashes", "brinks")}
+DRILLS = {
+    "scuffle": ("fights", "strikes", "swings", "throws", "moves", "exits"),
+    "bumper": ("crashes", "brinks"),
+}
 
 #: Frames, shape (n,), to the controllers of both players, shape (n, 2).
 Players = Callable[[np.ndarray], np.ndarray]
@@ -92,13 +95,16 @@ class Teacher:
         """
         if unknown := [name for name, n in counts.items() if n and name not in DRILLS[self.name]]:
             raise ValueError(f"expected drills of {self.name}, {list(DRILLS[self.name])} (got {unknown})")
-        drill: dict[str, Callable[[range], list[Replay]]] = {
-            "crashes": bumper.crashes,
-            "brinks": bumper.brinks,
-        }
-        for name, play in {"fights": fights, "strikes": strikes, "moves": moves, "exits": exits}.items():
-            drill[name] = partial(play, params=Params.of(self.params))
-        return [replay for name, n in counts.items() if n for replay in drill[name](range(n))]
+        replays: list[Replay] = []
+        for name, n in counts.items():
+            replays += self._drill(name)(range(n)) if n else []
+        return replays
+
+    def _drill(self, name: str) -> Callable[[range], list[Replay]]:
+        if self.name == "bumper":
+            return {"crashes": bumper.crashes, "brinks": bumper.brinks}[name]
+        play: Callable[..., list[Replay]] = getattr(scuffle_drills, name)
+        return partial(play, params=Params.of(self.params))
 
     def initial_frame(self, seed: int) -> np.ndarray:
         """First frame of a match, a scalar of the schema's frame dtype."""

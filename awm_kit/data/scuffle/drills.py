@@ -2,8 +2,9 @@
 
 In a match most attacks meet a shield, a dodge or another attack, and nobody walks for a second with the
 stick half tilted. `fights` put a scripted player before one who stands still, `strikes` single attacks
-at somebody close by, `moves` two players who hold their sticks for a while and let go, `exits` players
-on their way over the blast zones.
+at somebody close by, `swings` attacks that just reach somebody or just do not, `throws` what follows a grab,
+`moves` two players who hold their sticks for a while and let go, `exits` players on their way over the
+blast zones.
 """
 
 from __future__ import annotations
@@ -47,6 +48,16 @@ def fights(seeds: Iterable[int], n_frames: int = 500, params: Params | None = No
 def strikes(seeds: Iterable[int], n_frames: int = 130, params: Params | None = None) -> list[Replay]:
     """One attack after another at somebody who stands still within reach, at any percent."""
     return _scripted("strike", seeds, n_frames, params, _strike)
+
+
+def swings(seeds: Iterable[int], n_frames: int = 44, params: Params | None = None) -> list[Replay]:
+    """One attack, on the ground or in the air, that only just reaches somebody or only just does not."""
+    return _scripted("swing", seeds, n_frames, params, _swing)
+
+
+def throws(seeds: Iterable[int], n_frames: int = 120, params: Params | None = None) -> list[Replay]:
+    """Grabs that reach somebody or just do not, and what is done to who is held."""
+    return _scripted("throw", seeds, n_frames, params, _throw)
 
 
 def moves(seeds: Iterable[int], n_frames: int = 300, params: Params | None = None) -> list[Replay]:
@@ -136,6 +147,65 @@ def _attack(pad: np.ndarray, at: int, toward: int, rng: np.random.Generator) -> 
     else:
         pad["buttons"][at : at + 2] = Button.X
         pad["buttons"][at + 8 : at + 10] = Button.A
+
+
+def _swing(start: np.ndarray, pads: np.ndarray, rng: np.random.Generator) -> None:
+    in_air = rng.random() < 0.55
+    _face_off(start, rng, rng.uniform(0, 26) if in_air else rng.uniform(NEAREST, 36))
+    attacker = int(rng.integers(2))
+    record, target = start["players"][attacker], start["players"][1 - attacker]
+    toward = int(record["facing"])
+    if rng.random() < 0.2:
+        record["facing"] = -toward
+    target["facing"] = rng.choice([-1, 1])
+    if in_air:
+        _float(record, rng)
+    if rng.random() < 0.5:
+        _float(target, rng)
+    at = int(rng.integers(1, 10))
+    if rng.random() < 0.6:
+        _hold(pads[:, 1 - attacker], rng)
+    if rng.random() < 0.5:
+        pads["stick_x"][:at, attacker] = toward * int(rng.integers(20, FULL_TILT + 1))
+    if in_air:
+        _attack_in_air(pads[:, attacker], at, rng)
+    else:
+        _attack(pads[:, attacker], at, toward if rng.random() < 0.9 else -toward, rng)
+
+
+def _float(record: np.ndarray, rng: np.random.Generator) -> None:
+    """A few units above the floor, rising or falling, drifting a little."""
+    x = FIGHTER.player("x").to_real(record["x"])
+    _put(record, float(x), float(rng.uniform(0.5, 34)), (0.0, 0.0), float(rng.uniform(-2.5, 2.5)))
+    record["speed_air_x"] = FIGHTER.player("speed_air_x").to_stored(float(rng.uniform(-0.9, 0.9)))
+    record["jumps_left"] = rng.integers(2)
+
+
+def _attack_in_air(pad: np.ndarray, at: int, rng: np.random.Generator) -> None:
+    """One of the attacks in the air: neutral, or where the C-stick points."""
+    held = slice(at, at + int(rng.integers(1, 5)))
+    kind = int(rng.integers(5))
+    if kind == 4:
+        pad["buttons"][held] = Button.A
+    else:
+        pad[("cstick_x", "cstick_y")[kind % 2]][held] = FULL_TILT * (1 - kind // 2 * 2)
+
+
+def _throw(start: np.ndarray, pads: np.ndarray, rng: np.random.Generator) -> None:
+    _face_off(start, rng, rng.uniform(2, 18))
+    catcher = int(rng.integers(2))
+    start["players"]["facing"][1 - catcher] = rng.choice([-1, 1])
+    pad, at = pads[:, catcher], int(rng.integers(2, 14))
+    pad["buttons"][at : at + 2] = Button.Z
+    # Caught 6 to 8 frames later, held firmly 4 frames after that; some let the captive escape.
+    at += int(rng.integers(8, 70 if rng.random() < 0.3 else 24))
+    name = ("stick_x", "stick_y")[int(rng.integers(2))]
+    pad[name][at : at + int(rng.integers(3, 12))] = int(rng.choice([-1, 1])) * FULL_TILT
+    captive = pads[:, 1 - catcher]
+    if rng.random() < 0.4:
+        captive["buttons"][int(rng.integers(10, 40)) :: int(rng.integers(4, 9))] = Button.A
+    elif rng.random() < 0.5:
+        _hold(captive[int(rng.integers(30, 90)) :], rng)
 
 
 def _move(start: np.ndarray, pads: np.ndarray, rng: np.random.Generator) -> None:
