@@ -64,8 +64,8 @@ class Recipe:
     parent : str
         Shipped world or checkpoint whose network is trained on, with codebooks refitted, the
         schema's features and as many layers as the recipe asks for; none by default.
-    fights, strikes, moves, exits, crashes, brinks : int
-        Drills beside the matches: the first four scuffle's, the last two bumper's; see their ``drills.py``.
+    fights, strikes, swings, throws, moves, exits, crashes, brinks : int
+        Drills beside the matches: the first six scuffle's, the last two bumper's; see their ``drills.py``.
     drill_share : float
         Share of the frames walked that are drills'.
     rare_share : float
@@ -88,6 +88,8 @@ class Recipe:
     parent: str = ""
     fights: int = 0
     strikes: int = 0
+    swings: int = 0
+    throws: int = 0
     moves: int = 0
     exits: int = 0
     crashes: int = 0
