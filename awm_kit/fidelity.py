@@ -13,7 +13,7 @@ from awm_kit.data.replay import Replay
 from awm_kit.kernel import NativeWorld
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.evaluate import HORIZONS, Evaluation, Runner, TorchRunner, evaluate
-from awm_kit.model.plots import ENGINE_COLORS, plot_free_runs
+from awm_kit.model.plots import ENGINE_COLORS, plot_free_runs, save_figure
 from awm_kit.model.world import WorldModel
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.dequantize import dequantize
@@ -165,5 +165,4 @@ def save_report(fidelity: Fidelity, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     text, image = folder / "fidelity.txt", folder / "fidelity.png"
     text.write_text(f"{fidelity!r}\n")
-    fidelity.plot().savefig(image, dpi=120)
-    return [text, image]
+    return [text, save_figure(fidelity.plot(), image)]

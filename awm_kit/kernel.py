@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from awm_kit.errors import CompilerMissingError, KernelError
+from awm_kit.files import written_whole
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.reference import frame_bytes
 from awm_kit.schema import CONTROLLER_BYTES, FRAME, FRAME_BYTES
@@ -98,10 +99,8 @@ def build(flags: Sequence[str] = FLAGS, files: Sequence[Path] | None = None) -> 
     target = _writable(cache_dir()) / f"awm-kernel-{digest.hexdigest()[:24]}.so"
     if target.exists():
         return target
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        built = Path(folder) / target.name
+    with written_whole(target) as built:
         _run([*compiler, *flags, "-fPIC", "-shared", "-o", str(built), *map(str, files)])
-        os.replace(built, target)
     return target
 
 

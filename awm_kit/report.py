@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from awm_kit.data.replay import Replay
 from awm_kit.data.teachers import TEACHERS, Teacher
 from awm_kit.fidelity import open_runners
+from awm_kit.files import written_whole
 from awm_kit.model.evaluate import Evaluation, evaluate
-from awm_kit.model.recipe import WORLDS, Recipe
+from awm_kit.model.plots import save_figure
+from awm_kit.model.recipe import Recipe
 from awm_kit.model.recipe_file import load_recipe
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.soak import soak_replays, soak_scripted
-from awm_kit.worlds import find_world
+from awm_kit.worlds import FOLDER, find_world
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +70,7 @@ class Subject:
         """The shipped world of that name, or a cartridge by path; its recipe is the one of the same stem."""
         path = find_world(name)
         beside = path.with_suffix(".toml")
-        shipped = WORLDS / f"{path.stem}.toml"
+        shipped = FOLDER / f"{path.stem}.toml"
         recipe = beside if beside.is_file() else shipped
         return cls(path.stem, path, Cartridge.load(path), load_recipe(recipe) if recipe.is_file() else None)
 
@@ -182,12 +183,11 @@ def _part(folder: Path, subject: Subject, title: str, effort: Effort) -> Path:
 
 def _keep(part: Path, facts: Section, figure: Figure | None, image: Path) -> None:
     if figure is not None:
-        figure.savefig(image, dpi=100)
+        save_figure(figure, image, dpi=100)
         facts = {**facts, "plot": image.name}
     _write(part, json.dumps(facts))
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    with written_whole(path) as part:
+        part.write_text(text)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from awm_kit.errors import RecipeError
-from awm_kit.model.recipe_file import load_recipe, shipped_recipes
+from awm_kit.files import shipped_names
+from awm_kit.model.recipe_file import load_recipe
 
 GOOD = """
 name = "tiny"
@@ -81,9 +82,9 @@ def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, old: str, new: str
 
 
 def test_shipped_recipes_are_found_by_name(tmp_path: Path) -> None:
-    assert "scuffle-4m" in shipped_recipes()
-    for name in shipped_recipes():
+    assert "scuffle-4m" in shipped_names(".toml")
+    for name in shipped_names(".toml"):
         assert load_recipe(name).name
     for nowhere in ("scufle", str(tmp_path / "scuffle"), "scuffle.json", str(tmp_path)):
-        with pytest.raises(RecipeError, match="shipped are"):
+        with pytest.raises(RecipeError, match=r"shipped are|got the folder"):
             load_recipe(nowhere)

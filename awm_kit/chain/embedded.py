@@ -29,6 +29,7 @@ from solders.transaction_metadata import FailedTransactionMetadata
 from awm_kit.chain.accounts import PROGRAM_ID
 from awm_kit.chain.ledger import AccountInfo, Filter, Ledger, Receipt, Terms, failure
 from awm_kit.errors import LedgerError
+from awm_kit.files import written_whole
 
 _STATE_MAGIC = b"AWMLEDG1"
 _STATE_HEAD = struct.Struct("<8sQ32s")  # magic, length of the JSON header, SHA-256 of all that follows
@@ -232,12 +233,10 @@ def _write_state(path: Path, program_id: str, slot: int, accounts: Sequence[tupl
     rows = [[str(key), str(a.owner), a.lamports, len(a.data)] for key, a in accounts]
     header = json.dumps({"program_id": program_id, "slot": slot, "accounts": rows}).encode()
     body = b"".join([header, *(bytes(a.data) for _, a in accounts)])
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(part, "wb") as file:
+    with written_whole(path) as part, open(part, "wb") as file:
         file.write(_STATE_HEAD.pack(_STATE_MAGIC, len(header), hashlib.sha256(body).digest()) + body)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def _read_state(path: Path) -> tuple[str, int, list[tuple[Pubkey, Account]]]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -39,6 +37,7 @@ from awm_kit.chain.results import MatchResult
 from awm_kit.chain.session import ChainSession
 from awm_kit.data.replay import clean_frame, open_npz
 from awm_kit.errors import LedgerError, VerificationError
+from awm_kit.files import written_whole
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.reference import state_hash
@@ -118,19 +117,11 @@ class MatchRecord:
         }
         log = np.frombuffer(inputlog.encode(self._begun), np.uint8)
         start = np.frombuffer(self.start_frame.tobytes(), np.uint8)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez_compressed(
-                    file, facts=np.array(json.dumps(facts)), start=start, log=log,
-                    frames=np.array(self.frames), begun=np.array(len(self._begun)), trace=self.trace,
-                )  # fmt: skip
-            os.chmod(part, 0o644)
-            os.replace(part, path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        with written_whole(path) as part, open(part, "wb") as file:
+            np.savez_compressed(
+                file, facts=np.array(json.dumps(facts)), start=start, log=log,
+                frames=np.array(self.frames), begun=np.array(len(self._begun)), trace=self.trace,
+            )  # fmt: skip
         return path
 
     @classmethod

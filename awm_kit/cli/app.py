@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from awm_kit.errors import AwmError
+from awm_kit.files import check_writable
 
 #: What a user can put right: it ends as one line and exit code 2; anything else is a bug and shows its trace.
 EXPECTED = (AwmError, ValueError, OSError, ModuleNotFoundError)
@@ -79,6 +80,13 @@ Seeds = Annotated[
     str | None,
     typer.Option("--seeds", metavar="A:B", help="Games of the world's own teacher, seeds A to B - 1."),
 ]
+
+
+def to_write(path: Path | None) -> Path | None:
+    """A file named on the command line, refused before the work that would fill it is done."""
+    if path is not None:
+        check_writable(path)
+    return path
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from awm_kit.cli.app import Json, Progress, Replays, app, note, show
+from awm_kit.cli.app import Json, Progress, Replays, app, note, show, to_write
 
 #: What the shipped player was cloned from: `awm clone OUT.npz` makes it again.
 SEEDS, LENGTH = "0:480", 3600
@@ -17,7 +17,7 @@ STYLES = ("rusher", "balanced", "guard", "jumper")
 
 @app.command()
 def clone(
-    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The file to write.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", callback=to_write, help="The file to write.")],
     replays: Replays = None,
     seeds: Annotated[
         str, typer.Option("--seeds", metavar="A:B", help="Scripted matches of the teacher, if no replays.")

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from awm_kit.cli.app import Json, app, show
+from awm_kit.cli.app import Json, app, show, to_write
 
 
 @app.command()
 def export(
     world: Annotated[str, typer.Argument(help="Cartridge, or the name of a shipped world.")],
-    page: Annotated[Path, typer.Argument(metavar="OUT.html", help="The file to write.")],
+    page: Annotated[Path, typer.Argument(metavar="OUT.html", callback=to_write, help="The file to write.")],
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Of the first match.")] = 0,
     as_json: Json = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from awm_kit.cli.app import Json, app, show
+from awm_kit.cli.app import Json, app, show, to_write
 from awm_kit.errors import ReplayError
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ class Layout(StrEnum):
 @app.command()
 def film(
     world: Annotated[str, typer.Argument(help="Cartridge, or the name of a shipped world.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT.gif|OUT.mp4", help="The file to write.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.gif|OUT.mp4", callback=to_write, help="The file to write.")
+    ],
     replay: Annotated[
         Path | None, typer.Option("--replay", help="A recorded game (.slp, .npz, .awmatch).")
     ] = None,

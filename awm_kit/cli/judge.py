@@ -9,14 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show
+from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_write
 from awm_kit.cli.games import choose_games, parse_seeds, teacher_of
 
 if TYPE_CHECKING:
     from awm_kit.model.evaluate import Evaluation
 
 World = Annotated[str, typer.Argument(help="Cartridge, or the name of a shipped world.")]
-Plot = Annotated[Path | None, typer.Option("--plot", help="Draw it into this PNG.")]
+PLOTS = (".png", ".svg", ".pdf")
+
+
+def _plot_file(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in PLOTS:
+        raise ValueError(f"expected a plot ending {', '.join(PLOTS)} (got {path.name!r})")
+    return to_write(path)
+
+
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", callback=_plot_file, help=f"Draw it into this file ({', '.join(PLOTS)})."),
+]
 
 
 class Numbers(StrEnum):
@@ -46,13 +58,14 @@ def evaluate(
     """
     from awm_kit.fidelity import open_runners
     from awm_kit.model.evaluate import evaluate as measure
+    from awm_kit.model.plots import save_figure
 
     runners, name, notes = open_runners(world, engine.value if engine else None)
     games = choose_games(notes, replays, seeds, progress)
     _warn_of_training_games(notes, seeds)
     results = [measure(runner, games, progress=progress) for runner in runners]
     if plot is not None:
-        results[0].plot(*results[1:]).savefig(plot, dpi=120)
+        save_figure(results[0].plot(*results[1:]), plot)
     facts = {"world": name, **results[0].to_json(), **{r.engine: r.to_json() for r in results[1:]}}
     text = "\n".join(f"{name}, {evaluation_table(result)}" for result in results)
     show(facts, text, as_json)
@@ -68,12 +81,13 @@ def probe(
 
     Jumps, falls, runs, shields, knockback: the same small experiments in the world and in its teacher.
     """
+    from awm_kit.model.plots import save_figure
     from awm_kit.probe import run_probes
     from awm_kit.worlds import load_world
 
     report = run_probes(load_world(world))
     if plot is not None:
-        report.plot().savefig(plot, dpi=120)
+        save_figure(report.plot(), plot)
     rows = [r.to_json() for r in report]
     show({"world": world, "probes": rows}, repr(report), as_json)
 
@@ -93,6 +107,7 @@ def soak(
     their true inputs.
     """
     from awm_kit.data.folder import load_folder
+    from awm_kit.model.plots import save_figure
     from awm_kit.soak import soak_replays, soak_scripted
     from awm_kit.worlds import load_world
 
@@ -102,7 +117,7 @@ def soak(
     else:
         report = soak_scripted(cartridge, minutes, progress=progress)
     if plot is not None:
-        report.plot().savefig(plot, dpi=120)
+        save_figure(report.plot(), plot)
     show({"world": world, **report.to_json()}, f"{world}, {report!r}", as_json)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show
+from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_write
 from awm_kit.cli.games import choose_games, parse_seeds, teacher_games, teacher_of
 
 CALIBRATION_GAMES = 64
@@ -70,7 +70,8 @@ class Weights(StrEnum):
 def quantize(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint (.safetensors).")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The cartridge to write [default: NAME.awm].")
+        Path | None,
+        typer.Option("--out", callback=to_write, help="The cartridge to write [default: NAME.awm]."),
     ] = None,
     replays: Replays = None,
     seeds: Seeds = None,

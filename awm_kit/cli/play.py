@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from awm_kit.cli.app import Json, app, show
+from awm_kit.cli.app import Json, app, show, to_write
 from awm_kit.cli.ledger import Yes
 
 
@@ -44,7 +44,8 @@ def play(
     ] = None,
     yes: Yes = False,
     save: Annotated[
-        Path | None, typer.Option("--save", help="Keep the match (.awmatch), or its frames (.npz).")
+        Path | None,
+        typer.Option("--save", callback=to_write, help="Keep the match (.awmatch), or its frames (.npz)."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from awm_kit.errors import ReplayCorruptError
+from awm_kit.files import written_whole
 from awm_kit.schema import FIGHTER, FRAME, Schema
 
 FORMAT = 1
@@ -90,19 +90,13 @@ class Replay:
         """Write a compressed ``.npz`` at exactly ``path``; a reader never sees half a file."""
         target = Path(path)
         header = json.dumps({"format": FORMAT, "source": self.source, "meta": self.meta})
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                np.savez_compressed(
-                    out,
-                    header=np.frombuffer(header.encode(), np.uint8),
-                    frames=without_padding(self.frames),
-                    inputs=without_padding(self.inputs),
-                )
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with written_whole(target) as part, open(part, "wb") as out:
+            np.savez_compressed(
+                out,
+                header=np.frombuffer(header.encode(), np.uint8),
+                frames=without_padding(self.frames),
+                inputs=without_padding(self.inputs),
+            )
         return target
 
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from awm_kit.errors import ModelFileError
+from awm_kit.files import written_whole
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.heads import SET, Head
 from awm_kit.model.world import WorldModel
@@ -30,8 +30,6 @@ def save_checkpoint(path: Path | str, model: WorldModel, notes: dict[str, Any]) 
     notes : dict
         JSON-able: how it was trained (data hash, seeds, steps, name).
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {
         "format": FORMAT,
         "config": json.dumps(vars(model.config)),
@@ -39,10 +37,9 @@ def save_checkpoint(path: Path | str, model: WorldModel, notes: dict[str, Any]) 
         "heads": json.dumps([_head_to_json(h) for h in model.heads]),
         "notes": json.dumps(notes),
     }
-    partial = path.with_name(path.name + ".partial")
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    save_file(tensors, str(partial), metadata)
-    os.replace(partial, path)
+    with written_whole(path) as part:
+        save_file(tensors, str(part), metadata)
 
 
 def load_checkpoint(path: Path | str) -> tuple[WorldModel, dict[str, Any]]:
@@ -78,9 +75,8 @@ def load_checkpoint(path: Path | str) -> tuple[WorldModel, dict[str, Any]]:
 
 def save_optimizer(path: Path, state: dict[str, Any]) -> None:
     """Write the optimiser's state beside the weights, atomically."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    with written_whole(path) as part:
+        torch.save(state, part)
 
 
 def _head_to_json(head: Head) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from copy import copy
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from awm_kit.data.replay import Replay
+from awm_kit.files import written_whole
 from awm_kit.schema import Schema
 
 STORED = ("globals", "players", "inputs")
@@ -145,9 +145,8 @@ class PackedReplays:
         known = json.loads(index.read_text()) if index.exists() else {}
         if {k: known.get(k) for k in wanted} != wanted:
             known = {**wanted, "sizes": _write_tables(schema, batches, folder)}
-            partial = index.with_suffix(".partial")
-            partial.write_text(json.dumps(known))
-            os.replace(partial, index)
+            with written_whole(index) as part:
+                part.write_text(json.dumps(known))
         data = cls.__new__(cls)
         data.schema, data._sha256 = schema, None
         data.starts = np.concatenate([[0], np.cumsum(np.array(known["sizes"], np.int64))])

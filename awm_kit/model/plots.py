@@ -1,4 +1,4 @@
-"""Plots of a training run."""
+"""Plots of training runs and evaluations, and how a plot is kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from awm_kit.errors import ModelFileError
+from awm_kit.files import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,11 +67,16 @@ def plot_training(log: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
+def save_figure(figure: Figure, path: Path | str, dpi: int = 120) -> Path:
+    """Write a figure in the format that the ending of ``path`` names; returns ``path``."""
+    with written_whole(path) as part:
+        figure.savefig(part, dpi=dpi)
+    return Path(path)
+
+
 def save_training_plot(folder: Path | str) -> Path:
     """Plot ``log.csv`` of a run's folder into its ``loss.png``."""
-    target = Path(folder) / "loss.png"
-    plot_training(read_log(Path(folder) / "log.csv")).savefig(target, dpi=120)
-    return target
+    return save_figure(plot_training(read_log(Path(folder) / "log.csv")), Path(folder) / "loss.png")
 
 
 def plot_evaluation(evaluations: Sequence[Evaluation]) -> Figure:

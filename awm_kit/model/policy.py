@@ -18,6 +18,7 @@ import numpy as np
 from awm_kit.data.replay import open_npz
 from awm_kit.data.scuffle.players import hash32
 from awm_kit.errors import ModelFileError
+from awm_kit.files import written_whole
 from awm_kit.schema import CONTROLLER, FIGHTER, Button
 
 FORMAT = 1
@@ -155,7 +156,7 @@ class Policy:
             arrays |= {f"layer{index}_w": weight, f"layer{index}_b": bias}
         halves: dict[str, Any] = {name: array.astype(np.float16) for name, array in arrays.items()}
         header = json.dumps({"format": FORMAT, "layers": len(self.layers), "notes": self.notes})
-        with open(target, "wb") as out:
+        with written_whole(target) as part, open(part, "wb") as out:
             np.savez_compressed(
                 out,
                 header=np.frombuffer(header.encode(), np.uint8),

@@ -27,6 +27,8 @@ from awm_kit.data.augment import mirror
 from awm_kit.data.folder import iter_folder, load_any, load_folder
 from awm_kit.data.replay import Replay
 from awm_kit.data.teachers import DRILLS, TEACHERS, Teacher
+from awm_kit.errors import ModelFileError
+from awm_kit.files import find_file
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
@@ -35,7 +37,6 @@ from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.model.transfer import refit, with_features, with_layers
 from awm_kit.schema import FIGHTER, Schema
 
-WORLDS = Path(__file__).parent.parent / "worlds"
 UNSEEN_SEED = 50_000  # recipes train on seeds below it
 
 
@@ -213,8 +214,8 @@ class Recipe:
         data = self.on_disk(Path(folder) / "data") if self.stored else self.pack(games)
         model, notes = None, self.notes()
         if self.parent:
-            path = Path(self.parent)
-            model, before = load_checkpoint(path if path.suffix else WORLDS / f"{path}.safetensors")
+            saved = find_file(self.parent, ".safetensors", "checkpoint", ModelFileError)
+            model, before = load_checkpoint(saved)
             known = ("name", "step", "data_sha256")
             notes["started_from"] = {key: before[key] for key in known if key in before}
             model = refit(with_features(model, data.schema), data)

@@ -8,8 +8,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from awm_kit.data.teachers import DRILLS, TEACHERS, Teacher
 from awm_kit.errors import RecipeError
+from awm_kit.files import find_file
 from awm_kit.model.config import ModelConfig
-from awm_kit.model.recipe import WORLDS, Recipe
+from awm_kit.model.recipe import Recipe
 from awm_kit.model.train import TrainConfig
 
 REPLAYS = "replays"
@@ -25,25 +26,11 @@ def load_recipe(path: Path | str) -> Recipe:
     RecipeError
         If there is none, it is no TOML, or a key or value is not what a recipe holds; the message names it.
     """
-    file = _find(Path(path))
+    file = find_file(path, ".toml", "recipe", RecipeError)
     try:
         return _recipe(tomllib.loads(file.read_text()))
     except ValueError as error:  # bad TOML and bad UTF-8 are
         raise RecipeError(f"{file.name}: {error}") from error
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the shipped recipes."""
-    return sorted(p.stem for p in WORLDS.glob("*.toml"))
-
-
-def _find(path: Path) -> Path:
-    if path.is_file():
-        return path
-    named = WORLDS / f"{path}.toml"
-    if path.suffix or len(path.parts) > 1 or not named.is_file():
-        raise RecipeError(f"no recipe {str(path)!r}; shipped are {shipped_recipes()}, or give a .toml file")
-    return named
 
 
 def _recipe(raw: dict[str, Any]) -> Recipe:

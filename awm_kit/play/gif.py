@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from awm_kit.files import written_whole
 from awm_kit.play.film import Film, Take
 from awm_kit.play.palette import INK, LIVERIES, ORANGE, WHITE, YELLOW
 
@@ -75,7 +75,8 @@ def render_gif(
         pictures.append(picture.quantize(palette=palette, dither=Dither.NONE))
     data = _encode(pictures, every)
     if path is not None:
-        Path(path).write_bytes(data)
+        with written_whole(path) as part:
+            part.write_bytes(data)
     return data
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from awm_kit.errors import KeymapError
+from awm_kit.files import written_whole
 from awm_kit.play.controllers import KeyboardMap
 from awm_kit.play.gamepads import GamepadMap
 from awm_kit.schema import N_PLAYERS
@@ -108,10 +108,8 @@ def save_keys(
     buttons = {"buttons": dict(gamepad.buttons), "dead_zone": gamepad.dead_zone}
     text = json.dumps({"format": FORMAT, "maps": players, "gamepad": buttons}, indent=1)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as part:
-            part.write(text)
-        os.replace(part.name, path)
+        with written_whole(path) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise KeymapError(f"cannot keep the key bindings in {path}: {error}") from error
     return path

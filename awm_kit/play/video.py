@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from awm_kit.errors import VideoError
+from awm_kit.files import written_whole
 from awm_kit.play.film import Film, Take
 from awm_kit.play.loop import FPS
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: x264's constant quality: 18 cannot be told from the original, 28 is visibly worse.
 QUALITY = 23
+#: Its index before the pictures: a page shows it before all of it has come.
+OPTIONS = {"movflags": "faststart"}
 
 
 def render_mp4(
@@ -61,9 +64,8 @@ def render_mp4(
         raise VideoError("an MP4 needs PyAV: pip install 'awm-kit[video]', or write a .gif") from error
     film = frames if isinstance(frames, Film) else Film([Take(frames, names=names, ghosts=ghosts)], scale)
     path = Path(path)
-    part = path.with_name(f".{path.name}.part.mp4")
     try:
-        with av.open(str(part), "w", options={"movflags": "faststart"}) as file:
+        with written_whole(path) as part, av.open(str(part), "w", options=OPTIONS) as file:
             stream = None
             for picture in film.pictures(every):
                 if stream is None:
@@ -73,11 +75,8 @@ def render_mp4(
                 file.mux(stream.encode(av.VideoFrame.from_ndarray(_even(picture), "rgb24")))
             if stream is not None:
                 file.mux(stream.encode(None))
-        os.replace(part, path)
     except av.error.FFmpegError as error:
         raise VideoError(f"cannot write {path.name}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -6,10 +6,8 @@ u64 length and SHA-256; the parts follow without gaps, the manifest first, then 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from awm_kit.errors import ModelFileError
+from awm_kit.files import written_whole
 from awm_kit.quant.manifest import Manifest
 
 FILE_MAGIC = b"AWMCART1"
@@ -97,17 +96,8 @@ class Cartridge:
         table["offset"] = start + np.concatenate([[0], np.cumsum(table["length"])[:-1]]).astype(np.uint64)
         table["sha256"] = [np.void(hashlib.sha256(p).digest()) for p in parts]
         head = np.array((FILE_MAGIC, FILE_VERSION, len(parts)), _HEAD)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(b"".join([head.tobytes(), table.tobytes(), *parts]))
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        with written_whole(target) as part:
+            part.write_bytes(b"".join([head.tobytes(), table.tobytes(), *parts]))
         return target
 
     @classmethod

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from awm_kit.errors import ModelFileError
+from awm_kit.files import SHIPPED as FOLDER
+from awm_kit.files import find_file, shipped_names
 from awm_kit.model.policy import Policy
 from awm_kit.quant.cartridge import Cartridge
 
-FOLDER = Path(__file__).parent
+__all__ = ["FOLDER", "find_world", "load_policy", "load_world", "shipped"]
 
 
 def shipped() -> list[str]:
     """Names of the shipped worlds."""
-    return sorted(p.stem for p in FOLDER.glob("*.awm"))
+    return shipped_names(".awm")
 
 
 def find_world(name: Path | str) -> Path:
@@ -24,13 +26,7 @@ def find_world(name: Path | str) -> Path:
     ModelFileError
         If there is no such file or world.
     """
-    path = Path(name)
-    if path.is_file():
-        return path
-    named = FOLDER / f"{path}.awm"
-    if path.suffix or len(path.parts) > 1 or not named.is_file():
-        raise ModelFileError(f"no world {str(name)!r}; shipped are {shipped()}, or give the path of a file")
-    return named
+    return find_file(name, ".awm", "world", ModelFileError)
 
 
 def load_world(name: Path | str) -> Cartridge:
@@ -52,9 +48,4 @@ def load_policy(name: Path | str) -> Policy:
     ModelFileError
         If there is no such player, or the file is damaged.
     """
-    path = Path(name)
-    if not path.is_file():
-        path = FOLDER / f"{name}-player.npz"
-    if not path.is_file():
-        raise ModelFileError(f"no player {str(name)!r}: give the path of a file that `awm clone` wrote")
-    return Policy.load(path)
+    return Policy.load(find_file(name, "-player.npz", "player", ModelFileError))

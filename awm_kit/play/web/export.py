@@ -12,6 +12,7 @@ from typing import Any
 
 from awm_kit.data.scuffle import FOX, MARTH, initial_frame
 from awm_kit.errors import ModelFileError
+from awm_kit.files import written_whole
 from awm_kit.play.engines import teacher_params
 from awm_kit.play.web.build import OUTPUT, WEB
 from awm_kit.play.web.bundle import bundle
@@ -75,8 +76,8 @@ def export(cartridge: Cartridge, path: str | os.PathLike[str], seed: int = 0) ->
     Path : where it was written
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page(cartridge, seed), encoding="utf-8")
+    with written_whole(target) as part:
+        part.write_text(page(cartridge, seed), encoding="utf-8")
     return target
 
 
