@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from awm_kit.wording import counted
+
 INTRO = """# What the shipped worlds learned
 
 Made by `{command}`, on games that no world saw in training. Square brackets hold 95 % bootstrap
@@ -35,7 +37,8 @@ def _facts(facts: dict[str, Any]) -> str:
     size = (
         f"{facts['parameters']:,} parameters, {facts['bytes']:,} bytes, {facts['macs_per_frame']:,} products "
     )
-    size += f"and {facts['transactions_per_frame']} transactions a frame. World hash `{facts['world_hash']}`."
+    size += f"and {counted(facts['transactions_per_frame'], 'transaction')} a frame. "
+    size += f"World hash `{facts['world_hash']}`."
     learned = f"Learned from {facts.get('trained_on') or 'unnamed games'}"
     if "step" in facts:
         learned += (
@@ -51,7 +54,9 @@ def _accuracy(facts: dict[str, Any]) -> str:
     int8, fp32 = facts["int8"], facts["fp32"]
     names = [n for n in ("rc", "action_acc", "percent_err") if n in next(iter(int8["free"].values()))]
     titles = {"rc": "position error, units", "action_acc": "action right, %", "percent_err": "percent error"}
-    blocks = [f"**Free-running** under the true inputs, {int8['games']} games, mean over 1..K frames."]
+    blocks = [
+        f"**Free-running** under the true inputs, {counted(int8['games'], 'game')}, mean over 1..K frames."
+    ]
     for name in names:
         baselines = [b for b in ("velocity", "frozen") if f"{b}_{name}" in next(iter(int8["free"].values()))]
         scale = 100 if name == "action_acc" else 1
@@ -82,7 +87,8 @@ def _forced_rows(int8: dict[str, Any], fp32: dict[str, Any]) -> Iterable[Sequenc
 
 
 def _soak(facts: dict[str, Any]) -> str:
-    head = f"**Left alone** for {facts['minutes']:.1f} minutes in {facts['matches']} matches, beside "
+    head = f"**Left alone** for {facts['minutes']:.1f} minutes in "
+    head += f"{counted(facts['matches'], 'match', 'matches')}, beside "
     head += f"{facts['reference_minutes']:.1f} minutes of the reference."
     rows = []
     for name, ratio in facts["ratios"].items():

@@ -19,6 +19,7 @@ from awm_kit.model.intervals import Estimate, Sums, pool
 from awm_kit.model.metrics import events_of
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import FIGHTER, STATUS_PLAYING, Schema
+from awm_kit.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +84,7 @@ class SoakReport:
         }
 
     def __repr__(self) -> str:
-        lines = [f"{self.minutes:.1f} minutes in {self.matches} match{'es' * (self.matches > 1)}"]
+        lines = [f"{self.minutes:.1f} minutes in {counted(self.matches, 'match', 'matches')}"]
         lines.append(f"{'a minute':16}{'world':>26}{'reference':>26}{'ratio':>8}")
         for name, rate in self.rates.items():
             ratio = "-" if np.isnan(rate.ratio) else f"{rate.ratio:.2f}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ORDER = (
-    *("errors", "files", "machine", "schema", "action_states"),
+    *("errors", "files", "wording", "machine", "schema", "action_states"),
     *("data", "model", "quant", "worlds", "kernel", "fidelity"),
     *("impossible", "impossible_carts", "soak", "probe", "report_page", "report"),
     *("chain", "play"),

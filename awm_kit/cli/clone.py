@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from awm_kit.cli.app import Json, Progress, Replays, app, note, show, to_write
+from awm_kit.wording import counted
 
 #: What the shipped player was cloned from: `awm clone OUT.npz` makes it again.
 SEEDS, LENGTH = "0:480", 3600
@@ -41,7 +42,7 @@ def clone(
         games, config = report.replays, CloneConfig()
         if report.skipped:
             note(report.summary())
-    source = f"{len(games)} replays" if replays else f"scuffle {seeds}, {', '.join(STYLES)}"
+    source = counted(len(games), "replay") if replays else f"scuffle {seeds}, {', '.join(STYLES)}"
     config = replace(config, winners=winners, steps=steps)
     policy = train(games, config, {"cloned_from": source})
     policy.save(out)

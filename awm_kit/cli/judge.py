@@ -11,6 +11,7 @@ import typer
 
 from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_write
 from awm_kit.cli.games import choose_games, parse_seeds, teacher_of
+from awm_kit.wording import counted
 
 if TYPE_CHECKING:
     from awm_kit.model.evaluate import Evaluation
@@ -152,7 +153,7 @@ def evaluation_table(result: Evaluation) -> str:
     """An evaluation for people: one line a horizon with baselines beside, then single steps."""
     names = ("rc", "frozen_rc", "velocity_rc", "percent_err", "action_acc", "frozen_action_acc")
     heads = ("position", "frozen", "velocity", "percent", "action", "frozen")
-    games = f"{result.games} game{'s' * (result.games > 1)}"
+    games = counted(result.games, "game")
     spread = ", 95 % over games" if result.games > 1 else ""
     lines = [f"{result.engine}, {games}; free-running, mean over 1..K frames{spread}"]
     shown = [(n, h) for n, h in zip(names, heads, strict=True) if n in result.free[max(result.free)]]

@@ -11,6 +11,7 @@ import typer
 
 from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_write
 from awm_kit.cli.games import choose_games, parse_seeds, teacher_games, teacher_of
+from awm_kit.wording import counted
 
 CALIBRATION_GAMES = 64
 REPORT_GAMES = 8
@@ -56,7 +57,7 @@ def train(
         "seconds": round(trainer.seconds, 1),
         "loss": loss,
     }
-    show(result, f"{checkpoint}: {trainer.step:,} steps, loss {loss:.4f}; curve in {plot}", as_json)
+    show(result, f"{checkpoint}: {counted(trainer.step, 'step')}, loss {loss:.4f}; curve in {plot}", as_json)
 
 
 class Weights(StrEnum):
@@ -127,9 +128,8 @@ def quantize(
         "macs_per_frame": cartridge.manifest.macs_per_frame,
         "tx_per_frame": len(cartridge.manifest.segments),
     }
-    text = "{cartridge}: {bytes:,} bytes, {params:,} parameters, {tx_per_frame} transactions a frame".format(
-        **result
-    )
+    each = counted(result["tx_per_frame"], "transaction")
+    text = "{cartridge}: {bytes:,} bytes, {params:,} parameters, ".format(**result) + f"{each} a frame"
     if report:
         from awm_kit.fidelity import fidelity_report, save_report
 

@@ -20,6 +20,7 @@ from awm_kit.data.slp import SlpParser, load_slp, read_header
 from awm_kit.data.slp_convert import REVISION
 from awm_kit.errors import ReplayCorruptError, ReplayError, ReplayUnsupportedError
 from awm_kit.schema import FIGHTER
+from awm_kit.wording import counted
 
 SUFFIXES = (".slp", ".npz")
 
@@ -51,7 +52,8 @@ class FolderReport:
     def summary(self) -> str:
         """One line of totals, then one a skipped file."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(s.error for s in self.skipped).items()))
-        head = f"{len(self.replays)} replays, {self.n_frames:,} frames ({self.n_frames / 3600:.1f} min)"
+        head = counted(len(self.replays), "replay")
+        head += f", {self.n_frames:,} frames ({self.n_frames / 3600:.1f} min)"
         tail = f"{len(self.skipped)} skipped" + (f" ({kinds})" if kinds else "")
         return "\n".join([f"{head}; {tail}", *map(str, self.skipped)])
 

@@ -28,6 +28,7 @@ from awm_kit.model.metrics import events_of
 from awm_kit.model.practice import Lessons, Practice
 from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.world import WorldModel, WorldState
+from awm_kit.wording import counted
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ class Trainer:
         if self.device.type == "cuda":
             return f"{self.ranks.world} × {torch.cuda.get_device_name(self.device)}"
         threads = torch.get_num_threads() * self.ranks.world
-        return f"{threads} thread{'s' * (threads > 1)} of {cpu_name()}"
+        return f"{counted(threads, 'thread')} of {cpu_name()}"
 
     def _check_same_run(self, before: dict[str, Any]) -> None:
         expected = json.loads(json.dumps(asdict(self.config.model)))

@@ -48,6 +48,7 @@ from awm_kit.play.places import Place
 from awm_kit.play.result_card import YOU, frame_html, result_html
 from awm_kit.play.view import MatchView, View
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.wording import counted
 
 FRIEND = "a friend (same keyboard)"
 COUNTDOWN_FRAMES = 90
@@ -295,7 +296,9 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             ]
         if isinstance(self.match.engine, ChainSession) and self.match.n_frames:
             spent = self.match.engine
-            facts.append(f"{spent.cu_per_frame / 1e6:.2f}M CU in {spent.tx_per_frame:g} transactions a frame")
+            facts.append(
+                f"{spent.cu_per_frame / 1e6:.2f}M CU in {counted(spent.tx_per_frame, 'transaction')} a frame"
+            )
         note = "" if nodelay.is_active() else f"<br><small>{html.escape(nodelay.NOTE)}</small>"
         self._status.value = " · ".join(html.escape(fact) for fact in facts) + note
 

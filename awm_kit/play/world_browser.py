@@ -24,6 +24,7 @@ from awm_kit.play.games import has_gravity, manifest_of
 from awm_kit.play.places import Place, open_place
 from awm_kit.play.portraits import postcard
 from awm_kit.schema import FIGHTER
+from awm_kit.wording import counted
 
 _CARD = widgets.Layout(width="270px", margin="6px")
 
@@ -81,13 +82,13 @@ class WorldBrowser(widgets.VBox):  # type: ignore[misc]
         self.refresh()
 
     def __repr__(self) -> str:
-        return f"<WorldBrowser of {len(self.worlds)} worlds on {self.place.name}>"
+        return f"<WorldBrowser of {counted(len(self.worlds), 'world')} on {self.place.name}>"
 
     def refresh(self) -> None:
         """Read the worlds again."""
         self.worlds = list_worlds(self.place.ledger)
         names = {world.key: world.name for world in self.worlds}
-        count = "1 world" if len(self.worlds) == 1 else f"{len(self.worlds)} worlds"
+        count = counted(len(self.worlds), "world")
         self._title.value = f"<b>{count}</b> on {html.escape(self.place.name)}"
         self._cards.children = [self._card(world, names) for world in self.worlds]
 
@@ -206,15 +207,14 @@ def card_html(world: WorldInfo, names: dict[Pubkey, str], game: str = FIGHTER.na
         Name of its schema.
     """
     parent = "an original" if world.parent is None else names.get(world.parent, f"{world.parent} (retired)")
-    each = world.transactions_per_frame
     rows = [
         ("parameters", f"{world.params:,}"),
         ("layers", f"{world.layers} × {world.d_model}"),
         ("size", f"{world.size:,} bytes"),
         ("deposit", sol(world.rent)),
-        ("a frame", f"{each} transaction{'' if each == 1 else 's'}"),
+        ("a frame", counted(world.transactions_per_frame, "transaction")),
         ("forked from", parent),
-        ("played", f"{world.plays} time{'' if world.plays == 1 else 's'}"),
+        ("played", counted(world.plays, "time")),
         ("key", f"{str(world.key)[:12]}…"),
     ]
     taught = html.escape(world.trained_on or "its maker does not say what it learned from")
