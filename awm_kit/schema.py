@@ -32,12 +32,15 @@ STATUS_PLAYING, STATUS_DECIDED, STATUS_TIMEOUT = 0, 1, 2
 class Scale:
     """One linear int8 feature of a field: saturates at ``real == +-reach``.
 
-    ``relative`` subtracts the other player's value of the same field first.
+    ``relative`` subtracts the other player's value of the same field first. ``mirror`` names a player field,
+    the facing say, whose sign then multiplies, so that *ahead* means the same on both sides. It is the sign
+    of the player that the field belongs to: a relative scale with a mirror is there for either player.
     """
 
     reach: float
     relative: bool = False
     center: float = 0.0
+    mirror: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,9 +211,23 @@ _Y_TILES += _tiles(8, -143, -126, -110, -92, 172, 184, 200, 250)
 # Most attacks reach 8 to 24 units; most states that end by themselves last less than 128 frames.
 _REACH_TILES = (Scale(8, relative=True, center=-16), Scale(8, relative=True, center=16))
 _AGE_TILES = _tiles(12, 20, 44, 68, 92, 116)
+# How far the other is behind (below 0: ahead), since an attack reaches as far on either side. A fraction of a
+# unit decides whether it hits, and a network's step is only as steep as the slope of what it sees.
+_STEPS = tuple(range(-26, 27, 4))
+_AHEAD = (
+    Scale(32, relative=True, mirror="facing"),
+    *(Scale(2, relative=True, center=c, mirror="facing") for c in _STEPS),
+)
+_ABOVE = tuple(Scale(2, relative=True, center=c) for c in _STEPS[1:-1])
 
 
-def _position(name: str, offset: int, velocities: tuple[str, ...], tiles: tuple[Scale, ...]) -> Field:
+def _position(
+    name: str,
+    offset: int,
+    velocities: tuple[str, ...],
+    tiles: tuple[Scale, ...],
+    reach: tuple[Scale, ...],
+) -> Field:
     return Field(
         name,
         "<i4",
@@ -222,7 +239,7 @@ def _position(name: str, offset: int, velocities: tuple[str, ...], tiles: tuple[
         scales=(
             Scale(256), Scale(96), Scale(32), Scale(8),
             Scale(128, relative=True), Scale(32, relative=True), Scale(8, relative=True),
-            *_REACH_TILES, *tiles,
+            *_REACH_TILES, *reach, *tiles,
         ),
         update=Update("mix", velocities=velocities, free=True, free_scale=1.0, codebook=32, tolerance=4),
     )  # fmt: skip
@@ -254,8 +271,8 @@ FIGHTER = Schema(
         Field("seed", "<u4", 12, hi=2**32 - 1, doc="start position and facing; no influence on a step"),
     ),
     player_fields=(
-        _position("x", 0, ("speed_air_x", "speed_attack_x"), _X_TILES),
-        _position("y", 4, ("speed_y", "speed_attack_y"), _Y_TILES),
+        _position("x", 0, ("speed_air_x", "speed_attack_x"), _X_TILES, _AHEAD),
+        _position("y", 4, ("speed_y", "speed_attack_y"), _Y_TILES, _ABOVE),
         _speed("speed_air_x", 8, "self-induced; on the ground too"),
         _speed("speed_ground_x", 10, "self-induced along the ground; 0 in the air"),
         _speed("speed_y", 12, "self-induced"),
@@ -294,7 +311,7 @@ FIGHTER = Schema(
         Field("character", "u1", 31, hi=32, classes=33, embed=8, doc="Melee internal character id"),
     ),
     controller_fields=(
-        Field("stick_x", "i1", 0, unit="1/80", lo=-80, hi=80, scales=(Scale(80),)),
+        Field("stick_x", "i1", 0, unit="1/80", lo=-80, hi=80, scales=(Scale(80), Scale(80, mirror="facing"))),
         Field("stick_y", "i1", 1, unit="1/80", lo=-80, hi=80, scales=(Scale(80),)),
         Field("cstick_x", "i1", 2, unit="1/80", lo=-80, hi=80, scales=(Scale(80),)),
         Field("cstick_y", "i1", 3, unit="1/80", lo=-80, hi=80, scales=(Scale(80),)),

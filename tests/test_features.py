@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from awm_kit.model.features import Encoder, FeatureTable
 from awm_kit.model.heads import BASE, FREE, SET, HeadDecoder, fit_heads, n_logits
-from awm_kit.schema import FIGHTER, Field
+from awm_kit.quant import reference
+from awm_kit.quant.quantize import feature_records
+from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Field
 
 NAMES = [f.name for f in FIGHTER.player_fields]
 Rows = tuple[np.ndarray, np.ndarray]
@@ -46,14 +50,59 @@ def test_linear_features_round_half_up_and_saturate(encoder: Encoder) -> None:
     table, raw = encoder.table, random_raw(encoder.table, 400)
     got = (encoder(raw) * 64).round().to(torch.int64)
     linear = [f for f in table.features if f.mode == "linear"]
-    assert any(f.relative for f in linear) and any(f.bias for f in linear)
+    assert any(f.relative for f in linear) and any(f.bias for f in linear) and any(f.mirror for f in linear)
     for feature in linear:
         value = raw[:, table.columns[feature.slot, feature.field.name]].tolist()
-        other = table.columns.get(("other", feature.field.name), 0)
+        opposite = "self" if feature.slot == "other" else "other"
+        other = table.columns.get((opposite, feature.field.name), 0)
         theirs = (raw[:, other] * feature.relative).tolist()
-        for row, (mine, minus) in enumerate(zip(value, theirs, strict=True)):
-            wanted = ((mine - minus - feature.bias) * feature.mul + (1 << 23)) >> 24
+        side = feature.slot.replace("_input", "").replace("input", "self")
+        signs = [1] * len(value)
+        if feature.mirror:
+            signs = [-1 if v < 0 else 1 for v in raw[:, table.columns[side, feature.mirror]].tolist()]
+        for row, (mine, minus, sign) in enumerate(zip(value, theirs, signs, strict=True)):
+            wanted = ((sign * (mine - minus) - feature.bias) * feature.mul + (1 << 23)) >> 24
             assert got[row, feature.out] == max(-127, min(127, wanted)), feature
+
+
+def test_a_mirrored_frame_gives_the_same_mirrored_features(encoder: Encoder) -> None:
+    """Whatever is turned by the facing does not change when left and right are exchanged."""
+    table = encoder.table
+    raw = random_raw(table, 400)
+    for side in ("self", "other"):
+        facing = raw[:, table.columns[side, "facing"]]
+        facing[facing == 0] = 1
+    mirrored = raw.clone()
+    for (_, name), at in table.columns.items():
+        if name in ("x", "facing", "stick_x"):
+            mirrored[:, at] = -raw[:, at]
+    turned = [f.out for f in table.features if f.mirror]
+    plain = [f.out for f in table.features if f.field.name in ("x", "stick_x") and not f.mirror]
+    assert {f.slot for f in table.features if f.mirror} == {"self", "other", "input", "other_input"}
+    here, there = encoder(raw), encoder(mirrored)
+    assert torch.equal(here[:, turned], there[:, turned])
+    assert (here[:, plain] != there[:, plain]).any()
+
+
+def test_the_reference_gives_the_features_that_training_saw(encoder: Encoder) -> None:
+    table = encoder.table
+    records, embed = feature_records(table, dict(encoder.tables.items()))
+    model = SimpleNamespace(d_feat=table.d_feat, features=records, embed=embed)
+    raw = random_raw(table, 40)
+    expected = (encoder(raw) * 64).round().to(torch.int64).tolist()
+    for row, features in zip(raw.tolist(), expected, strict=True):
+        values = dict(zip(table.columns, row, strict=True))
+        frame, pads = np.zeros((), FRAME), np.zeros(2, CONTROLLER)
+        for (slot, name), value in values.items():
+            if slot == "global":
+                frame[name] = value
+            elif "input" in slot:
+                pads[name][int(slot == "other_input")] = value
+            else:
+                frame["players"][name][int(slot == "other")] = value
+        record = np.frombuffer(reference.frame_bytes(frame), np.uint8)
+        bytes_ = np.frombuffer(pads.tobytes(), np.uint8)
+        assert reference._features(model, record, bytes_, 0).tolist() == features  # type: ignore[arg-type]
 
 
 def test_tables_and_bits_are_looked_up(encoder: Encoder) -> None:

@@ -106,6 +106,21 @@ def test_committed_vectors_are_what_the_reference_says(name: str) -> None:
     assert (VECTORS / name).read_text() == generate.TEXTS[name]()
 
 
+def test_feature_vectors() -> None:
+    lib = Kernel.load().lib
+    for comment, (records, frame, pads, *seen) in generate.read("features.txt"):
+        given = [_copy(raw) for raw in (generate.feature_manifest(records, len(seen[0])), frame, pads)]
+        shards = np.zeros(1, np.uint64)
+        model = np.zeros(lib.awm_model_bytes() // 8, np.uint64)
+        model[:2] = given[0].ctypes.data, shards.ctypes.data
+        match = kernel._Match(None, None, given[1].ctypes.data, given[2].ctypes.data)
+        for view, expected in enumerate(seen):
+            f = np.zeros(len(expected), np.int8)
+            at = ctypes.c_void_p(model.ctypes.data), ctypes.byref(match), ctypes.c_uint32(view)
+            lib.awm_encode(*at, ctypes.c_void_p(f.ctypes.data))
+            assert f.tobytes() == expected, (comment, view)
+
+
 def test_matvec_vectors(backend: str) -> None:
     lib = Kernel.load().lib
     for comment, (w_raw, x_raw, acc_raw) in generate.read("matvec.txt"):

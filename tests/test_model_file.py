@@ -17,10 +17,11 @@ from awm_kit.quant import layout as L
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.integer_model import IntegerModel
 from awm_kit.quant.manifest import Manifest, unpack
+from awm_kit.quant.model_check import check_schema
 from awm_kit.quant.pack import CU_TRANSACTION, op_cost, pack
 from awm_kit.quant.random_model import Shape, random_model
 from awm_kit.quant.reference import state_bytes
-from awm_kit.schema import FIGHTER
+from awm_kit.schema import FIGHTER, PLAYER_BYTES, Field, Scale
 
 SHAPES = [Shape(), Shape(40, 3, 8, 4, 1, 1), Shape(128, 4, 32, 16, 3, 2)]
 
@@ -231,7 +232,7 @@ def test_shards_of_another_world_are_refused() -> None:
     ("field", "value", "python", "kernel"),
     [
         ("magic", b"NOTAWM", "magic", "MAGIC"),
-        ("version", 3, "version 1 to 2", "VERSION"),
+        ("version", 4, "version 1 to 3", "VERSION"),
         ("format", 2, "format in", "VERSION"),
         ("total_len", 999, "expected 999 bytes", "LENGTH"),
         ("d_model", 60, "expected", "DIMENSIONS"),
@@ -256,6 +257,86 @@ def test_a_wrong_header_is_refused_by_both_readers(
         unpack(damaged)
     with pytest.raises(KernelError, match=kernel):
         NativeWorld(damaged)
+
+
+@pytest.mark.parametrize(
+    ("version", "slot", "operand", "message"),
+    [
+        (2, L.SlotCode.SELF, 29, "no mirrors before version 3"),
+        (1, L.SlotCode.INPUT, 29, "no mirrors before version 3"),
+        (3, L.SlotCode.GLOBAL, 29, "controller's of a mirror"),
+        (3, L.SlotCode.OTHER, PLAYER_BYTES + 1, "offset of an i1 field"),
+        (3, L.SlotCode.OTHER_INPUT, 255, "offset of an i1 field"),
+    ],
+)
+def test_a_wrong_mirror_is_refused_by_both_readers(
+    version: int, slot: L.SlotCode, operand: int, message: str
+) -> None:
+    cartridge = pack(random_model(1))
+    header = cartridge.manifest.header
+    raw = np.frombuffer(bytearray(cartridge.manifest_bytes), np.uint8)
+    raw[: L.HEADER.itemsize].view(L.HEADER)["version"] = version
+    features = raw[int(header["off_features"]) :][: L.FEATURE.itemsize * int(header["n_features"])]
+    records = features.view(L.FEATURE)
+    if version < L.VERSION:
+        records["operand"] = 0
+    wide = (records["slot"] == slot) & (records["mode"] == L.FeatureMode.LINEAR)
+    record = records[int(np.argmax(wide)) if wide.any() else 0 :][:1]
+    record["slot"], record["mode"], record["operand"] = slot, L.FeatureMode.LINEAR, operand
+    record["shift"], record["minus_slot"], record["offset"], record["type"] = 1, L.NO_SLOT, 0, L.TypeCode.I8
+    damaged = Cartridge(raw.tobytes(), cartridge.shards)
+    with pytest.raises(ModelFileError, match=message):
+        unpack(damaged)
+    with pytest.raises(KernelError, match="FEATURE"):
+        NativeWorld(damaged)
+
+
+def test_a_mirror_that_no_field_is_runs_but_is_not_unpacked() -> None:
+    """The kernel asks for bytes that are there; what they mean is the schema's, which Python knows."""
+    model = random_model(1)
+    turned = np.flatnonzero(
+        (model.features["mode"] == L.FeatureMode.LINEAR) & (model.features["operand"] > 0)
+    )
+    cartridge = pack(model)
+    raw = bytearray(cartridge.manifest_bytes)
+    at = int(cartridge.manifest.header["off_features"]) + L.FEATURE.itemsize * int(turned[0])
+    raw[at + L.FEATURE.fields["operand"][1]] = 1  # offset 0 is an i4
+    damaged = Cartridge(bytes(raw), cartridge.shards)
+    assert NativeWorld(damaged).manifest.version == L.VERSION
+    with pytest.raises(ModelFileError, match="offset of an i1 field"):
+        unpack(damaged)
+
+
+def test_worlds_without_mirrors_are_what_older_programs_read() -> None:
+    fields = tuple(unmirrored(field) for field in FIGHTER.player_fields)
+    inputs = tuple(unmirrored(field) for field in FIGHTER.controller_fields)
+    plain = dataclasses.replace(FIGHTER, player_fields=fields, controller_fields=inputs)
+    assert pack(random_model(1, schema=plain)).manifest.version == L.VERSION_NO_MIRROR
+    assert pack(random_model(1)).manifest.version == L.VERSION
+
+
+def unmirrored(field: Field) -> Field:
+    """The field without mirrored scales."""
+    return dataclasses.replace(field, scales=tuple(s for s in field.scales if not s.mirror))
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "scale"),
+    [
+        ("player_fields", "x", Scale(8, mirror="wings")),
+        ("player_fields", "x", Scale(8, mirror="x")),
+        ("player_fields", "x", Scale(8, mirror=["facing"])),  # type: ignore[arg-type]
+        ("controller_fields", "stick_x", Scale(8, relative=True, mirror="facing")),
+        ("global_fields", "frame", Scale(8, mirror="facing")),
+    ],
+)
+def test_a_schema_with_a_wrong_mirror_is_refused(group: str, name: str, scale: Scale) -> None:
+    fields = [
+        dataclasses.replace(f, scales=(*f.scales, scale)) if f.name == name else f
+        for f in getattr(FIGHTER, group)
+    ]
+    with pytest.raises(ModelFileError, match=f"{name}.*mirror"):
+        check_schema(dataclasses.replace(FIGHTER, **{group: tuple(fields)}))
 
 
 def test_a_reordered_tape_is_refused_by_both_readers() -> None:

@@ -127,7 +127,7 @@ def test_features_round_saturate_and_look_up() -> None:
         {**action, "out": 5},
         {**action, "out": 8, "slot": L.SlotCode.OTHER},
         {**facing, "out": 11},
-        {**bits, "out": 12, "width": 3, "first_bit": 1, "mul": 64},
+        {**bits, "out": 12, "width": 3, "operand": 1, "mul": 64},
     ]
     got = _features(rows, frame, pads)
     # 5 * 1024 / 4096 = 1.25 -> 1; action 399 and facing -1 are held to the table's ends

@@ -28,18 +28,9 @@ static uint32_t player_at(uint32_t view, uint32_t slot) {
     return AWM_GLOBAL_BYTES + AWM_PLAYER_BYTES * player;
 }
 
-static const uint8_t *slot_record(const awm_match *match, uint32_t view, uint32_t slot) {
-    switch (slot) {
-    case AWM_SELF:
-    case AWM_OTHER: return match->frame + player_at(view, slot);
-    case AWM_GLOBAL: return match->frame;
-    default: return match->inputs + AWM_CONTROLLER_BYTES * (slot == AWM_INPUT ? view : 1 - view);
-    }
-}
-
 /* ---------------------------------------------------------------- encode */
 
-/* |value| <= 2^33 before, < 2^31 after the clamp; times a 32-bit multiplier: below 2^62. */
+/* |value| < 2^32 before, < 2^32.6 less the bias, <= 2^31 after the clamp; times a 32-bit multiplier: at most 2^62. */
 static int8_t linear(const awm_feature *f, int64_t value) {
     value -= f->bias;
     if (value > INT32_MAX) value = INT32_MAX;
@@ -47,25 +38,46 @@ static int8_t linear(const awm_feature *f, int64_t value) {
     return (int8_t)awm_clamp(awm_rounded_shift(value * f->mul, f->shift), 127);
 }
 
+/* What a view sees: the record of each slot, and that of the player of the slot's side. */
+typedef struct sight {
+    const uint8_t *record[5], *player[5];
+} sight;
+
+static void look(sight *s, const awm_match *match, uint32_t view) {
+    uint32_t slot;
+    for (slot = AWM_SELF; slot <= AWM_OTHER_INPUT; slot++) {
+        s->record[slot] = s->player[slot] = match->frame + player_at(view, slot);
+    }
+    s->record[AWM_GLOBAL] = match->frame;
+    s->record[AWM_INPUT] = match->inputs + AWM_CONTROLLER_BYTES * view;
+    s->record[AWM_OTHER_INPUT] = match->inputs + AWM_CONTROLLER_BYTES * (1 - view);
+}
+
+static int64_t field(const sight *s, const awm_feature *f, uint32_t slot) {
+    return load(s->record[slot] + f->offset, f->type);
+}
+
 void awm_encode(const awm_model *model, const awm_match *match, uint32_t view, int8_t *f) {
     const awm_header *h = AWM_HEADER(model->manifest);
     const awm_feature *feature = AWM_SECTION(awm_feature, model->manifest, features);
     const int8_t *embed = (const int8_t *)model->shards[h->embed_shard];
+    sight seen;
     uint32_t i, k;
+    look(&seen, match, view);
     for (i = 0; i < h->d_feat; i += 8) *(uint64_t *)(void *)(f + i) = 0;
     for (i = 0; i < h->n_features; i++, feature++) {
-        int64_t value = load(slot_record(match, view, feature->slot) + feature->offset, feature->type);
+        int64_t value = field(&seen, feature, feature->slot);
         int8_t *out = f + feature->out;
         if (feature->mode == AWM_LINEAR) {
-            if (feature->minus_slot != AWM_NO_SLOT)
-                value -= load(slot_record(match, view, feature->minus_slot) + feature->offset, feature->type);
+            if (feature->minus_slot != AWM_NO_SLOT) value -= field(&seen, feature, feature->minus_slot);
+            if (feature->operand && (int8_t)seen.player[feature->slot][feature->operand - 1] < 0) value = -value;
             *out = linear(feature, value);
         } else if (feature->mode == AWM_TABLE) {
             uint64_t row = value < 0 ? 0 : value < feature->rows ? (uint64_t)value : feature->rows - 1u;
             const int8_t *from = embed + feature->table + row * feature->width;
             for (k = 0; k < feature->width; k++) out[k] = from[k];
         } else {
-            uint64_t bits = (uint64_t)value >> feature->first_bit;
+            uint64_t bits = (uint64_t)value >> feature->operand;
             for (k = 0; k < feature->width; k++, bits >>= 1) out[k] = (int8_t)(bits & 1 ? feature->mul : 0);
         }
     }

@@ -16,7 +16,8 @@
 #define AWM_STATIC_ASSERT(name, condition) typedef char awm_assert_##name[(condition) ? 1 : -1]
 
 enum {
-    AWM_VERSION = 2, /* 1, which knows no CHOOSE, is read too */
+    AWM_VERSION = 3, /* 1, which knows no CHOOSE, and 2, which knows no mirrors, are read too */
+    AWM_VERSION_NO_MIRROR = 2,
     AWM_FORMAT_I8 = 0,
     AWM_FORMAT_N4 = 1, /* 4-bit weights: awm_matvec_n4.h */
     AWM_WEIGHT_BIAS = 64,
@@ -65,8 +66,9 @@ typedef struct awm_shard {
     uint8_t sha256[32];
 } awm_shard;
 
+/* operand: of BITS the first bit; of LINEAR 0, or 1 + offset of the mirror, an i8 field of the player of slot's side. */
 typedef struct awm_feature {
-    uint8_t mode, slot, type, offset, minus_slot, shift, width, first_bit;
+    uint8_t mode, slot, type, offset, minus_slot, shift, width, operand;
     int32_t bias, mul;
     uint32_t table;
     uint16_t rows, out;

@@ -91,6 +91,12 @@ static uint32_t slot_bytes(uint32_t slot) {
     return slot < 5 ? bytes[slot] : 0;
 }
 
+/* Any byte of a player's record is an i8; versions before 3 know no mirrors, and the frame's fields have no side. */
+static int mirror_ok(const awm_header *h, const awm_feature *f) {
+    if (f->operand == 0) return 1;
+    return h->version > AWM_VERSION_NO_MIRROR && f->slot != AWM_GLOBAL && f->operand <= AWM_PLAYER_BYTES;
+}
+
 static int check_feature(const uint8_t *m, const awm_feature *f) {
     const awm_header *h = AWM_HEADER(m);
     uint32_t outputs = f->mode == AWM_LINEAR ? 1 : f->width;
@@ -101,14 +107,14 @@ static int check_feature(const uint8_t *m, const awm_feature *f) {
         if (!shift_ok(f->shift)) return AWM_ERR_FEATURE;
         if (f->minus_slot != AWM_NO_SLOT && !field_ok(f->type, f->offset, slot_bytes(f->minus_slot)))
             return AWM_ERR_FEATURE;
-        return AWM_OK;
+        return mirror_ok(h, f) ? AWM_OK : AWM_ERR_FEATURE;
     case AWM_TABLE: {
         uint64_t end = f->table + (uint64_t)f->rows * f->width;
         return f->rows >= 1 && in_shard(m, h->embed_shard, 0, end) ? AWM_OK : AWM_ERR_FEATURE;
     }
     case AWM_BITS: {
         uint32_t bits = 8u << (f->type >> 1);
-        int fits = (uint32_t)f->first_bit + f->width <= bits && f->mul >= -127 && f->mul <= 127;
+        int fits = (uint32_t)f->operand + f->width <= bits && f->mul >= -127 && f->mul <= 127;
         return fits ? AWM_OK : AWM_ERR_FEATURE;
     }
     default:

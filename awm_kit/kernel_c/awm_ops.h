@@ -71,9 +71,10 @@ typedef struct awm_matvec_args {
 void awm_matvec_begin(awm_matvec_args *a);
 void awm_matvec(const awm_matvec_args *a);
 
-/* Column counts that the SWAR products have compiled in; 304 is what the fighter schema's features come to. */
+/* Column counts that the SWAR products have compiled in; 352 is what the fighter schema's features come
+ * to, 304 what they came to before version 3. */
 #define AWM_FOR_EACH_COLS(f) \
-    f(64) f(96) f(128) f(160) f(192) f(224) f(256) f(304) f(320) f(384) f(448) f(512) f(640) f(768) f(1024)
+    f(64) f(96) f(128) f(160) f(192) f(224) f(256) f(304) f(320) f(352) f(384) f(448) f(512) f(640) f(768) f(1024)
 
 /* Rows of accumulators to where their op wants them: out[r] = clamp((acc + bias) * mul >> shift), ADD_I32 adds to it
  * first. |acc + bias| <= 2^25 + 2^31 and 0 <= mul < 2^31, so that product and half stay below 2^63. */

@@ -32,6 +32,7 @@ class Feature:
     relative: bool = False
     bias: int = 0
     mul: int = 0
+    mirror: str = ""
 
 
 class FeatureTable:
@@ -66,12 +67,14 @@ class FeatureTable:
 
     def _add_field(self, slot: str, item: Field) -> None:
         for scale in item.scales:
-            if scale.relative and slot != "self":
+            if scale.relative and not scale.mirror and slot != "self":
                 continue
             full = scale.reach * (1 << item.frac_bits)
             mul = round(LINEAR_MAX / full * (1 << LINEAR_SHIFT))
             bias = round(scale.center * (1 << item.frac_bits))
-            self._append(Feature("linear", slot, item, self.width, 1, scale.relative, bias, mul))
+            self._append(
+                Feature("linear", slot, item, self.width, 1, scale.relative, bias, mul, scale.mirror)
+            )
         if item.embed:
             self._append(Feature("table", slot, item, self.width, item.embed))
         if item.bits:
@@ -104,6 +107,7 @@ class Encoder(nn.Module):
     lin_minus: Tensor
     lin_bias: Tensor
     lin_mul: Tensor
+    lin_mirror: Tensor
     order: Tensor
 
     def __init__(self, table: FeatureTable) -> None:
@@ -112,10 +116,11 @@ class Encoder(nn.Module):
         linear = [f for f in table.features if f.mode == "linear"]
         column = table.columns
         self.register_buffer("lin_src", torch.tensor([column[f.slot, f.field.name] for f in linear]), False)
-        minus = [column["other", f.field.name] if f.relative else -1 for f in linear]
+        minus = [column[_opposite(f.slot), f.field.name] if f.relative else -1 for f in linear]
         self.register_buffer("lin_minus", torch.tensor(minus), False)
         self.register_buffer("lin_bias", torch.tensor([f.bias for f in linear]), False)
         self.register_buffer("lin_mul", torch.tensor([f.mul for f in linear]), False)
+        self.register_buffer("lin_mirror", torch.tensor([_mirror_column(f, column) for f in linear]), False)
         self.register_buffer("order", torch.tensor(self._order()), False)
         self.tables = nn.ParameterDict()
         for f in table.features:
@@ -135,7 +140,9 @@ class Encoder(nn.Module):
         """``raw`` int64 (..., columns) -> float (..., d_feat)."""
         value = raw[..., self.lin_src]
         minus = raw[..., self.lin_minus.clamp(min=0)] * (self.lin_minus >= 0)
-        scaled = (value - minus - self.lin_bias) * self.lin_mul + (1 << (LINEAR_SHIFT - 1))
+        turned = (self.lin_mirror >= 0) & (raw[..., self.lin_mirror.clamp(min=0)] < 0)
+        difference = torch.where(turned, minus - value, value - minus)
+        scaled = (difference - self.lin_bias) * self.lin_mul + (1 << (LINEAR_SHIFT - 1))
         linear = (scaled >> LINEAR_SHIFT).clamp(-LINEAR_MAX, LINEAR_MAX)
         parts = [linear.to(torch.float32) / FEATURE_ONE]
         column = self.table.columns
@@ -149,6 +156,16 @@ class Encoder(nn.Module):
                 parts.append(((raw[..., column[f.slot, f.field.name], None] >> bit) & 1).to(torch.float32))
         vector = torch.cat(parts, -1)[..., self.order]
         return nn.functional.pad(vector, (0, self.table.d_feat - self.table.width))
+
+
+def _opposite(slot: str) -> str:
+    return "self" if slot == "other" else "other"
+
+
+def _mirror_column(feature: Feature, columns: dict[tuple[str, str], int]) -> int:
+    """Column of the field whose sign a feature is multiplied by, -1 for none."""
+    side = "other" if feature.slot.startswith("other") else "self"
+    return columns[side, feature.mirror] if feature.mirror else -1
 
 
 def quantized_table(weight: Tensor) -> Tensor:

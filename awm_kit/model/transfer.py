@@ -105,7 +105,9 @@ def with_layers(model: WorldModel, n_layers: int) -> WorldModel:
 
 def _identities(table: FeatureTable) -> list[tuple[object, ...]]:
     """What each feature computes, wherever it lies in the vector."""
-    return [(f.mode, f.slot, f.field.name, f.width, f.relative, f.bias, f.mul) for f in table.features]
+    return [
+        (f.mode, f.slot, f.field.name, f.width, f.relative, f.bias, f.mul, f.mirror) for f in table.features
+    ]
 
 
 def _columns(feature: Feature) -> slice:

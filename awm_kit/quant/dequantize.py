@@ -21,8 +21,8 @@ from awm_kit.model.heads import LOGIT_ONE, SET, Head
 from awm_kit.model.mamba2 import Mamba2
 from awm_kit.model.world import WorldModel
 from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
-from awm_kit.quant.layout import FeatureMode
-from awm_kit.quant.quantize import DT_FRAC_BITS, DT_ONE
+from awm_kit.quant.layout import FEATURE, FeatureMode
+from awm_kit.quant.quantize import DT_FRAC_BITS, DT_ONE, feature_records
 from awm_kit.schema import Schema
 
 
@@ -32,7 +32,7 @@ def dequantize(model: IntegerModel) -> WorldModel:
     Raises
     ------
     ModelFileError
-        If the notes lack the scales that `quantize` records.
+        If the notes lack the scales that `quantize` records, or the features are not those of the schema.
     """
     scales = model.notes.get("scales")
     if not scales or len(scales.get("layers", ())) != len(model.layers):
@@ -50,6 +50,7 @@ def dequantize(model: IntegerModel) -> WorldModel:
     )
     world = WorldModel(config, model.schema, [_head(model.schema, h) for h in model.heads])
     residual = float(scales["residual"])
+    _check_features(world, model)
     with torch.no_grad():
         _fill_tables(world, model)
         _fill_linear(world.embed, model.encoder, 1 / FEATURE_ONE, residual)
@@ -62,6 +63,16 @@ def dequantize(model: IntegerModel) -> WorldModel:
             _fill_choice(world, model.choice, residual)
         _fill_linear(world.head, model.head, final, 1 / LOGIT_ONE)
     return world
+
+
+def _check_features(world: WorldModel, model: IntegerModel) -> None:
+    """A fork computes its features from the schema: they must be what the world's records compute."""
+    names = [name for name in FEATURE.names or () if name != "table"]  # tables may lie in any order
+    expected, _ = feature_records(world.table, dict(world.encoder.tables.items()))
+    if not np.array_equal(model.features[names], expected[names]):
+        raise ModelFileError(
+            "the features' records do not follow from the schema; this world cannot be forked"
+        )
 
 
 def _real(linear: Linear) -> Tensor:

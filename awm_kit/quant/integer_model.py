@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from awm_kit.quant import layout as L
 from awm_kit.quant import n4
 from awm_kit.schema import Schema
 
@@ -171,3 +172,8 @@ class IntegerModel:
     choice: Choice | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     parent: bytes = bytes(32)
+
+    @property
+    def has_mirrors(self) -> bool:
+        """Whether a LINEAR feature is turned by a mirror, which readers before version 3 do not know."""
+        return bool(self.features[self.features["mode"] == L.FeatureMode.LINEAR]["operand"].any())

@@ -12,8 +12,9 @@ from enum import IntEnum
 import numpy as np
 
 MAGIC = b"AWMMODEL"
-VERSION = 2
-VERSIONS = (1, 2)  # readable; 1 knows no CHOOSE
+VERSION = 3
+VERSIONS = (1, 2, 3)  # readable; 1 knows no CHOOSE, 2 no mirrors
+VERSION_NO_MIRROR = 2  # written for worlds without: programs deployed before version 3 run them
 FORMAT_I8 = 0  # 7-bit symmetric weights stored as w + 64, row-major
 FORMAT_N4 = 1  # 4-bit weights with scales, see n4.py; a manifest's: some matrices are
 FORMATS = (FORMAT_I8, FORMAT_N4)
@@ -145,7 +146,10 @@ FEATURE = np.dtype(
         ("minus_slot", "u1"),  # NO_SLOT: nothing is subtracted; else the same field of that slot
         ("shift", "u1"),
         ("width", "u1"),
-        ("first_bit", "u1"),
+        (
+            "operand",
+            "u1",
+        ),  # BITS: first bit; LINEAR: 0, or 1 + offset of the mirror in its side's player record
         ("bias", "<i4"),
         ("mul", "<i4"),
         ("table", "<u4"),  # offset in the embed shard

@@ -185,6 +185,8 @@ def unpack(cartridge: Cartridge) -> IntegerModel:
     for name, expected in {**rest, "n_consts": sum(len(h.consts) for h in model.heads)}.items():
         if getattr(manifest, name) != expected:
             raise ModelFileError(f"header's {name}: expected {expected} (got {getattr(manifest, name)})")
+    if model.has_mirrors and manifest.version <= L.VERSION_NO_MIRROR:
+        raise ModelFileError(f"expected no mirrors before version {L.VERSION} (got {manifest.version})")
     if manifest.header["reserved"].tobytes().strip(b"\0"):
         raise ModelFileError("expected zeros in the header's reserved bytes (got others)")
     return model

@@ -11,7 +11,7 @@ from awm_kit.quant import layout as L
 from awm_kit.quant import n4
 from awm_kit.quant.decode_rules import head_record, stored_range
 from awm_kit.quant.integer_model import Choice, IntegerModel, Layer, Linear, Norm
-from awm_kit.schema import CONTROLLER_BYTES, GLOBAL_BYTES, PLAYER_BYTES, Field, Schema
+from awm_kit.schema import CONTROLLER_BYTES, GLOBAL_BYTES, PLAYER_BYTES, Field, Scale, Schema
 
 _SLOT_BYTES = {
     L.SlotCode.SELF: PLAYER_BYTES,
@@ -60,6 +60,10 @@ def check_schema(schema: Schema) -> None:
             _check_field(f"{group} field {field.name!r}", field, room)
         names = [field.name for field in fields]
         _expect(len(set(names)) == len(names), f"{group} fields", "names that differ", names)
+    for group, (fields, _) in groups.items():
+        for field in fields:
+            for scale in field.scales:
+                _check_scale(f"{group} field {field.name!r}", scale, group, schema)
     players = {field.name for field in schema.player_fields}
     for field in schema.player_fields:
         _expect(
@@ -88,6 +92,19 @@ def _check_field(what: str, field: Field, room: int) -> None:
     info = np.iinfo(field.dtype)
     lo, hi = stored_range(field)
     _expect(info.min <= lo <= hi <= info.max, f"{what} range", f"within {info.min}..{info.max}", (lo, hi))
+
+
+def _check_scale(what: str, scale: Scale, group: str, schema: Schema) -> None:
+    if scale.mirror == "":
+        return
+    signed = [field.name for field in schema.player_fields if _is_i8(field)]
+    fits = group == "player" or (group == "controller" and not scale.relative)
+    _expect(fits, f"{what}.mirror", "of a player, or of a controller and not relative", group)
+    _expect(scale.mirror in signed, f"{what}.mirror", f"one of {signed}", repr(scale.mirror))
+
+
+def _is_i8(field: Field) -> bool:
+    return field.dtype.lstrip("<") == "i1"
 
 
 def _is_int(value: object) -> bool:
@@ -213,7 +230,7 @@ def _check_features(m: IntegerModel) -> None:
 
 def _check_feature(what: str, m: IntegerModel, row: np.void) -> int:
     """Check one record; returns where its table ends in ``embed``."""
-    mode, width, first = int(row["mode"]), int(row["width"]), int(row["first_bit"])
+    mode, width, operand = int(row["mode"]), int(row["width"]), int(row["operand"])
     size = _check_place(what, int(row["slot"]), int(row["type"]), int(row["offset"]), tuple(L.SlotCode))
     outputs = 1 if mode == L.FeatureMode.LINEAR else width
     _expect(
@@ -227,14 +244,22 @@ def _check_feature(what: str, m: IntegerModel, row: np.void) -> int:
         minus = int(row["minus_slot"])
         if minus != L.NO_SLOT:
             _check_place(f"{what}.minus", minus, int(row["type"]), int(row["offset"]), tuple(L.SlotCode))
+        if operand:
+            _check_mirror(what, m, int(row["slot"]), operand - 1)
         return 0
     if mode == L.FeatureMode.BITS:
-        _expect(first + width <= 8 * size, f"{what}.width", f"bits within {8 * size}", first + width)
+        _expect(operand + width <= 8 * size, f"{what}.width", f"bits within {8 * size}", operand + width)
         _expect(abs(int(row["mul"])) <= 127, f"{what}.mul", "-127..127", row["mul"])
         return 0
     _expect(mode == L.FeatureMode.TABLE, f"{what}.mode", "a FeatureMode", mode)
     _expect(int(row["rows"]) >= 1, f"{what}.rows", "at least 1", row["rows"])
     return int(row["table"]) + int(row["rows"]) * width
+
+
+def _check_mirror(what: str, m: IntegerModel, slot: int, offset: int) -> None:
+    places = [field.offset for field in m.schema.player_fields if _is_i8(field)]
+    _expect(slot != L.SlotCode.GLOBAL, f"{what}.slot", "a player's or a controller's of a mirror", slot)
+    _expect(offset in places, f"{what}.mirror", "offset of an i1 field of a player", offset)
 
 
 def _check_place(what: str, slot: int, type_: int, offset: int, slots: Iterable[int]) -> int:

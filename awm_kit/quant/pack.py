@@ -59,7 +59,7 @@ CU_CHOOSE_CLASS = 8  # a logit's turn, for both players
 CU_HEAD = 200
 
 # Column counts that awm_matvec_swar.c has compiled in; others are slower on SBF.
-FAST_COLS = (64, 96, 128, 160, 192, 224, 256, 304, 320, 384, 448, 512, 640, 768, 1024)
+FAST_COLS = (64, 96, 128, 160, 192, 224, 256, 304, 320, 352, 384, 448, 512, 640, 768, 1024)
 FAST_STATES = (16, 32, 64)  # and states that awm_scan_swar.c has
 
 
@@ -349,7 +349,8 @@ def _manifest(model: IntegerModel, writer: _Writer) -> bytes:
 
 def _header(model: IntegerModel) -> np.ndarray:
     header = np.zeros((), L.HEADER)
-    header["magic"], header["version"] = L.MAGIC, L.VERSION
+    header["magic"] = L.MAGIC
+    header["version"] = L.VERSION if model.has_mirrors else L.VERSION_NO_MIRROR
     for name in ("d_model", "d_inner", "d_state", "headdim", "nheads", "n_views", "d_feat"):
         header[name] = getattr(model, name)
     header["d_conv"], header["n_players"], header["n_layers"] = 4, 2, len(model.layers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,8 @@ def quantize(
     residual = 2.0 ** math.ceil(math.log2(residual))
     layers = [m for m in model.layers if isinstance(m, Mamba2)]
     quantized = [_layer(m, r, residual, four_bits) for m, r in zip(layers, ranges.layers, strict=True)]
-    features, embed = _features(model.table, {k: quantized_table(v) for k, v in model.encoder.tables.items()})
+    tables = {k: quantized_table(v) for k, v in model.encoder.tables.items()}
+    features, embed = feature_records(model.table, tables)
     head_weight, head_scale = _head_rows(model, ranges)
     scales = {
         "residual": residual,
@@ -243,8 +244,19 @@ def int32(values: Tensor) -> np.ndarray:
     return values.round().clamp(-(2**30), 2**30).numpy().astype(np.int32)
 
 
-def _features(table: FeatureTable, tables: dict[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    """Feature records and the bytes of the embedding tables that they point into."""
+def feature_records(table: FeatureTable, tables: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """Feature records and the bytes of the embedding tables that they point into.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    tables : mapping of str to Tensor, shape (classes, embed)
+        Embedding tables by their field's name.
+
+    Returns
+    -------
+    ndarray of layout.FEATURE, ndarray of int8
+    """
     blobs: dict[str, int] = {}
     embed: list[np.ndarray] = []
     size = 0
@@ -256,6 +268,8 @@ def _features(table: FeatureTable, tables: dict[str, Tensor]) -> tuple[np.ndarra
     records = np.zeros(len(table.features), FEATURE)
     for record, item in zip(records, table.features, strict=True):
         _feature_record(record, item, blobs.get(item.field.name, 0))
+        if item.mirror:
+            record["operand"] = 1 + table.schema.player(item.mirror).offset
     return records, np.concatenate(embed) if embed else np.zeros(0, np.int8)
 
 
@@ -264,7 +278,8 @@ def _feature_record(record: np.void, item: Feature, table: int) -> None:
     record["slot"] = SlotCode[item.slot.upper()]
     record["type"] = TYPE_CODES[item.field.dtype.lstrip("<")]
     record["offset"] = item.field.offset
-    record["minus_slot"] = SlotCode.OTHER if item.relative else NO_SLOT
+    opposite = SlotCode.SELF if item.slot == "other" else SlotCode.OTHER
+    record["minus_slot"] = opposite if item.relative else NO_SLOT
     record["shift"] = 24 if item.mode == "linear" else 1
     record["width"], record["out"] = item.width, item.out
     record["bias"], record["mul"] = item.bias, item.mul

@@ -209,7 +209,7 @@ def random_features(schema: Schema, rng: np.random.Generator) -> tuple[np.ndarra
                 "minus_slot": L.NO_SLOT,
             }
             for scale in field.scales:
-                if scale.relative and slot != "self":
+                if scale.relative and not scale.mirror and slot != "self":
                     continue
                 one = 1 << field.frac_bits
                 mul = round(L.FEATURE_ONE * (1 << 20) / (scale.reach * one))
@@ -219,15 +219,17 @@ def random_features(schema: Schema, rng: np.random.Generator) -> tuple[np.ndarra
                     "mul": mul,
                     "bias": round(scale.center * one),
                 }
-                minus = {"minus_slot": L.SlotCode.OTHER} if scale.relative else {}
-                rows.append({**place, **linear, **minus, "out": out})
+                opposite = L.SlotCode.SELF if slot == "other" else L.SlotCode.OTHER
+                minus = {"minus_slot": opposite} if scale.relative else {}
+                mirror = {"operand": 1 + schema.player(scale.mirror).offset} if scale.mirror else {}
+                rows.append({**place, **linear, **minus, **mirror, "out": out})
                 out += 1
             if field.embed:
                 size = {"width": field.embed, "rows": field.classes, "table": table}
                 rows.append({**place, **size, "mode": L.FeatureMode.TABLE, "out": out})
                 out, table = out + field.embed, table + field.embed * field.classes
             if field.bits:
-                bits = {"width": field.bits, "first_bit": 0, "mul": L.FEATURE_ONE}
+                bits = {"width": field.bits, "operand": 0, "mul": L.FEATURE_ONE}
                 rows.append({**place, **bits, "mode": L.FeatureMode.BITS, "out": out})
                 out += field.bits
     records = np.zeros(len(rows), L.FEATURE)

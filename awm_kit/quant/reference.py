@@ -180,6 +180,15 @@ def _load(data: np.ndarray, type_: int, offset: int) -> int:
     return int(np.frombuffer(data.tobytes(), _DTYPES[type_], 1, offset)[0])
 
 
+def _turned(record: np.ndarray, view: int, row: np.void) -> bool:
+    """Whether the mirror of a LINEAR feature, an i8 field of the player of its side, is negative."""
+    if not row["operand"]:
+        return False
+    mine = row["slot"] in (L.SlotCode.SELF, L.SlotCode.INPUT)
+    player = record[GLOBAL_BYTES + PLAYER_BYTES * (view if mine else 1 - view) :]
+    return _load(player, L.TypeCode.I8, int(row["operand"]) - 1) < 0
+
+
 def _features(model: IntegerModel, record: np.ndarray, pads: np.ndarray, view: int) -> np.ndarray:
     f = np.zeros(model.d_feat, np.int64)
     for row in model.features:
@@ -188,6 +197,8 @@ def _features(model: IntegerModel, record: np.ndarray, pads: np.ndarray, view: i
         if row["mode"] == L.FeatureMode.LINEAR:
             if row["minus_slot"] != L.NO_SLOT:
                 value -= _load(_slot(record, pads, view, int(row["minus_slot"])), type_, offset)
+            if _turned(record, view, row):
+                value = -value
             value = max(-(1 << 31), min((1 << 31) - 1, value - int(row["bias"])))
             scaled = (value * int(row["mul"]) + (1 << (int(row["shift"]) - 1))) >> int(row["shift"])
             f[out] = max(-127, min(127, scaled))
@@ -196,7 +207,7 @@ def _features(model: IntegerModel, record: np.ndarray, pads: np.ndarray, view: i
             start = int(row["table"]) + index * width
             f[out : out + width] = model.embed[start : start + width]
         else:
-            bits = np.array([(value >> (int(row["first_bit"]) + i)) & 1 for i in range(width)])
+            bits = np.array([(value >> (int(row["operand"]) + i)) & 1 for i in range(width)])
             f[out : out + width] = bits * int(row["mul"])
     return f
 

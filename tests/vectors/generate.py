@@ -7,16 +7,27 @@ numbers in them are little endian. The reference (`awm_kit.quant.reference`) com
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
+from awm_kit.quant import layout as L
 from awm_kit.quant import reference
 from awm_kit.quant.integer_model import IntegerModel, Norm
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Flavor, Shape, random_frame, random_inputs, random_model
-from awm_kit.schema import Field, Scale, Schema, Update
+from awm_kit.schema import (
+    CONTROLLER_BYTES,
+    FRAME_BYTES,
+    GLOBAL_BYTES,
+    PLAYER_BYTES,
+    Field,
+    Scale,
+    Schema,
+    Update,
+)
 
 FOLDER = Path(__file__).parent
 N_FRAMES = 24
@@ -51,6 +62,26 @@ CARTS = Schema(
     ),
     end_field="fuel",
     end_value=0,
+)  # fmt: skip
+
+
+#: The same with features that are turned to where a cart heads; turbo is -1, 0 or 1.
+MIRRORED_CARTS = replace(
+    CARTS,
+    player_fields=(
+        replace(
+            CARTS.player_fields[0],
+            scales=(
+                Scale(100), Scale(100, center=-30, mirror="turbo"), Scale(8, relative=True),
+                Scale(8, relative=True, mirror="turbo"), Scale(2, True, 5, mirror="turbo"),
+            ),
+        ),
+        *CARTS.player_fields[1:],
+    ),
+    controller_fields=(
+        replace(CARTS.controller_fields[0], scales=(Scale(80), Scale(40, mirror="turbo"))),
+        CARTS.controller_fields[1],
+    ),
 )  # fmt: skip
 
 
@@ -258,6 +289,94 @@ def store_cases() -> Iterator[tuple[str, str, dict[str, np.ndarray | int]]]:
             yield f"{kind}: {rows} rows: tails of SIMD words", kind, drawn
 
 
+SELF, OTHER, GLOBAL, INPUT, OTHER_INPUT = L.SlotCode
+I8, U8, I16, U16, I32, U32 = L.TypeCode
+
+
+def feature_cases() -> Iterator[tuple[str, list[dict[str, int]], tuple[object, object], tuple[int, int]]]:
+    """Comment, LINEAR records, both players' values of the first field, both i8 mirrors (offset 28)."""
+    rng = np.random.default_rng(8)
+    most, least = (1 << 31) - 1, -(1 << 31)
+
+    def records(**rule: int) -> list[dict[str, int]]:
+        """One of each kind: plain, relative, turned, both; of either player."""
+        rule = {"type": I32, "mul": 1, "shift": 1, **rule}
+        return [
+            {**rule, "slot": slot, "minus_slot": minus, "operand": operand}
+            for slot, opposite in ((SELF, OTHER), (OTHER, SELF))
+            for minus in (L.NO_SLOT, opposite)
+            for operand in (0, 29)
+        ]
+
+    for mirrors in ((1, -1), (-1, 1), (0, -1), (-128, 127), (127, -128)):
+        yield f"mirrors {mirrors}: 0 does not turn", records(), (50, -31), mirrors
+    yield "halves round up after the turn, not before", records(), (3, -5), (-1, -1)
+    yield "the bias is not turned", records(bias=20, shift=2), (100, -60), (-1, -1)
+    for bias in (most, least):
+        rule = {"bias": bias, "mul": most, "shift": 62}
+        yield f"i32: the largest differences, bias {bias}", records(**rule), (least, most), (-1, 1)
+        yield f"u32: the same, bias {bias}", records(type=U32, **rule), ((1 << 32) - 1, 0), (1, -1)
+    yield "the clamp to int32, on both sides", records(mul=least, shift=62), (least, most), (-1, -1)
+    yield "-2^31 alone turns to 2^31", records(mul=64, shift=31), (least, least), (-1, -1)
+    yield "u32 turns below 0", records(type=U32, mul=64, shift=32), (most, (1 << 32) - 1), (-1, 1)
+    for type_ in (I8, U8, I16, U16):
+        values = tuple(int(v) for v in rng.integers(-128 if type_ in (I8, I16) else 0, 128, 2))
+        yield f"{type_.name}", records(type=type_), values, (-1, 1)
+    own = [{**r, "type": I8, "offset": 28} for r in records(mul=2)]
+    yield "the mirror itself: its amount; -128 turns to 128, which saturates", own, (0, 0), (-128, -5)
+    pads = [
+        {
+            "slot": slot,
+            "type": I8,
+            "minus_slot": L.NO_SLOT,
+            "operand": operand,
+            "mul": 2,
+            "shift": 1,
+            "bias": bias,
+        }
+        for slot in (INPUT, OTHER_INPUT)
+        for operand in (0, 29)
+        for bias in (0, 7)
+    ]
+    yield "controllers turn with their player", pads, (0, 0), (-1, 1)
+    yield "and the other way round", pads, (0, 0), (1, -1)
+    ends = [{**r, "operand": operand} for r in records()[1:2] for operand in (1, 32)]
+    yield "the first and the last byte of a record as mirrors", ends, (-1, 90), (1, 1)
+
+
+def feature_manifest(records: bytes, d_feat: int) -> bytes:
+    """A header and records, all of a manifest that FEATURES reads."""
+    header = np.zeros((), L.HEADER)
+    header["off_features"], header["n_features"] = L.HEADER.itemsize, len(records) // L.FEATURE.itemsize
+    header["d_feat"] = d_feat
+    return bytes(header.tobytes() + records)
+
+
+def features_text() -> str:
+    head = (
+        "# Fields: feature records (24 bytes each, all LINEAR), frame (80 bytes), controllers (24 bytes),\n"
+        "# the features of view 0, then of view 1 (i8).\n\n"
+    )
+    cases = []
+    rng = np.random.default_rng(9)
+    for comment, rows, values, mirrors in feature_cases():
+        records = np.zeros(len(rows), L.FEATURE)
+        for out, (record, row) in enumerate(zip(records, rows, strict=True)):
+            for name, value in {**row, "out": out}.items():
+                record[name] = value
+        frame = rng.integers(0, 256, FRAME_BYTES, np.uint8)
+        dtype = reference._DTYPES[rows[0]["type"]]
+        for player, (value, mirror) in enumerate(zip(values, mirrors, strict=True)):
+            at = frame[GLOBAL_BYTES + PLAYER_BYTES * player :]
+            at[: np.dtype(dtype).itemsize] = np.frombuffer(np.array(value, dtype).tobytes(), np.uint8)
+            at[28] = mirror & 255
+        pads = rng.integers(0, 256, 2 * CONTROLLER_BYTES, np.uint8)
+        model = SimpleNamespace(d_feat=-(-len(rows) // 8) * 8, features=records, embed=np.zeros(0, np.int8))
+        seen = [reference._features(model, frame, pads, view).astype("i1") for view in range(2)]
+        cases.append(_case(comment, records, frame, pads, *seen))
+    return head + "\n".join(cases)
+
+
 #: Output kinds in the order of `AWM_STORE_I8`, ...: type and limit.
 STORES = {
     "i8": ("i1", 127), "i16": ("<i2", 32767), "i32": ("<i4", (1 << 24) - 1), "add": ("<i4", (1 << 23) - 1),
@@ -372,16 +491,19 @@ def worlds_text() -> str:
     return head + "\n".join(cases)
 
 
-def worlds() -> dict[str, tuple[Shape, str, int]]:
-    """Whole worlds: comment to shape, flavor and seed."""
+def worlds() -> dict[str, tuple[Shape, Flavor, int, Schema]]:
+    """Whole worlds: comment to shape, flavor, seed and game."""
     return {
-        "one view, smallest dimensions": (Shape(8, 1, 8, 4, 1, 1), "plain", 0),
-        "two views, three heads, two layers": (Shape(16, 3, 8, 8, 2, 2), "plain", 1),
+        "one view, smallest dimensions": (Shape(8, 1, 8, 4, 1, 1), "plain", 0, CARTS),
+        "two views, three heads, two layers": (Shape(16, 3, 8, 8, 2, 2), "plain", 1, CARTS),
         "extremes: all that can saturate does": (
             Shape(24, 2, 8, 4, 1, 2),
             "extreme",
             3,
+            CARTS,
         ),
+        "mirrors, which version 3 knows": (Shape(16, 2, 8, 8, 1, 2), "plain", 5, MIRRORED_CARTS),
+        "mirrors of one view": (Shape(8, 1, 8, 4, 1, 1), "extreme", 6, MIRRORED_CARTS),
     }
 
 
@@ -391,11 +513,11 @@ def frames_text() -> str:
         "# then for each frame the SHA-256 of frame record and state.\n\n"
     )
     cases = []
-    for comment, (shape, flavor, seed) in worlds().items():
-        model = random_model(seed, shape, flavor, CARTS, n_classes=6)
+    for comment, (shape, flavor, seed, schema) in worlds().items():
+        model = random_model(seed, shape, flavor, schema, n_classes=6)
         cartridge = pack(model)
         rng = np.random.default_rng(seed)
-        frame, inputs = random_frame(rng, CARTS), random_inputs(rng, N_FRAMES, CARTS)
+        frame, inputs = random_frame(rng, schema), random_inputs(rng, N_FRAMES, schema)
         first = reference.frame_bytes(frame)
         state = reference.initial_state(model)
         hashes = b""
@@ -414,6 +536,7 @@ def _pads(inputs: np.ndarray) -> bytes:
 
 
 TEXTS = {
+    "features.txt": features_text,
     "matvec.txt": matvec_text,
     "scan.txt": scan_text,
     "discretize.txt": discretize_text,
