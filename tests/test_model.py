@@ -202,6 +202,16 @@ def test_training_learns_and_resumes(data: PackedReplays, tmp_path) -> None:
         Trainer(data, TrainConfig(model=ModelConfig(d_model=64)), tmp_path)
 
 
+def test_a_run_on_other_data_is_only_gone_on_with_if_asked(data: PackedReplays, tmp_path) -> None:
+    config = TrainConfig(steps=1, lanes=2, length=8, model=TINY)
+    Trainer(data, config, tmp_path).run(progress=False)
+    other = PackedReplays(FIGHTER, [falling(77)])
+    with pytest.raises(ModelFileError, match=rf"{data.sha256()} \(got {other.sha256()}\).*--other-data"):
+        Trainer(other, config, tmp_path)
+    again = Trainer(other, config, tmp_path, other_data=True)
+    assert again.step == 1 and again.describe()["data_sha256"] == other.sha256()
+
+
 def test_bad_checkpoints_are_named(tmp_path, model: WorldModel) -> None:
     path = tmp_path / "m.safetensors"
     save_checkpoint(path, model, {})

@@ -22,6 +22,9 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A recipe file (.toml) or the name of a shipped one.")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run [default: runs/NAME].")] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Instead of the recipe's.")] = None,
+    other_data: Annotated[
+        bool, typer.Option("--other-data", help="Go on even if the run in the folder began on other data.")
+    ] = False,
     progress: Progress = True,
     as_json: Json = False,
 ) -> None:
@@ -36,7 +39,7 @@ def train(
 
     plan = load_recipe(recipe)
     folder = out or Path("runs") / plan.name
-    trainer = plan.trainer(folder, progress, **({"steps": steps} if steps else {}))
+    trainer = plan.trainer(folder, progress, other_data, **({"steps": steps} if steps else {}))
     if trainer.step and trainer.ranks.first:
         note(f"going on from step {trainer.step:,}")
     try:

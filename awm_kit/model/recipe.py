@@ -200,15 +200,24 @@ class Recipe:
                 if isinstance(game, Replay) and Path(game.source).name not in self.holdout:
                     yield [game, mirror(game)] if self.augment else [game]
 
-    def trainer(self, folder: Path | str, progress: bool = True, **changes: Any) -> Trainer:
+    def trainer(
+        self, folder: Path | str, progress: bool = True, other_data: bool = False, **changes: Any
+    ) -> Trainer:
         """The training run that this recipe describes.
 
         Parameters
         ----------
         folder : path
             Of the run; resumed if there is one.
+        other_data : bool
+            Resume it even though it began on other data.
         **changes
             Fields of `TrainConfig` to replace.
+
+        Raises
+        ------
+        ModelFileError
+            If there is no such parent, or the folder holds another run: see `Trainer`.
         """
         games = [] if self.stored else self.replays(progress)
         data = self.on_disk(Path(folder) / "data") if self.stored else self.pack(games)
@@ -223,7 +232,9 @@ class Recipe:
         config = replace(self.train, **changes)
         if model is not None:
             config = replace(config, model=model.config)
-        return Trainer(data, config, folder, model, notes, practice=self.practice(games))
+        return Trainer(
+            data, config, folder, model, notes, practice=self.practice(games), other_data=other_data
+        )
 
     def practice(self, games: list[Replay]) -> Practice | None:
         """Who corrects the network's own play, if the recipe has it play."""

@@ -126,6 +126,13 @@ class Trainer:
         Added to the checkpoint's notes.
     practice : Practice, optional
         Who lets the network play and corrects it; see `TrainConfig`.
+    other_data : bool
+        Go on with a run even though it began on other data.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder holds a run of another model or, unless ``other_data``, on other data.
     """
 
     def __init__(
@@ -137,6 +144,7 @@ class Trainer:
         notes: dict[str, Any] | None = None,
         device: str | None = None,
         practice: Practice | None = None,
+        other_data: bool = False,
     ) -> None:
         torch.manual_seed(config.seed)
         if config.threads:
@@ -154,7 +162,7 @@ class Trainer:
         saved = self.folder / "last.safetensors"
         if saved.exists():
             model, before = load_checkpoint(saved)
-            self._check_same_run(before)
+            self._check_same_run(before, other_data)
             self.step, self.seconds = int(before["step"]), float(before["seconds"])
         elif model is None:
             model = WorldModel(config.model, data.schema, fit_heads(data.schema, *data.transitions()))
@@ -224,13 +232,19 @@ class Trainer:
         threads = torch.get_num_threads() * self.ranks.world
         return f"{counted(threads, 'thread')} of {cpu_name()}"
 
-    def _check_same_run(self, before: dict[str, Any]) -> None:
+    def _check_same_run(self, before: dict[str, Any], other_data: bool) -> None:
         expected = json.loads(json.dumps(asdict(self.config.model)))
         got = before.get("train", {}).get("model")
         if got != expected:
             raise ModelFileError(
                 f"{self.folder.name} holds a run of another model: expected {expected} (got {got}); "
                 "choose another folder or delete it"
+            )
+        trained, given = before.get("data_sha256"), self.data.sha256()
+        if trained not in (None, given) and not other_data:
+            raise ModelFileError(
+                f"{self.folder.name} holds a run on other data: expected SHA-256 {trained} (got {given}); "
+                "choose another folder, or go on all the same with --other-data (other_data=True)"
             )
 
     def _steps(self) -> Iterator[dict[str, float]]:
