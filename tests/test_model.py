@@ -15,9 +15,9 @@ from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import PackedReplays, Streams
 from awm_kit.model.evaluate import TorchRunner, choose_starts, evaluate
 from awm_kit.model.heads import FREE, SET, HeadDecoder, fit_heads
-from awm_kit.model.mamba2 import ssd_chunked
+from awm_kit.model.mamba2 import RMSNorm, ssd_chunked
 from awm_kit.model.train import TrainConfig, Trainer
-from awm_kit.model.transfer import refit, with_features, with_layers
+from awm_kit.model.transfer import refit, with_features, with_layers, with_width
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Scale
 
@@ -174,6 +174,33 @@ def test_added_layers_change_nothing_at_first(model: WorldModel) -> None:
         assert np.array_equal(old["players"], new["players"])
     with pytest.raises(ValueError, match="at least the"):
         with_layers(child, 1)
+
+
+def test_added_width_changes_nothing_at_first_and_learns(model: WorldModel, data: PackedReplays) -> None:
+    # without the convolution's grid, where what lies between two steps may round to the other
+    c = replace(model.config, conv_reach=0.0)
+    smooth = WorldModel(c, model.schema, model.heads)
+    smooth.load_state_dict(model.state_dict())
+    model = smooth
+    child = with_width(model, c.d_model + 32)
+    for norm in (m for m in child.modules() if isinstance(m, RMSNorm)):
+        norm.eps *= c.d_model / child.config.d_model  # of the mean over the old part alone
+    assert child.config.nheads > c.nheads and child.n_params > model.n_params
+    batch = Streams(data, 4, 16, 0).next(0)
+    raw = model.views(*(part[:, :16] for part in (batch.globals, batch.players, batch.inputs)))
+    memory = [m.initial_state(4) for m in (model, child)]
+    with torch.no_grad():
+        (old, _), (new, after) = (m(raw, s) for m, s in zip((model, child), memory, strict=True))
+    assert float((old - new).abs().max()) < 1e-3 * float(old.abs().max())
+    assert all(float(layer.ssm[:, c.nheads :].abs().max()) == 0 for layer in after)
+    child(raw, memory[1])[0].square().mean().backward()
+    for layer in child.mixers:
+        x = slice(child.config.d_inner + c.d_inner, 2 * child.config.d_inner)
+        for gradient in (layer.in_proj.weight.grad[x], layer.out_proj.weight.grad[c.d_model :]):
+            assert float(gradient.abs().max()) > 0
+    assert float(child.embed.weight.grad[c.d_model :].abs().max()) > 0
+    with pytest.raises(ValueError, match="at least the model's"):
+        with_width(child, 8)
 
 
 def test_streams_walk_replays_in_order(data: PackedReplays) -> None:

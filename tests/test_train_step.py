@@ -11,6 +11,7 @@ import torch
 from test_model import TINY, falling
 from torch import Tensor
 
+from awm_kit.errors import ModelFileError
 from awm_kit.model.dataset import Batch, PackedReplays
 from awm_kit.model.practice import Lessons
 from awm_kit.model.train import TrainConfig, Trainer
@@ -142,6 +143,10 @@ def test_only_matrices_decay_and_gradients_are_clipped(make: Any) -> None:
     assert matrices["weight_decay"] == 0.3 and all(p.ndim >= 2 for p in matrices["params"])
     assert vectors["weight_decay"] == 0.0 and all(p.ndim == 1 for p in vectors["params"])
     assert len(matrices["params"]) + len(vectors["params"]) == len(list(trainer.model.parameters()))
+    projections = [w for m in trainer.model.mixers for w in (m.in_proj.weight, m.out_proj.weight)]
+    muon = make(optimizer="muon", folder="muon").optimizer.param_groups
+    assert [p.shape for p in muon[2]["params"]] == [p.shape for p in projections]
+    assert len(muon[0]["params"]) == len(matrices["params"]) - len(projections)
     row = trainer.train_step()
     norm = torch.stack([p.grad.norm() for p in trainer.model.parameters() if p.grad is not None]).norm()
     assert row["grad"] > 1 and float(norm) == pytest.approx(1e-3, rel=1e-3)
@@ -158,16 +163,37 @@ def test_a_step_whose_gradient_is_no_number_is_left_out(make: Any, monkeypatch: 
     assert all(torch.equal(v, before[k]) for k, v in trainer.model.state_dict().items())
 
 
-def test_a_resumed_run_goes_on_with_the_optimisers_memory(make: Any) -> None:
-    first = make(steps=3)
+@pytest.mark.parametrize(("kind", "moment"), [("adamw", "exp_avg_sq"), ("muon", "momentum_buffer")])
+def test_a_resumed_run_goes_on_with_the_optimisers_memory(make: Any, kind: str, moment: str) -> None:
+    first = make(steps=3, optimizer=kind)
     first.run(progress=False)
-    again = make(steps=6)
+    again = make(steps=6, optimizer=kind)
     assert again.step == 3
-    for a, b in zip(first.model.parameters(), again.model.parameters(), strict=True):
-        if a.grad is not None:
-            assert torch.equal(first.optimizer.state[a]["exp_avg_sq"], again.optimizer.state[b]["exp_avg_sq"])
+    old, new = (t.optimizer.parts[kind] for t in (first, again))
+    pairs = list(zip(old.param_groups[0]["params"], new.param_groups[0]["params"], strict=True))
+    assert any(a in old.state for a, _ in pairs)
+    for a, b in pairs:
+        if a in old.state:
+            assert torch.equal(old.state[a][moment], new.state[b][moment])
     again.run(progress=False)
     assert again.describe()["step"] == 6
+    with pytest.raises(ModelFileError, match="another optimizer"):
+        make(steps=9, optimizer="muon" if kind == "adamw" else "adamw")
+
+
+def test_orthogonalised_steps_move_all_directions_alike(make: Any) -> None:
+    def moved(kind: str) -> Tensor:
+        trainer = make(optimizer=kind, folder=kind, warmup=0.0, weight_decay=0.0)
+        weight = trainer.model.mixers[0].in_proj.weight
+        before = weight.detach().clone()
+        trainer.train_step()
+        return weight.detach() - before
+
+    adam, muon = moved("adamw"), moved("muon")
+    # Adam's first step moves every weight by the rate, its later ones by about a fifth of it: so does Muon.
+    assert 0.1 < float(muon.norm() / adam.norm()) < 0.25
+    spread = [float(s[0] / s[len(s) // 2]) for s in map(torch.linalg.svdvals, (muon, adam))]
+    assert spread[0] < 3 < spread[1]
 
 
 def test_practice_is_due_on_time_and_at_once_after_a_pause(make: Any) -> None:

@@ -34,7 +34,7 @@ from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
 from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.train import TrainConfig, Trainer
-from awm_kit.model.transfer import refit, with_features, with_layers
+from awm_kit.model.transfer import refit, with_features, with_layers, with_width
 from awm_kit.schema import FIGHTER, Schema
 
 UNSEEN_SEED = 50_000  # recipes train on seeds below it
@@ -64,7 +64,7 @@ class Recipe:
         Teacher physics that differ from the default.
     parent : str
         Shipped world or checkpoint whose network is trained on, with codebooks refitted, the
-        schema's features and as many layers as the recipe asks for; none by default.
+        schema's features and at least the layers and width that the recipe asks for; none by default.
     fights, strikes, swings, throws, moves, exits, crashes, brinks : int
         Drills beside the matches: the first six scuffle's, the last two bumper's; see their ``drills.py``.
     drill_share : float
@@ -228,7 +228,9 @@ class Recipe:
             known = ("name", "step", "data_sha256")
             notes["started_from"] = {key: before[key] for key in known if key in before}
             model = refit(with_features(model, data.schema), data)
-            model = with_layers(model, max(self.train.model.n_layers, model.config.n_layers))
+            wanted, present = self.train.model, model.config
+            model = with_layers(model, max(wanted.n_layers, present.n_layers))
+            model = with_width(model, max(wanted.d_model, present.d_model))
         config = replace(self.train, **changes)
         if model is not None:
             config = replace(config, model=model.config)

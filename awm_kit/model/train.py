@@ -25,6 +25,7 @@ from awm_kit.model.heads import fit_heads
 from awm_kit.model.logbook import Logbook
 from awm_kit.model.mamba2 import LayerState
 from awm_kit.model.metrics import events_of
+from awm_kit.model.optimizers import OPTIMIZERS, make_optimizer
 from awm_kit.model.practice import Lessons, Practice
 from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.world import WorldModel, WorldState
@@ -44,6 +45,7 @@ class TrainConfig:
     ``mistake_weight`` is the weight of frames of practice in which the network's own play went on to
     another action state than its corrector.
     ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
+    ``optimizer`` is ``adamw``, or ``muon`` for the layers' projections: a tenth less loss in as many steps.
     ``precision`` is ``fp32``, ``bf16`` for the products inside the layers (a fifth less time on a CPU that
     multiplies bfloat16, the same loss), or ``auto``: bf16 where the hardware has it. ``compiled`` fuses the
     layers: about a quarter less time again, after a minute of compiling.
@@ -67,6 +69,7 @@ class TrainConfig:
     seed: int = 0
     unimix: float = 0.0
     threads: int = 0
+    optimizer: str = "adamw"
     precision: str = "auto"
     compiled: bool = False
     save_every: int = 250
@@ -79,6 +82,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "bf16", "fp32"):
             raise ValueError(f"expected precision auto, bf16 or fp32 (got {self.precision!r})")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"expected an optimizer of {OPTIMIZERS} (got {self.optimizer!r})")
         for name in ("lanes", "length", "save_every", "practice_every", "practice_keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of at least 1 (got {getattr(self, name)})")
@@ -175,8 +180,7 @@ class Trainer:
         if config.balance:
             old, new = (torch.from_numpy(rows) for rows in data.transitions(400_000))
             self.model.decoder.balance(old, new, config.balance)
-        groups = _groups(self.model, config.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
+        self.optimizer = make_optimizer(self.model, config.optimizer, config.lr, config.weight_decay)
         if saved.exists() and (self.folder / "optimizer.pt").exists():
             state = torch.load(self.folder / "optimizer.pt", weights_only=True)
             self.optimizer.load_state_dict(state)
@@ -298,7 +302,7 @@ class Trainer:
         if horizon:
             forced = self._self_forced(batch, self.state, horizon)
             loss = loss + forced
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()
         self.ranks.average(p.grad for p in self.model.parameters() if p.grad is not None)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
@@ -372,12 +376,6 @@ class Trainer:
     @property
     def _action(self) -> int:
         return next(h.column for h in self.model.heads if h.field.update.kind == "class")
-
-
-def _groups(model: WorldModel, decay: float) -> list[dict[str, Any]]:
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def _reset(state: WorldState, fresh: Tensor, n_views: int) -> WorldState:

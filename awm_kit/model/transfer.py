@@ -1,4 +1,4 @@
-"""Carry a network over: to other data by new codebooks, to a finer sight by new features, to more layers."""
+"""Carry a network over: to other data by new codebooks, to finer features, to more layers, to more width."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.features import Feature, FeatureTable
 from awm_kit.model.heads import Head, fit_heads
+from awm_kit.model.mamba2 import Mamba2
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import Schema
 
@@ -101,6 +102,89 @@ def with_layers(model: WorldModel, n_layers: int) -> WorldModel:
     still = {k: torch.zeros_like(v) for k, v in added.items() if k.endswith("out_proj.weight")}
     child.load_state_dict(added | still | model.state_dict())
     return child.to(model.head.weight.device)
+
+
+def with_width(model: WorldModel, d_model: int) -> WorldModel:
+    """The same network with a wider residual and, in proportion, more heads, which add nothing yet.
+
+    Whatever writes to what is new is zero and whatever reads it is random, so that both learn from the first
+    step on (Chen, Goodfellow and Shlens, "Net2Net: accelerating learning via knowledge transfer", 2016).
+
+    Parameters
+    ----------
+    model : WorldModel
+        Left as it is.
+    d_model : int
+        Of the result.
+
+    Returns
+    -------
+    WorldModel
+        Gives the same logits but for rounding and the norms' ``eps``, which is one of a wider mean.
+
+    Raises
+    ------
+    ValueError
+        If the model is wider than that.
+    """
+    if d_model < model.config.d_model:
+        raise ValueError(f"expected a width of at least the model's {model.config.d_model} (got {d_model})")
+    child = WorldModel(replace(model.config, d_model=d_model), model.schema, model.heads)
+    child.encoder.load_state_dict(model.encoder.state_dict())
+    with torch.no_grad():
+        _widen_linear(child.embed, model.embed)
+        for wide, layer in zip(child.mixers, model.mixers, strict=True):
+            _widen_layer(wide, layer)
+        _widen_norm(child.final_norm.weight, model.final_norm.weight)
+        child.head.bias.copy_(model.head.bias)
+        child.head.weight[:, : model.config.d_model] = model.head.weight
+        if child.choice is not None and model.choice is not None:
+            for name in ("gate", "offset"):
+                getattr(child.choice, name)[..., : model.config.d_model] = getattr(model.choice, name)
+            _widen_norm(child.choice.norm.weight, model.choice.norm.weight)
+    return child.to(model.head.weight.device)
+
+
+def _widen_layer(wide: Mamba2, layer: Mamba2) -> None:
+    """Old heads first, then the new ones, whose x is zero and so whatever they put out."""
+    for (_, to), (part, rows) in zip(_in_rows(wide), _in_rows(layer), strict=True):
+        if part == "x":
+            wide.in_proj.weight[to] = 0
+        block = wide.in_proj.weight[to.start : to.start + (rows.stop - rows.start)]
+        block[:, : layer.config.d_model] = layer.in_proj.weight[rows]
+    inner, new = layer.config.d_inner, wide.config.d_inner
+    for name in ("conv_weight", "conv_bias"):
+        old, target = getattr(layer, name), getattr(wide, name)
+        target[:inner], target[new:] = old[:inner], old[inner:]
+    for name in ("A_log", "D", "dt_bias"):
+        getattr(wide, name)[: layer.config.nheads] = getattr(layer, name)
+    _widen_norm(wide.norm.weight, layer.norm.weight)
+    _widen_norm(wide.gated_norm.weight, layer.gated_norm.weight)
+    wide.out_proj.weight[layer.config.d_model :] = 0
+    wide.out_proj.weight[: layer.config.d_model, :inner] = layer.out_proj.weight
+
+
+def _in_rows(layer: Mamba2) -> list[tuple[str, slice]]:
+    """The rows of the input projection: part, slice."""
+    c, at, rows = layer.config, 0, []
+    for part, n in (("z", c.d_inner), ("x", c.d_inner), ("B", c.d_state), ("C", c.d_state), ("dt", c.nheads)):
+        rows.append((part, slice(at, at + n)))
+        at += n
+    return rows
+
+
+def _widen_linear(wide: torch.nn.Linear, old: torch.nn.Linear) -> None:
+    wide.weight.zero_()
+    wide.bias.zero_()
+    wide.weight[: len(old.weight)] = old.weight
+    wide.bias[: len(old.bias)] = old.bias
+
+
+def _widen_norm(wide: torch.Tensor, old: torch.Tensor) -> None:
+    """RMSNorm gains: the mean square of what zeros were added to is smaller by the share of the old."""
+    scale = (len(old) / len(wide)) ** 0.5
+    wide.fill_(float(old.mean()) * scale)
+    wide[: len(old)] = old * scale
 
 
 def _identities(table: FeatureTable) -> list[tuple[object, ...]]:

@@ -43,24 +43,29 @@ class WorldModel(nn.Module):
         return self.decoder.heads
 
     @property
+    def mixers(self) -> list[Mamba2]:
+        """The layers, first to last."""
+        return [layer for layer in self.layers if isinstance(layer, Mamba2)]
+
+    @property
     def n_params(self) -> int:
         """Trainable parameters."""
         return sum(p.numel() for p in self.parameters())
 
     def use_bf16(self, on: bool) -> None:
         """Multiply in bfloat16 inside the layers when advancing over a sequence."""
-        for layer in self._mamba():
+        for layer in self.mixers:
             layer.bf16 = on
 
     def compile_layers(self) -> None:
         """Fuse what the layers compute over sequences; one length, as in training, is compiled once."""
-        for layer in self._mamba():
+        for layer in self.mixers:
             layer.compile(dynamic=False)
 
     def initial_state(self, n: int) -> WorldState:
         """Memory of ``n`` matches at their first frame."""
         device = self.head.weight.device
-        return [layer.initial_state(n * self.config.n_views, device) for layer in self._mamba()]
+        return [layer.initial_state(n * self.config.n_views, device) for layer in self.mixers]
 
     def views(self, globals_: Tensor, players: Tensor, inputs: Tensor) -> Tensor:
         """Stack what each view sees along the batch axis; shapes as in `FeatureTable.raw`."""
@@ -87,7 +92,7 @@ class WorldModel(nn.Module):
         """
         r = self.embedded(raw)
         after = []
-        for layer, before in zip(self._mamba(), state, strict=True):
+        for layer, before in zip(self.mixers, state, strict=True):
             r, s = layer(r, before)
             after.append(s)
         return self.logits(r, chosen), after
@@ -96,7 +101,7 @@ class WorldModel(nn.Module):
         """Logits of one frame: ``raw`` (views*n, columns), ``chosen`` (views*n,)."""
         r = self.embedded(raw)
         after = []
-        for layer, before in zip(self._mamba(), state, strict=True):
+        for layer, before in zip(self.mixers, state, strict=True):
             r, s = layer.step(r, before)
             after.append(s)
         return self.logits(r, chosen), after
@@ -145,9 +150,6 @@ class WorldModel(nn.Module):
         both = torch.cat([players[:, 0], players[:, 1]], 0)
         new = self.decoder.decode(logits, both)
         return torch.stack([new[:n], new[n:]], 1)
-
-    def _mamba(self) -> list[Mamba2]:
-        return [layer for layer in self.layers if isinstance(layer, Mamba2)]
 
 
 def seven_bits(weight: Tensor) -> Tensor:
