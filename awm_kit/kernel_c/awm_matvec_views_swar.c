@@ -14,8 +14,21 @@
  *
  * which makes w - 64 of the weights and all lanes positive: |sum of four (w - 64) x| <= 4 * 63 * 128 = 32,256 < 2^15. So no
  * lane disturbs another, and after a shift by 16 the masked lanes 1 and 3 are added to a row's sum, which lies in the halves
- * of a word. With the lanes' 2^15, cols / 4 times, taken off and AWM_RAISE added when it begins, both halves stay positive,
- * and it ends as
+ * of a word.
+ *
+ * Activations are seldom as large as that, and then lanes hold many more columns before they are taken out. A run is two
+ * or more blocks of eight columns of which each lane's sum of |x| is at most 520: |sum (w - 64) x| <= 63 * 520 = 32,760 <
+ * 2^15. Its blocks' words, W = w0 .. w7 and W' = w1 + w3 2^16 + w5 2^32 + w7 2^48, are not halved either:
+ *
+ *     W E + W' (O - 2^8 E) + (W >> 32) (E1 - 2^32 E) + (W' >> 32) (O1 - 2^8 E1 - 2^32 (O - 2^8 E))
+ *
+ * has the products of columns 4..7 with their own E1 and O1, as what the first two terms make of them is taken off. These add
+ * up, modulo 2^64, until the run's last block; with what is then added (of all its blocks, but 2^15 once) the lanes are what
+ * they are above. Lane 2 is of both views, w0 x2' + w1 x3' + w2 x0 + w3 x1 + ..., and is measured too; lane 0 has a part of
+ * lane 1's x.
+ *
+ * With the 2^15 of each time that lanes were taken out taken off, and AWM_RAISE added when it begins, both halves of a row's
+ * sum stay positive, and it ends as
  *
  *     s = (AWM_RAISE + sum (w - 64) x) + 2^32 (AWM_RAISE + sum (w - 64) x'),
  *
@@ -26,87 +39,172 @@
 #define EVEN_BYTES 0x00FF00FF00FF00FFu
 #define EVEN_LANES 0x0000FFFF0000FFFFu
 #define SIGNS 0x8080808080808080u
+#define ONES 0x0101010101010101u
 #define LANES 0x0001000100010001u
 #define BOTH 0x0000000100000001u
+#define HALVES (32768 * LANES)
+#define MOST (520 * LANES) /* of |x| in the lanes of a run */
 
-/* Four columns: E, O - 2^8 E, and what is added. Bytes are x0..x3, x0'..x3'; a signed byte is (v ^ 128) - 128. */
-AWM_INLINE void spread(uint64_t *lanes, uint64_t bytes) {
+/* Words of a block. In a run E1, O1 and the two that are added are E1 - 2^32 E, the same of O1, what is added if this block's
+ * lanes are taken out alone, and what is added at the run's end. O stands for O - 2^8 E. */
+enum { E, O, E1, O1, ADD, ADD1, KIND = 7, BLOCK = 8 };
+enum { SPLIT, FIRST, NEXT, LAST }; /* kinds: halves taken out one by one; a run's blocks */
+
+/* Four columns. Bytes are x0..x3, x0'..x3'; a signed byte is (v ^ 128) - 128. */
+AWM_INLINE void spread(uint64_t *even_odd, uint64_t *add, uint64_t bytes) {
     const uint64_t raised = bytes ^ SIGNS, swapped = (raised >> 16 & EVEN_LANES) | (raised & EVEN_LANES) << 16;
     const uint64_t even = (swapped & EVEN_BYTES) - 128 * LANES, odd = (swapped >> 8 & EVEN_BYTES) - 128 * LANES;
-    lanes[0] = even;
-    lanes[1] = odd - (even << 8);
-    lanes[2] = 32768 * LANES - 64 * 65537 * (even + odd);
+    even_odd[0] = even;
+    even_odd[1] = odd - (even << 8);
+    *add = HALVES - 64 * 65537 * (even + odd);
 }
 
-/* Prepares six words for eight columns; returns what the sums of rows begin with. */
-uint64_t awm_views_begin_swar(const awm_views_args *a) {
+/* |x0| + |x1|, |x2| + |x3|, ... in lanes. */
+AWM_INLINE uint64_t pairs(uint64_t bytes) {
+    const uint64_t negative = bytes >> 7 & ONES, size = (bytes ^ negative * 255) + negative;
+    return (size & EVEN_BYTES) + (size >> 8 & EVEN_BYTES);
+}
+
+/* What eight columns add to sums of |x|: that of view 0, that of view 1, that of lane 2. All are at most 1,024. */
+AWM_INLINE uint64_t measure(uint64_t bytes, uint64_t other) {
+    const uint64_t p = pairs(bytes), q = pairs(other), mixed = (p & EVEN_LANES) | (q & ~EVEN_LANES);
+    return (p * LANES) >> 48 | (q * LANES) >> 48 << 16 | (mixed * LANES) >> 48 << 32;
+}
+
+AWM_INLINE void join(uint64_t *block) {
+    block[E1] -= block[E] << 32;
+    block[O1] -= block[O] << 32;
+    block[ADD] += block[ADD1] - HALVES;
+}
+
+/* Prepares eight words for eight columns. Returns what sums of rows begin with; a->alone is the same where lanes of all
+ * blocks are taken out. */
+uint64_t awm_views_begin_swar(awm_views_args *a) {
     const uint8_t *x = (const uint8_t *)a->x[0], *other = (const uint8_t *)a->x[1], *end = x + a->cols;
-    uint64_t *lanes = a->lanes;
-    for (; x != end; x += 8, other += 8, lanes += 6) {
-        const uint64_t v = awm_load64(x), v1 = awm_load64(other);
-        spread(lanes, (uint32_t)v | v1 << 32);
-        spread(lanes + 3, v >> 32 | (v1 >> 32) << 32);
+    uint64_t *block = a->lanes, run = 2 * MOST, out = a->cols / 4, alone = out;
+    for (; x != end; x += 8, other += 8, block += BLOCK) {
+        const uint64_t v = awm_load64(x), v1 = awm_load64(other), size = measure(v, v1);
+        spread(block + E, block + ADD, (uint32_t)v | v1 << 32);
+        spread(block + E1, block + ADD1, v >> 32 | (v1 >> 32) << 32);
+        block[KIND] = SPLIT;
+        run += size;
+        if ((run + (32767 * LANES - MOST)) & HALVES) { /* more than the most in any lane */
+            run = size;
+            continue;
+        }
+        join(block);
+        block[ADD1] = block[ADD] - HALVES;
+        block[KIND] = LAST;
+        out -= 2;
+        alone--;
+        if (block[KIND - BLOCK] == SPLIT) {
+            join(block - BLOCK);
+            block[ADD1] += block[ADD - BLOCK];
+            block[KIND - BLOCK] = FIRST;
+            out--;
+            alone--;
+        } else {
+            block[ADD1] += block[ADD1 - BLOCK];
+            block[KIND - BLOCK] = NEXT;
+        }
     }
-    return (AWM_RAISE - a->cols / 4 * (uint64_t)32768) * BOTH;
+    a->alone = (AWM_RAISE - alone * 32768) * BOTH;
+    return (AWM_RAISE - out * 32768) * BOTH;
 }
 
 #ifdef __bpf__
-/* The halves of a word of weights, r6, make a word of lanes each, in r7 and r8: e, o and add multiply by or add one of the six
- * prepared words. LLVM would spill. */
-#define LOWER(e, o, add) "w8 = w6\n" e(r7, r8, 0) "r8 >>= 8\nr8 &= 0x00FF00FF\n" o(r8, 1) "r7 += r8\n" add(r7, 2)
-#define UPPER(e, o, add) "r6 >>= 32\n" e(r8, r6, 3) "r6 >>= 8\nr6 &= 0x00FF00FF\n" o(r6, 4) "r8 += r6\n" add(r8, 5)
+#define LOAD(to, at) #to " = *(u64 *)(" at ")\n"
+#define STORE(at, from) "*(u64 *)(" at ") = " #from "\n"
+#define EVEN_BYTES_IN(r) #r " = 0x00FF00FF00FF00FF ll\n"
+#define EVEN_LANES_IN(r) #r " = 0x0000FFFF0000FFFF ll\n"
 
-/* Sixteen rows, their sums on the stack: the six words of eight columns stay in r0 to r5 for all of them, so that a row takes
- * three loads and stores a word of weights. r9 weights; below the sums are sums, lanes, the end of the first row. */
+/* The halves of a word of weights, r6, make a word of lanes each, in r7 and r8: e, o and add multiply by or add one of the
+ * prepared words. LLVM would spill. */
+#define LOWER(e, o, add) "w8 = w6\n" e(r7, r8, 0) "r8 >>= 8\nr8 &= 0x00FF00FF\n" o(r8, 1) "r7 += r8\n" add(r7, 4)
+#define UPPER(e, o, add) "r6 >>= 32\n" e(r8, r6, 2) "r6 >>= 8\nr6 &= 0x00FF00FF\n" o(r6, 3) "r8 += r6\n" add(r8, 5)
+
+/* Sixteen rows, their sums on the stack, then what runs have made so far: the words of eight columns stay in r0 to r5 for
+ * all of them, so that a row takes three loads and stores a word of weights, or two or four at a run's ends. In runs r4 is
+ * EVEN_BYTES. r9 weights; below all that are sums, lanes, the end of the first row. */
 #define ROWS 16
+#define SUM(r) "r10 - 8 - 8 * " #r
+#define SO_FAR(r) "r10 - 136 - 8 * " #r
+#define WEIGHTS(cols, r) LOAD(r6, "r9 + " #cols " * " #r)
+#define BEGIN(cols, r) STORE(SUM(r), r5)
+#define TAKE_OUT(cols, r) \
+    EVEN_LANES_IN(r6) "r7 >>= 16\nr7 &= r6\n" LOAD(r6, SUM(r)) "r6 += r7\n" STORE(SUM(r), r6)
+
 #define PUT_E(to, w, k) #to " = " #w "\n" #to " *= r" #k "\n"
 #define PUT_O(w, k) #w " *= r" #k "\n"
 #define PUT_ADD(to, k) #to " += r" #k "\n"
-#define SUM(r) "*(u64 *)(r10 - 8 - 8 * " #r ")"
-#define BEGIN(cols, r) SUM(r) " = r5\n"
-#define ADD(cols, r) \
-    __asm__ volatile("r6 = *(u64 *)(r9 + " #cols " * " #r ")\n" LOWER(PUT_E, PUT_O, PUT_ADD) UPPER(PUT_E, PUT_O, PUT_ADD) \
-                     "r6 = 0x0000FFFF0000FFFF ll\nr7 >>= 16\nr7 &= r6\nr8 >>= 16\nr8 &= r6\nr7 += r8\n" \
-                     "r6 = " SUM(r) "\nr6 += r7\n" SUM(r) " = r6\n");
-#define FINISH(cols, r) "r7 = " SUM(r) "\n*(u64 *)(r6 + 8 * " #r ") = r7\n"
+#define SPLIT_ROW(cols, r) \
+    __asm__ volatile(WEIGHTS(cols, r) LOWER(PUT_E, PUT_O, PUT_ADD) UPPER(PUT_E, PUT_O, PUT_ADD) \
+                     EVEN_LANES_IN(r6) "r7 >>= 16\nr7 &= r6\nr8 >>= 16\nr8 &= r6\nr7 += r8\n" \
+                     LOAD(r6, SUM(r)) "r6 += r7\n" STORE(SUM(r), r6));
+
+#define RUN(cols, r) \
+    WEIGHTS(cols, r) "r7 = r6\nr7 *= r0\nr8 = r6\nr8 >>= 8\nr8 &= r4\nr6 >>= 32\nr6 *= r2\nr7 += r6\n" \
+    "r6 = r8\nr6 *= r1\nr7 += r6\nr8 >>= 32\nr8 *= r3\nr7 += r8\n"
+#define FIRST_ROW(cols, r) __asm__ volatile(RUN(cols, r) STORE(SO_FAR(r), r7));
+#define NEXT_ROW(cols, r) __asm__ volatile(RUN(cols, r) LOAD(r6, SO_FAR(r)) "r6 += r7\n" STORE(SO_FAR(r), r6));
+#define LAST_ROW(cols, r) __asm__ volatile(RUN(cols, r) LOAD(r6, SO_FAR(r)) "r7 += r6\nr7 += r5\n" TAKE_OUT(cols, r));
+
+#define FINISH(cols, r) LOAD(r7, SUM(r)) STORE("r6 + 8 * " #r, r7)
 #define EACH_ROW(f, cols) \
     f(cols, 0) f(cols, 1) f(cols, 2) f(cols, 3) f(cols, 4) f(cols, 5) f(cols, 6) f(cols, 7) f(cols, 8) f(cols, 9) \
     f(cols, 10) f(cols, 11) f(cols, 12) f(cols, 13) f(cols, 14) f(cols, 15)
-#define X(k) "r" #k " = *(u64 *)(r6 + 8 * " #k ")\n"
+#define WORD(to, k) LOAD(to, "r6 + 8 * " #k)
 
+/* 2, 3, 4: where the kinds of blocks are; 5: what ends each. */
 #define DEFINE_ROWS(cols) \
     __attribute__((naked, noinline)) static void rows_##cols(uint64_t *sums, const uint8_t *w, const uint64_t *lanes, \
                                                              const uint8_t *end, uint64_t start) { \
-        __asm__ volatile("*(u64 *)(r10 - 136) = r1\n*(u64 *)(r10 - 144) = r3\n*(u64 *)(r10 - 152) = r4\nr9 = r2\n" \
-                         EACH_ROW(BEGIN, cols) "1:\nr6 = *(u64 *)(r10 - 144)\n" X(0) X(1) X(2) X(3) X(4) X(5) \
-                         "r6 += 48\n*(u64 *)(r10 - 144) = r6\n"); \
-        EACH_ROW(ADD, cols) \
-        __asm__ volatile("r9 += 8\nr6 = *(u64 *)(r10 - 152)\nif r9 != r6 goto 1b\nr6 = *(u64 *)(r10 - 136)\n" \
+        __asm__ volatile(STORE("r10 - 264", r1) STORE("r10 - 272", r3) STORE("r10 - 280", r4) "r9 = r2\n" \
+                         EACH_ROW(BEGIN, cols) \
+                         "1:\n" LOAD(r6, "r10 - 272") WORD(r0, 0) WORD(r1, 1) WORD(r2, 2) WORD(r3, 3) WORD(r5, 5) \
+                         WORD(r7, 7) "r6 += 64\n" STORE("r10 - 272", r6) "if r7 == 0 goto 4f\n" EVEN_BYTES_IN(r4) \
+                         "if r7 == 2 goto 2f\nif r7 == 3 goto 3f\n"); \
+        EACH_ROW(FIRST_ROW, cols) \
+        __asm__ volatile("goto 5f\n2:\n"); \
+        EACH_ROW(NEXT_ROW, cols) \
+        __asm__ volatile("goto 5f\n3:\n"); \
+        EACH_ROW(LAST_ROW, cols) \
+        __asm__ volatile("goto 5f\n4:\n" LOAD(r4, "r6 - 32")); \
+        EACH_ROW(SPLIT_ROW, cols) \
+        __asm__ volatile("5:\nr9 += 8\n" LOAD(r6, "r10 - 280") "if r9 != r6 goto 1b\n" LOAD(r6, "r10 - 264") \
                          EACH_ROW(FINISH, cols) "exit\n"); \
     }
 AWM_FOR_EACH_COLS(DEFINE_ROWS)
 
-/* One row of any column count. r0 the sum, r1 weights, r2 lanes, r3 their end, r4 what begins the sum, then the mask. */
-#define LOAD_E(to, w, k) #to " = *(u64 *)(r2 + 8 * " #k ")\n" #to " *= " #w "\n"
-#define LOAD_O(w, k) "r9 = *(u64 *)(r2 + 8 * " #k ")\n" #w " *= r9\n"
-#define LOAD_ADD(to, k) "r9 = *(u64 *)(r2 + 8 * " #k ")\n" #to " += r9\n"
+/* One row of any column count. r0 the sum, r1 weights, r2 lanes, r3 their end, r4 what begins the sum, then EVEN_LANES,
+ * r5 EVEN_BYTES. */
+#define OF(k) "r2 + 8 * " #k
+#define LOAD_E(to, w, k) LOAD(to, OF(k)) #to " *= " #w "\n"
+#define LOAD_O(w, k) LOAD(r9, OF(k)) #w " *= r9\n"
+#define LOAD_ADD(to, k) LOAD(r9, OF(k)) #to " += r9\n"
 #define KEEP_LANES(r) #r " >>= 16\n" #r " &= r4\nr0 += " #r "\n"
 __attribute__((naked, noinline)) static uint64_t one_row(const uint8_t *w, const uint64_t *lanes, const uint64_t *end,
                                                          uint64_t start) {
-    __asm__ volatile("r0 = r4\nr4 = 0x0000FFFF0000FFFF ll\n1:\nr6 = *(u64 *)(r1 + 0)\n" LOWER(LOAD_E, LOAD_O, LOAD_ADD)
-                     KEEP_LANES(r7) UPPER(LOAD_E, LOAD_O, LOAD_ADD) KEEP_LANES(r8)
-                     "r1 += 8\nr2 += 48\nif r2 != r3 goto 1b\nexit\n");
+    __asm__ volatile("r0 = r4\n" EVEN_LANES_IN(r4) EVEN_BYTES_IN(r5) "1:\n" LOAD(r6, "r1 + 0") LOAD(r9, OF(7))
+                     "if r9 == 0 goto 2f\n"
+                     LOAD_E(r7, r6, 0) "r8 = r6\nr8 >>= 8\nr8 &= r5\nr6 >>= 32\n" LOAD_O(r6, 2) "r7 += r6\n"
+                     LOAD_E(r6, r8, 1) "r7 += r6\nr8 >>= 32\n" LOAD_O(r8, 3) "r7 += r8\n" LOAD_ADD(r7, 4)
+                     KEEP_LANES(r7) "goto 3f\n2:\n"
+                     LOWER(LOAD_E, LOAD_O, LOAD_ADD) KEEP_LANES(r7) UPPER(LOAD_E, LOAD_O, LOAD_ADD) KEEP_LANES(r8)
+                     "3:\nr1 += 8\nr2 += 64\nif r2 != r3 goto 1b\nexit\n");
 }
 
 #else
-AWM_INLINE uint64_t four_columns(uint64_t w, const uint64_t *lanes) {
-    return (w * lanes[0] + (w >> 8 & 0x00FF00FF) * lanes[1] + lanes[2]) >> 16 & EVEN_LANES;
-}
-
 static uint64_t one_row(const uint8_t *w, const uint64_t *lanes, const uint64_t *end, uint64_t start) {
-    for (; lanes != end; lanes += 6, w += 8) {
-        const uint64_t v = awm_load64(w);
-        start += four_columns((uint32_t)v, lanes) + four_columns(v >> 32, lanes + 3);
+    for (; lanes != end; lanes += BLOCK, w += 8) {
+        const uint64_t v = awm_load64(w), odd = v >> 8 & EVEN_BYTES;
+        const uint64_t low = (lanes[KIND] == SPLIT ? (uint32_t)v : v) * lanes[E] +
+                             (lanes[KIND] == SPLIT ? (uint32_t)odd : odd) * lanes[O] + lanes[ADD];
+        const uint64_t high = (v >> 32) * lanes[E1] + (odd >> 32) * lanes[O1];
+        if (lanes[KIND] == SPLIT)
+            start += (low >> 16 & EVEN_LANES) + ((high + lanes[ADD1]) >> 16 & EVEN_LANES);
+        else
+            start += (low + high) >> 16 & EVEN_LANES;
     }
     return start;
 }
@@ -114,7 +212,7 @@ static uint64_t one_row(const uint8_t *w, const uint64_t *lanes, const uint64_t 
 
 void awm_views_matvec_swar(const awm_views_args *a, uint64_t start) {
     const uint64_t cols = a->cols, rows = a->rows;
-    const uint64_t *end = a->lanes + cols / 4 * 3;
+    const uint64_t *end = a->lanes + cols / 8 * BLOCK;
     const uint8_t *w = a->w;
     uint64_t r = 0;
 #ifdef __bpf__
@@ -124,6 +222,8 @@ void awm_views_matvec_swar(const awm_views_args *a, uint64_t start) {
         AWM_FOR_EACH_COLS(CASE_ROWS)
     default: break;
     }
+#else
+    (void)start;
 #endif
-    for (; r < rows; r++, w += cols) a->sums[r] = one_row(w, a->lanes, end, start);
+    for (; r < rows; r++, w += cols) a->sums[r] = one_row(w, a->lanes, end, a->alone);
 }

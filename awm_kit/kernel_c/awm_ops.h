@@ -94,11 +94,12 @@ typedef struct awm_views_args {
     uint64_t *sums; /* a word for each row, at most AWM_CHUNK: view 0's sum in its lower half, AWM_RAISE added to both */
     const uint8_t *w;
     const int8_t *x[2];
-    uint64_t *lanes; /* 6 * cols bytes */
+    uint64_t *lanes; /* 8 * cols bytes */
+    uint64_t alone;  /* made by awm_views_begin_swar */
     uint32_t rows, cols;
 } awm_views_args;
 
-uint64_t awm_views_begin_swar(const awm_views_args *a);
+uint64_t awm_views_begin_swar(awm_views_args *a);
 void awm_views_matvec_swar(const awm_views_args *a, uint64_t start);
 
 /* awm_store for both views; a is that of view 0, but its acc is not read. */
