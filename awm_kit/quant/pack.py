@@ -31,7 +31,7 @@ ROW_MULTIPLE = (30, 16)  # the SBF kernel takes five rows of one view at once, s
 
 CU_TRANSACTION = 25_000  # the program around the kernel: accounts, checks, hashes
 CU_OP = 400
-# With one view, with two that share the weights. Of two with the largest activations: usual ones cost 1.2 to 1.3.
+# With one view, with two that share the weights: with the largest activations; usual ones cost 1.2 to 1.3.
 CU_MAC = (2.035, 1.685)
 CU_MAC_EIGHT = (2.11, 1.685)  # a fast column count that is no multiple of 16
 CU_MAC_GENERIC = (2.65, 2.08)
