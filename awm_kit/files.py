@@ -57,11 +57,29 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     target = Path(path)
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "expected a file (got a folder or a device)", str(path))
+    _check_above(target)
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """See that a folder is there, or can be made, before the work that fills it.
+
+    Raises
+    ------
+    OSError
+        Naming ``path``, if something else is there, or it cannot be made.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "expected a folder (got a file)", str(path))
+    _check_above(target / "file")
+
+
+def _check_above(target: Path) -> None:
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder", str(path))
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder", str(target))
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, f"no permission to write in {folder}", str(path))
+        raise PermissionError(errno.EACCES, f"no permission to write in {folder}", str(target))
 
 
 @contextmanager

@@ -154,7 +154,7 @@ def _soak(subject: Subject, effort: Effort) -> Measured:
     if subject.recipe is None or subject.recipe.teacher:
         report = soak_scripted(subject.cartridge, effort.minutes, progress=False)
     elif games := subject.unseen(effort.games):
-        report = soak_replays(subject.cartridge, games)
+        report = soak_replays(subject.cartridge, games, progress=False)
     else:
         return {"left_out": "the games that it never saw are not on this machine"}, None
     return report.to_json(), report.plot()

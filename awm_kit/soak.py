@@ -10,7 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from awm_kit.data.bumper import BUMPER
-from awm_kit.data.replay import Replay
+from awm_kit.data.replay import Replay, check_games
 from awm_kit.data.teachers import Teacher, teacher_for, teacher_of
 from awm_kit.impossible import Normal, impossible_events
 from awm_kit.impossible_carts import impossible_cart_events
@@ -133,17 +133,21 @@ def free_run(world: NativeWorld, starts: np.ndarray, inputs: np.ndarray) -> np.n
     return frames
 
 
-def soak_replays(cartridge: Cartridge, replays: Sequence[Replay]) -> SoakReport:
+def soak_replays(cartridge: Cartridge, replays: Sequence[Replay], progress: bool = True) -> SoakReport:
     """Free-run whole recorded games from their first frames under their true inputs.
 
     Raises
     ------
     ValueError
         If the world's rules are not known here, or there are no games.
+    ReplayUnsupportedError
+        If a game is not the world's.
     """
     schema = _teacher(cartridge).schema
     world = NativeWorld(cartridge)
-    runs = [free_run(world, r.frames[:1], r.inputs[None])[0] for r in replays]
+    check_games(schema, replays)
+    bar = tqdm(replays, disable=not progress, unit="game")
+    runs = [free_run(world, r.frames[:1], r.inputs[None])[0] for r in bar]
     return report([_until_decided(f) for f in runs], [r.frames for r in replays], schema)
 
 
@@ -182,10 +186,9 @@ def soak_scripted(
         while (played := sum(map(len, runs))) < wanted:
             count = min(matches, -(-(wanted - played) // length))
             seeds = range(seed + len(runs), seed + len(runs) + count)
-            new = [_until_decided(f) for f in _scripted_run(world, seeds, length, teacher)]
+            new = [_until_decided(f) for f in _scripted_run(world, seeds, length, teacher, bar.update)]
             runs += new
             reference += [r.frames for r in teacher.generate(seeds, length)]
-            bar.update(sum(map(len, new)))
     return report(runs, reference, teacher.schema)
 
 
@@ -221,7 +224,10 @@ def _judge(schema: Schema, reference: Sequence[np.ndarray]) -> Judge:
     return lambda frames: impossible_events(frames, normal)
 
 
-def _scripted_run(world: NativeWorld, seeds: range, length: int, teacher: Teacher) -> np.ndarray:
+def _scripted_run(
+    world: NativeWorld, seeds: range, length: int, teacher: Teacher, done: Callable[[int], object]
+) -> np.ndarray:
+    """Frames of one match a seed, shape (len(seeds), length); ``done`` is told how many were played."""
     starts, play = teacher.scripted(seeds)
     states = np.zeros((len(seeds), world.state_bytes), np.uint8)
     frames = np.zeros((len(seeds), length), starts.dtype)
@@ -229,6 +235,7 @@ def _scripted_run(world: NativeWorld, seeds: range, length: int, teacher: Teache
     for t in range(1, length):
         inputs = np.ascontiguousarray(play(frames[:, t - 1]))
         frames[:, t] = world.step_many(states, frames[:, t - 1].copy(), inputs)
+        done(int((frames["status"][:, t - 1] == STATUS_PLAYING).sum()))
     return frames
 
 

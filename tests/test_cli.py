@@ -340,12 +340,39 @@ class TestErrors:
             (("eval", "WORLD", "--seeds", "3"), "expected seeds as A:B"),
             (("eval", "WORLD", "--seeds", "4:4"), "expected seeds as A:B"),
             (("eval", "WORLD"), "either --replays DIR or --seeds A:B"),
-            (("eval", "WORLD", "--seeds", "0:1"), "no built-in teacher"),
+            (("eval", "WORLD", "--seeds", "0:1"), "learned from recorded games"),
+            (("eval", "FOLDER", "--seeds", "0:1"), "expected the file of a world (got the folder"),
+            (("eval", "WORLD", "--seeds", "0:1", "--plot", "plot.doc"), "expected a plot ending .png"),
+            (("eval", "WORLD", "--seeds", "0:1", "--plot", "TEXT/plot.png"), "text.npz is no folder"),
+            (("train", "scuffle", "--out", "TEXT"), "expected a folder (got a file)"),
             (("eval", "WORLD", "--replays", "/nowhere"), "expected a folder"),
             (("train", "nowhere"), "nowhere"),
-            (("quantize", "/nowhere.safetensors"), "cannot read checkpoint"),
+            (("quantize", "/nowhere.safetensors"), "no checkpoint '/nowhere.safetensors'"),
+            (("quantize", "scuffle", "--name", "x" * 33), "expected a name of 1 to 32 bytes"),
             (("play", "WORLD", "--headless", "--opponent", "x"), "expected a player of"),
+            (
+                ("play", "WORLD", "--headless", "--save", "match.txt"),
+                "expected a file ending .awmatch or .npz",
+            ),
+            (("play", "bumper", "--headless", "--save", "match.npz"), "keep one of bumper as .awmatch"),
+            (("play", "WORLD", "--headless", "--at", "localnet"), "are for --engine chain or rollup"),
+            (
+                ("play", "WORLD", "--headless", "--engine", "chain", "--at", "x"),
+                "expected the URL of a cluster",
+            ),
+            (("host", "WORLD", "--at", "embedded"), "this process's own"),
+            (("join", "x"), "expected the key of an account"),
+            (
+                ("film", "bumper", "out.gif", "--replay", "FIGHT"),
+                "expected a game of 'bumper' (got one of 'fighter')",
+            ),
+            (("film", "WORLD", "FOLDER/", "--seed", "1"), "expected a file (got a folder"),
+            (("export", "bumper", "out.html"), "to export"),
             (("retire", "nothing"), "there is no world 'nothing'"),
+            (("retire", "scuffle"), "`awm deploy scuffle` puts the shipped one there"),
+            (("deploy", "WORLD", "--commitment", "soon", "--dry-run"), "expected a commitment of"),
+            (("worlds", "--url", "devnett"), "or one of devnet"),
+            (("bench", "canvas", "nowhere"), "no world 'nowhere'"),
             (("worlds", "--program-id", "x"), "--program-id is for a cluster"),
             (("fork", "x", "--name", "y", "--set", "gravity"), "KEY=VALUE with a number"),
             (("fork", "x", "--name", "y", "--set", "gravty=1"), "expected physics of"),
@@ -363,8 +390,12 @@ class TestErrors:
     ) -> None:
         text = tmp_path / "text.npz"
         text.write_text("no archive")
-        files = {"WORLD": str(random_world), "TEXT": str(text)}
-        words = [files.get(word, word) for word in arguments]
+        fight = generate([1], 20)[0].save_npz(tmp_path / "fight.npz")
+        files = {"WORLD": random_world, "TEXT": text, "FIGHT": fight, "FOLDER": tmp_path}
+        words = []
+        for word in arguments:
+            name, slash, rest = word.partition("/")
+            words.append(f"{files[name]}{slash}{rest}" if name in files else word)
         output = awm(*words, code=2)
         assert said in output and output.count("\n") == 1 and output.startswith("awm: ")
 

@@ -268,6 +268,9 @@ def _start(
 
 
 def _start_l1(folder: Path, kind: str, wishes: _Wishes, package: RollupPackage | None) -> tuple[Process, str]:
+    image = (wishes.program or BUILDS["sbf"]).resolve()
+    if not image.is_file():
+        raise ValidatorError(f"there is no image of the world program at {image}")
     port = free_port()
     if wishes.state:
         wishes.state.mkdir(parents=True, exist_ok=True)
@@ -276,7 +279,7 @@ def _start_l1(folder: Path, kind: str, wishes: _Wishes, package: RollupPackage |
         port=port,
         slot_ms=wishes.slot_ms,
         state=wishes.state.resolve() if wishes.state else None,
-        program=(wishes.program or BUILDS["sbf"]).resolve(),
+        program=image,
         dumps=package.dumps if package else None,
         tied=wishes.tied,
     )

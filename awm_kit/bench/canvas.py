@@ -17,6 +17,7 @@ import numpy as np
 from playwright.sync_api import Browser
 
 from awm_kit.bench.lab import Notebook, chromium_browser, find_chromium, jupyter_lab, write_notebook
+from awm_kit.worlds import find_world
 
 #: What is measured: the rows, and for each whether the server extension is on and the page predicts.
 WAYS = {"python": (True, False), "python_stock_server": (False, False), "instant": (True, True)}
@@ -61,15 +62,17 @@ def measure_canvas(world: str = "scuffle", seconds: float = 15.0) -> dict[str, d
         If there is no Chromium.
     RuntimeError
         If a server did not take its configuration.
+    ModelFileError
+        If there is no such world.
     """
+    file = find_world(world).resolve()
     with chromium_browser(find_chromium()) as browser:
-        return {name: _measure(browser, world, *way, seconds) for name, way in WAYS.items()}
+        return {name: _measure(browser, file, *way, seconds) for name, way in WAYS.items()}
 
 
-def _measure(browser: Browser, world: str, nodelay: bool, instant: bool, seconds: float) -> dict[str, float]:
+def _measure(browser: Browser, world: Path, nodelay: bool, instant: bool, seconds: float) -> dict[str, float]:
     folder = Path(tempfile.mkdtemp(prefix="awm-bench-canvas-"))
-    name = str(Path(world).resolve()) if Path(world).is_file() else world
-    cells = [_SETUP.format(world=name, instant=instant), "app", _BEGIN, _END]
+    cells = [_SETUP.format(world=str(world), instant=instant), "app", _BEGIN, _END]
     write_notebook(folder / "play.ipynb", cells)
     try:
         with jupyter_lab(folder, nodelay) as base:

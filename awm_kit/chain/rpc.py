@@ -79,6 +79,8 @@ class RpcLedger(Ledger):
     ------
     LedgerError
         Nothing answers at ``url``.
+    ValueError
+        ``url`` is neither a URL nor a cluster's name, or there is no such commitment.
     """
 
     poll_seconds = 0.05
@@ -95,6 +97,8 @@ class RpcLedger(Ledger):
         preflight: bool = True,
     ) -> None:
         self.name = url = CLUSTERS.get(url, url)
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"expected the URL of a cluster, or one of {', '.join(CLUSTERS)} (got {url!r})")
         self.program_id = program_id
         self.max_unit_price = max_unit_price
         self._bid, self._priced = unit_price, -_PRICE_SECONDS

@@ -48,6 +48,12 @@ def pubsub_url(url: str) -> str:
     return place._replace(scheme="wss" if place.scheme == "https" else "ws", netloc=host).geturl()
 
 
+def check_commitment(name: str) -> None:
+    """``ValueError`` unless it is a commitment's name."""
+    if name not in _LEVELS:
+        raise ValueError(f"expected a commitment of {', '.join(_LEVELS)} (got {name!r})")
+
+
 class Node:
     """An endpoint, and the slot behind which its answers may not fall.
 
@@ -68,8 +74,7 @@ class Node:
     """
 
     def __init__(self, url: str, commitment: str, timeout: float) -> None:
-        if commitment not in _LEVELS:
-            raise ValueError(f"expected a commitment of {', '.join(_LEVELS)} (got {commitment!r})")
+        check_commitment(commitment)
         self.url, self.level, self.seen = url, _LEVELS[commitment], 0
         self.rank = list(_LEVELS).index(commitment)
         self._answered = False

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from awm_kit.errors import AwmError
-from awm_kit.files import check_writable
+from awm_kit.files import check_folder, check_writable
 
 #: What a user can put right: it ends as one line and exit code 2; anything else is a bug and shows its trace.
 EXPECTED = (AwmError, ValueError, OSError, ModuleNotFoundError)
@@ -36,6 +36,9 @@ class Verbs(TyperGroup):
             typer.echo(f"awm: {_message(error)}", err=True)
             raise typer.Exit(2) from error
 
+
+#: What a manifest has for a world's name.
+NAME_BYTES = 32
 
 ORDER = (
     "train",
@@ -89,6 +92,20 @@ def to_write(path: Path | None) -> Path | None:
     return path
 
 
+def to_fill(path: Path | None) -> Path | None:
+    """A folder named on the command line, refused before the work that would fill it is done."""
+    if path is not None:
+        check_folder(path)
+    return path
+
+
+def to_name(name: str | None) -> str | None:
+    """A world's name, refused before the work on what is to be called so."""
+    if name is not None and not 0 < len(name.encode()) <= NAME_BYTES:
+        raise ValueError(f"expected a name of 1 to {NAME_BYTES} bytes (got {name!r})")
+    return name
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"awm-kit {version('awm-kit')}")
@@ -98,7 +115,9 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Small world models that learned a game from replays: train, quantise, put on chain, play."""
 

@@ -127,7 +127,7 @@ def rollup(
     ] = None,
     build: Annotated[
         str,
-        typer.Option("--build", help="sbf, syscall, or both as sbf,syscall. [default: sbf for 1M only]"),
+        typer.Option("--build", help="sbf, syscall or both; without worlds, sbf is measured for 1M only."),
     ] = "sbf,syscall",
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="For each world and build.")] = 10.0,
     as_json: Json = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from awm_kit.cli.app import Json, Progress, app, note, show
+from awm_kit.cli.app import Json, Progress, app, note, show, to_fill, to_name
 from awm_kit.cli.games import parse_seeds
 from awm_kit.cli.ledger import (
     Commitment,
@@ -82,7 +82,7 @@ def worlds(
 @app.command()
 def fork(
     world: Annotated[str, typer.Argument(help="A deployed world: its key, hash or name.")],
-    name: Annotated[str, typer.Option("--name", help="Name of the child.")],
+    name: Annotated[str, typer.Option("--name", callback=to_name, help="Name of the child.")],
     recipe: Annotated[str | None, typer.Option("--recipe", help="Data and training of the child.")] = None,
     gravity: Annotated[float | None, typer.Option("--gravity", help="Gravity, as a factor.")] = None,
     physics: Annotated[
@@ -92,7 +92,9 @@ def fork(
     seeds: Annotated[
         str | None, typer.Option("--seeds", metavar="A:B", help="Teacher matches to learn.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run [default: runs/NAME].")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", callback=to_fill, help="Folder of the run [default: runs/NAME].")
+    ] = None,
     url: Url = None,
     embedded: Embedded = None,
     program_id: ProgramId = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from awm_kit.cli.app import Json, app, note, show
-from awm_kit.cli.ledger import Priority, ProgramId, program_key, unit_price
+from awm_kit.cli.ledger import Priority, ProgramId, parse_key, program_key, unit_price
 from awm_kit.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -56,12 +56,11 @@ def host(
     from awm_kit.chain.match_cost import match_cost
     from awm_kit.chain.wallet import load_wallet
     from awm_kit.play.engines import deployed, find_deployed, start_frame
-    from awm_kit.play.places import open_place
     from awm_kit.play.seat import Seat
     from awm_kit.worlds import load_world
 
     cartridge = load_world(world)
-    place = open_place(at, unit_price(priority_fee), program_key(program_id))
+    place = _place(at, priority_fee, program_id)
     costs: list[object] = []
     if keypair is not None:
         if find_deployed(place, cartridge) is None:
@@ -92,15 +91,23 @@ def join(
     as_json: Json = False,
 ) -> None:
     """Play a match that another process hosts, to its end."""
-    from solders.pubkey import Pubkey
-
     from awm_kit.chain.instructions import KEEP_CHARACTER
-    from awm_kit.play.places import open_place
     from awm_kit.play.seat import Seat
 
-    place = open_place(at, unit_price(priority_fee), program_key(program_id))
+    key = parse_key(match)
+    place = _place(at, priority_fee, program_id)
     wallet = _wallet(place, keypair, yes)
-    _play(Seat.join(place, Pubkey.from_string(match), wallet, KEEP_CHARACTER), player, seed, publish, as_json)
+    _play(Seat.join(place, key, wallet, KEEP_CHARACTER), player, seed, publish, as_json)
+
+
+def _place(at: str, priority_fee: str, program_id: str | None) -> Place:
+    """Where two processes can meet; ``ValueError`` of a ledger that only this one sees."""
+    from awm_kit.chain.embedded import EmbeddedLedger
+    from awm_kit.play.places import open_place
+
+    if at == EmbeddedLedger.name:
+        raise ValueError("the embedded ledger is this process's own: expected --at localnet, or a URL")
+    return open_place(at, unit_price(priority_fee), program_key(program_id))
 
 
 def _wallet(place: Place, keypair: Path | None, yes: bool, costs: Iterable[object] = ()) -> Any:
@@ -121,11 +128,11 @@ def _wallet(place: Place, keypair: Path | None, yes: bool, costs: Iterable[objec
 
 
 def _play(seat: Seat, style: str, seed: int, publish: bool, as_json: bool) -> None:
-    from awm_kit.play.controllers import opponent
     from awm_kit.play.duel import finish_seat, play_seat
+    from awm_kit.play.games import script
 
     try:
-        rhythm = play_seat(seat, opponent(style, seat.player or 0, seed))
+        rhythm = play_seat(seat, script(seat.game, style, seat.player or 0, seed))
         result = finish_seat(seat, publish=publish)
     finally:
         seat.disconnect()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from awm_kit.cli.app import Json, app, show, to_write
-from awm_kit.errors import ReplayError
+from awm_kit.cli.app import Json, Progress, app, show, to_write
+from awm_kit.errors import ReplayError, ReplayUnsupportedError
 
 if TYPE_CHECKING:
     from awm_kit.data.replay import Replay
@@ -50,12 +50,15 @@ def film(
     every: Annotated[
         int, typer.Option("--every", min=1, max=6, help="One picture of so many frames; 3 is 20 a second.")
     ] = 3,
+    progress: Progress = True,
     as_json: Json = False,
 ) -> None:
     """Film a recorded game beside what a world makes of it.
 
     Both are under the same controllers.
     """
+    from tqdm.auto import tqdm
+
     from awm_kit.errors import VideoError
     from awm_kit.play.film import Film, Take
     from awm_kit.play.gif import render_gif
@@ -76,7 +79,9 @@ def film(
         takes = [Take(learned, f"{name} (ghost: {title})", ghosts=frames, game=drawn_as)]
     else:
         takes = [Take(frames, title, game=drawn_as), Take(learned, f"{name}, learned", game=drawn_as)]
-    writers[out.suffix.lower()](Film(takes, scale), out, every)
+    pictures = -(-len(frames) // every)
+    with tqdm(total=pictures, unit="picture", disable=not progress, delay=1.0) as bar:
+        writers[out.suffix.lower()](Film(takes, scale, lambda share: bar.update()), out, every)
     result = {"film": str(out), "bytes": out.stat().st_size, "frames": len(frames), "of": title}
     show(result, "{film}: {bytes:,} bytes, {frames} frames of {of}".format(**result), as_json)
 
@@ -84,13 +89,17 @@ def film(
 def _game(cartridge: Cartridge, replay: Path | None, seed: int | None) -> tuple[Replay, str]:
     """The recording that ``--replay`` or ``--seed`` means, and what to call it."""
     from awm_kit.cli.games import teacher_games
-    from awm_kit.play.recordings import open_recording
+    from awm_kit.play.recordings import game_of, open_recording
 
     if (replay is None) == (seed is None):
         raise ValueError("expected either --replay FILE or --seed N")
     if replay is not None:
+        wanted = cartridge.manifest.schema.name
         try:
-            return open_recording(replay, cartridge if replay.suffix == ".awmatch" else None), "recorded"
+            game = open_recording(replay, cartridge if replay.suffix == ".awmatch" else None)
+            if game_of(game) != wanted:
+                raise ReplayUnsupportedError(f"expected a game of {wanted!r} (got one of {game_of(game)!r})")
         except ReplayError as error:
             raise type(error)(f"{replay}: {error}") from error
+        return game, "recorded"
     return teacher_games(cartridge.manifest.notes, range(seed or 0, (seed or 0) + 1))[0], "teacher"

@@ -63,6 +63,6 @@ def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
 
     data = teacher_of(notes)
     if data is None:
-        raise ValueError("this world's notes name no built-in teacher: use --replays DIR")
+        raise ValueError("this world learned from recorded games, not from a built-in one: give it such")
     teacher = Teacher(str(data["kind"]), data.get("params", {}))
     return teacher.generate(seeds, int(data.get("n_frames", 3600)))

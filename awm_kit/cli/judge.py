@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_write
+from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_fill, to_write
 from awm_kit.cli.games import choose_games, parse_seeds, teacher_of
 from awm_kit.wording import counted
 
@@ -114,7 +114,7 @@ def soak(
 
     cartridge = load_world(world)
     if replays is not None:
-        report = soak_replays(cartridge, load_folder(replays, progress=progress).replays)
+        report = soak_replays(cartridge, load_folder(replays, progress=progress).replays, progress)
     else:
         report = soak_scripted(cartridge, minutes, progress=progress)
     if plot is not None:
@@ -127,7 +127,9 @@ def report(
     worlds: Annotated[
         list[str] | None, typer.Argument(help="Cartridges or shipped worlds. [default: all shipped]")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for page, JSON and plots.")] = Path("report"),
+    out: Annotated[
+        Path, typer.Option("--out", callback=to_fill, help="Folder for page, JSON and plots.")
+    ] = Path("report"),
     quick: Annotated[bool, typer.Option("--quick", help="Few games and minutes: a look, no proof.")] = False,
     games: Annotated[int | None, typer.Option("--games", min=1, help="Unseen games a world.")] = None,
     starts: Annotated[int | None, typer.Option("--starts", min=1, help="Free runs a game.")] = None,

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_write
+from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_fill, to_name, to_write
 from awm_kit.cli.games import choose_games, parse_seeds, teacher_games, teacher_of
+from awm_kit.errors import ModelFileError
+from awm_kit.files import find_file
 from awm_kit.wording import counted
 
 CALIBRATION_GAMES = 64
@@ -20,7 +22,9 @@ REPORT_GAMES = 8
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe file (.toml) or the name of a shipped one.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run [default: runs/NAME].")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", callback=to_fill, help="Folder of the run [default: runs/NAME].")
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Instead of the recipe's.")] = None,
     other_data: Annotated[
         bool, typer.Option("--other-data", help="Go on even if the run in the folder began on other data.")
@@ -72,16 +76,19 @@ class Weights(StrEnum):
 
 @app.command()
 def quantize(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint (.safetensors).")],
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint (.safetensors), or a shipped one's name.")],
     out: Annotated[
         Path | None,
         typer.Option("--out", callback=to_write, help="The cartridge to write [default: NAME.awm]."),
     ] = None,
     replays: Replays = None,
     seeds: Seeds = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the world, at most 31 bytes.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", callback=to_name, help="Name of the world, at most 32 bytes.")
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Folder for the comparison of float and integers.")
+        Path | None,
+        typer.Option("--report", callback=to_fill, help="Folder for the comparison of float and integers."),
     ] = None,
     weights: Annotated[
         Weights, typer.Option("--format", help="n4: most matrices in 4 bits, for about half the rent.")
@@ -104,6 +111,7 @@ def quantize(
     from awm_kit.quant.pack import pack
     from awm_kit.quant.quantize import quantize as to_integers
 
+    checkpoint = find_file(checkpoint, ".safetensors", "checkpoint", ModelFileError)
     model, notes = load_checkpoint(checkpoint)
     if replays is None and seeds is None and (data := teacher_of(notes)) is not None:
         first, end = data["seeds"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from awm_kit.errors import LedgerError
+from awm_kit.files import shipped_names
 
 if TYPE_CHECKING:
     from solders.keypair import Keypair
@@ -84,7 +85,9 @@ def opened(
         url = os.environ.get("AWM_URL") or None
     if url is None:
         from awm_kit.chain.embedded import EmbeddedLedger
+        from awm_kit.chain.rpc_node import check_commitment
 
+        check_commitment(commitment)
         if program_id is not None:
             raise ValueError("--program-id is for a cluster: give its --url")
         with EmbeddedLedger.opened(embedded) as ledger:
@@ -154,4 +157,7 @@ def find_key(ledger: Ledger, world: str) -> Pubkey:
         raise LedgerError(
             f"{len(found)} worlds on {ledger.name} are called {world!r}, name one by its key: {keys}"
         )
-    raise LedgerError(f"there is no world {world!r} on {ledger.name}: `awm worlds` shows those that are")
+    hint = "`awm worlds` shows those that are"
+    if world in shipped_names(".awm"):
+        hint = f"`awm deploy {world}` puts the shipped one there"
+    raise LedgerError(f"there is no world {world!r} on {ledger.name}: {hint}")

@@ -53,17 +53,23 @@ def play(
 
     With --headless the same seed ends in the same state hash on every engine.
     """
+    from awm_kit.worlds import load_world
+
+    cartridge = load_world(world)
     if not headless:
         typer.echo(LIVE.format(world=world))
         return
     from awm_kit.chain.wallet import load_wallet
-    from awm_kit.play.headless import play_headless
-    from awm_kit.worlds import load_world
+    from awm_kit.play.headless import check_saved, play_headless
 
+    if save:
+        check_saved(cartridge, save)
+    if (at or keypair) and engine not in (Home.CHAIN, Home.ROLLUP):
+        raise ValueError(f"--at and --keypair are for --engine chain or rollup (got {engine.value})")
     if keypair and not yes:
         raise ValueError(f"this spends SOL of {keypair}: confirm it with --yes")
     wallet = load_wallet(keypair) if keypair else None
-    match = play_headless(load_world(world), engine.value, frames, seed, (player, opponent), at, wallet)
+    match = play_headless(cartridge, engine.value, frames, seed, (player, opponent), at, wallet)
     result = {
         "frames": match.frames,
         "engine": match.engine,

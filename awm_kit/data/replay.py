@@ -8,13 +8,14 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from awm_kit.errors import ReplayCorruptError
+from awm_kit.errors import ReplayCorruptError, ReplayUnsupportedError
 from awm_kit.files import written_whole
 from awm_kit.schema import FIGHTER, FRAME, Schema
 
@@ -151,6 +152,21 @@ def _check_arrays(frames: np.ndarray, inputs: np.ndarray, schema: Schema) -> Non
         raise ReplayCorruptError(f"frames: expected shape (T,) with T > 0 (got {frames.shape})")
     if inputs.shape != (len(frames), 2):
         raise ReplayCorruptError(f"inputs: expected shape {(len(frames), 2)} (got {inputs.shape})")
+
+
+def check_games(schema: Schema, replays: Iterable[Replay]) -> None:
+    """See that replays are of a world's game.
+
+    Raises
+    ------
+    ReplayUnsupportedError
+        If one has other records than the schema's.
+    """
+    for replay in replays:
+        if replay.frames.dtype != schema.frame_dtype:
+            raise ReplayUnsupportedError(
+                f"expected games of {schema.name!r} (got another game's frames in {replay.source or 'one'})"
+            )
 
 
 def _check_ranges(array: np.ndarray, fields: tuple[Any, ...]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from awm_kit.data.replay import Replay
+from awm_kit.data.replay import Replay, check_games
 from awm_kit.model.dataset import columns
 from awm_kit.model.intervals import Estimate, pool
 from awm_kit.model.mamba2 import LayerState
@@ -200,7 +200,10 @@ def evaluate(
     ------
     ValueError
         If no game is longer than the largest horizon.
+    ReplayUnsupportedError
+        If a game is not the world's.
     """
+    check_games(runner.schema, replays)
     longest = max(horizons)
     free_games, forced_games, used = [], [], []
     for replay in tqdm(replays, disable=not progress, unit="game"):

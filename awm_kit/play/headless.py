@@ -10,11 +10,13 @@ from solders.keypair import Keypair
 
 from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.results import MatchResult
-from awm_kit.play.controllers import OPPONENTS, opponent
+from awm_kit.play.controllers import OPPONENTS
 from awm_kit.play.engines import make_engine, place_of, release, settle, start_frame
+from awm_kit.play.games import script
 from awm_kit.play.match import Match
 from awm_kit.play.places import Place
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import FIGHTER
 
 #: Where a world's frames can be computed, all with the same bytes.
 HOMES = ("native", "chain", "rollup", "wasm", "reference")
@@ -58,11 +60,34 @@ class HeadlessMatch:
         return self.frames / self.seconds if self.seconds else 0.0
 
     def save(self, path: Path | str) -> Path:
-        """Keep the match: as a replay (``.npz``), or else as a match record that `verify` can check."""
-        path = Path(path)
+        """Keep the match: a record that `verify` can check (``.awmatch``), or a replay (``.npz``).
+
+        Raises
+        ------
+        ValueError
+            As `check_saved`.
+        """
+        path = check_saved(self.cartridge, path)
         if path.suffix == ".npz":
             return self.match.replay().save_npz(path)
         return self.match.record(self.cartridge, seed=int(self.match.frame["seed"])).save(path)
+
+
+def check_saved(cartridge: Cartridge, path: Path | str) -> Path:
+    """The path, if a match of this world can be kept there.
+
+    Raises
+    ------
+    ValueError
+        If it ends otherwise than ``.awmatch`` or ``.npz``, or the latter is asked for a game whose frames
+        it does not hold.
+    """
+    path, game = Path(path), cartridge.manifest.schema
+    if path.suffix not in (".awmatch", ".npz"):
+        raise ValueError(f"expected a file ending .awmatch or .npz to keep a match in (got {path.name!r})")
+    if path.suffix == ".npz" and game.name != FIGHTER.name:
+        raise ValueError(f"an .npz holds the frames of a {FIGHTER.name}: keep one of {game.name} as .awmatch")
+    return path
 
 
 def play_headless(
@@ -85,7 +110,7 @@ def play_headless(
     seed : int
         Of the start frame and of both players.
     players : tuple of str
-        Two of `PLAYERS`.
+        Two of `PLAYERS`; drivers of bumper have styles by the seed instead.
     ledger, wallet
         Where ``chain`` and ``rollup`` play, and who pays there: as in `engines.make_engine`. The match is
         stopped where it stands, recorded, and its accounts are closed.
@@ -97,7 +122,8 @@ def play_headless(
     LedgerError, ValidatorError
         As in `engines.make_engine`.
     """
-    controllers = [opponent(name, index, seed) for index, name in enumerate(players)]
+    game = cartridge.manifest.schema.name
+    controllers = [script(game, name, index, seed) for index, name in enumerate(players)]
     place = place_of(engine, ledger)
     match = Match(make_engine(engine, cartridge, start_frame(cartridge, seed), place, wallet), controllers)
     begun = time.perf_counter()
