@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.results import read_result
 from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match, wait_for
-from awm_kit.chain.rollup_session import RollupSession, local_match
+from awm_kit.chain.rollup_session import LOOK_AFTER, FrameStream, RollupSession, local_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
 from awm_kit.chain.session import ChainSession
@@ -165,19 +166,23 @@ def test_frames_in_real_time_are_the_same(stack: Stack) -> None:
     assert frame_of(stack.l1.account(lent.keys.session).data).tobytes() == frame.tobytes()
 
 
-def test_a_frame_sent_twice_runs_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The crank believes once a frame that nothing came, and sends everything again."""
+@pytest.mark.parametrize(("doubts", "frames"), [(1, 20), (LOOK_AFTER, 3)])
+def test_a_frame_sent_again_runs_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, doubts: int, frames: int
+) -> None:
+    """The crank believes so often a frame that nothing came, and sends everything again, or looks at last."""
+    wait, doubted = FrameStream.wait_frame, Counter[int]()
+
+    def doubt(stream: FrameStream, number: int, *patience: float) -> np.ndarray | None:
+        frame = wait(stream, number, *patience)
+        doubted[number] += 1
+        return frame if doubted[number] > doubts else None
+
+    monkeypatch.setattr(FrameStream, "wait_frame", doubt)
     with lend(stack).open(RollupSession) as session:
-        wait, doubted = session.stream.wait_frame, set()
-
-        def doubt(number: int, *patience: float) -> np.ndarray | None:
-            frame = wait(number, *patience)
-            return frame if number in doubted else doubted.add(number)
-
-        monkeypatch.setattr(session.stream, "wait_frame", doubt)
-        play(session, controllers(20, seed=3))
-        assert session.retries >= 20
-        assert frame_of(stack.rollup.account(session.keys.session).data)["frame"] == 20
+        play(session, controllers(frames, seed=3))
+        assert session.retries >= frames * min(doubts, LOOK_AFTER - 1)
+        assert frame_of(stack.rollup.account(session.keys.session).data)["frame"] == frames
 
 
 def test_a_dead_rollup_is_noticed(rollup_package: Any) -> None:

@@ -249,11 +249,11 @@ class RollupSession(ChainSession):
                     self._held = held
             if self.stream.over or now - begun > FRAME_SECONDS:
                 raise LedgerError(f"frame {number + 1} did not come from {self.ledger.name}")
+            self.retries += attempt > 0
             self.last_signatures = self._send_frame(crank, orders, signers, number, attempt)
             silence = max(PATIENCE_SECONDS, 3 * self._usual / len(self._plan))
             frame = self.stream.wait_frame(number + 1, 3 * self._usual + silence, silence)
             attempt += 1
-        self.retries += attempt - 1
         self._usual += 0.1 * (time.monotonic() - begun - self._usual)
         self.frame, self._next_op, self._last_slot = frame, 0, self.stream.begun_slot or self._last_slot
         self.transactions += len(self.last_signatures)

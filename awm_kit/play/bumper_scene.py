@@ -127,7 +127,16 @@ class BumperScene:
         out.write(f"{seconds // 60}:{seconds % 60:02d}", width - 14, 62, 34, WHITE, "right")
         out.write(f"frame {now}", width - 14, 24, 13, PAPER, "right")
         if text := self.banner or self._result(frame):
-            draw_banner(out, text, width, height)
+            draw_banner(out, text, width, height, self._bodies(frame))
+
+    def _bodies(self, frame: np.ndarray) -> list[tuple[float, float]]:
+        """Upper and lower ends of the carts on the table, and of their tags, pixels."""
+        spans = []
+        for player in _players(frame)[_players(frame)["action_state"] != Act.FALL]:
+            x, y = int(player["x"]) / ONE, int(player["y"]) / ONE
+            top, low = (float(self._at(x, y + d)[1]) for d in (CART_RADIUS + 2.5, -CART_RADIUS))
+            spans.append((top, low))
+        return spans
 
     def _panels(self, frame: np.ndarray) -> Drawing:
         """The same object as long as it looks the same, in the part of the picture that `PANELS` is."""

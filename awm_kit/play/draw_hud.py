@@ -17,6 +17,8 @@ from awm_kit.schema import STATUS_DECIDED, STATUS_TIMEOUT
 PANELS = 0.2
 #: Pixels that a player's tag takes: two that come nearer are moved apart.
 _TAG = 26.0, 18.0
+#: Where a banner may stand, as shares of the height, best first, and how far it reaches from there.
+BANNER_AT, BANNER_REACH = (0.24, 0.5, 0.7), (53.0, 27.0)
 
 
 def draw_panels(
@@ -57,17 +59,35 @@ def draw_captions(
     banner : str
         Large print; empty shows the result of a decided match.
     """
-    for index, (head, at) in _tag_places(camera, frame).items():
+    places = _tag_places(camera, frame)
+    for index, (head, at) in places.items():
         _tag(out, index, head, at)
     _clock(out, camera, frame)
     text = banner or result_of(frame, names)
     if text:
-        draw_banner(out, text, camera.width, camera.height)
+        feet = camera.project(np.stack([frame["players"]["x"], frame["players"]["y"]], -1) / 1024)[:, 1]
+        bodies = [(float(at[1]) - _TAG[1], float(feet[index])) for index, (_, at) in places.items()]
+        draw_banner(out, text, camera.width, camera.height, bodies)
 
 
-def draw_banner(out: Drawing, text: str, width: int, height: int) -> None:
-    """Large print across a picture of ``width`` × ``height`` pixels."""
-    middle = height * 0.24
+def draw_banner(
+    out: Drawing, text: str, width: int, height: int, bodies: Sequence[tuple[float, float]] = ()
+) -> None:
+    """Large print across a picture, where it hides as little as possible of the players.
+
+    Parameters
+    ----------
+    width, height : int
+        Of the picture, pixels.
+    bodies : sequence of (float, float)
+        Upper and lower end of each player and tag, pixels from above.
+    """
+    up, down = BANNER_REACH
+
+    def hidden(middle: float) -> float:
+        return sum(max(0.0, min(low, middle + down) - max(top, middle - up)) for top, low in bodies)
+
+    middle = min((share * height for share in BANNER_AT), key=hidden)
     out.rect(0, middle - 50, width, 74, INK, 0.72)
     out.rect(0, middle - 53, width, 3, YELLOW, 0.9)
     out.rect(0, middle + 24, width, 3, YELLOW, 0.9)

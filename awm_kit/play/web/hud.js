@@ -6,6 +6,8 @@ const INK = [18, 20, 34], WHITE = [255, 255, 255], PAPER = [244, 238, 222], GREY
 const YELLOW = [240, 228, 66], VERMILLION = [213, 94, 0];
 const FPS = 60, DECIDED = 1, TIMEOUT = 2;
 const TAG_WIDTH = 26, TAG_HEIGHT = 18; // pixels of a player's tag
+// Where a banner may stand, as shares of the height, best first, and how far it reaches from there.
+const BANNER_AT = [0.24, 0.5, 0.7], BANNER_UP = 53, BANNER_DOWN = 27;
 
 // picture: frame, figures, names, banner, note, place (game units to pixels), tables, width, height
 
@@ -18,16 +20,21 @@ export function drawPanels(ctx, picture) {
 
 /** Tags, arrows to those out of the picture, clock, frame count, and large print. */
 export function drawCaptions(ctx, picture) {
-  const { frame, names, banner, tables, width, height } = picture;
-  for (const { index, head, at } of tagPlaces(picture)) tag(ctx, tables.liveries[index], index, head, at);
+  const { frame, names, banner, tables, place, width, height } = picture;
+  const tags = tagPlaces(picture);
+  for (const { index, head, at } of tags) tag(ctx, tables.liveries[index], index, head, at);
   clock(ctx, frame, width);
   const text = banner || resultOf(frame, names);
-  if (text) drawBanner(ctx, text, width, height);
+  const feet = frame.players.map(({ x, y }) => place(x, y)[1]);
+  if (text) drawBanner(ctx, text, width, height, tags.map(({ index, at }) => [at[1] - TAG_HEIGHT, feet[index]]));
 }
 
-/** Large print across the picture. */
-export function drawBanner(ctx, text, width, height) {
-  const middle = height * 0.24, size = text.length < 30 ? 46 : 22;
+/** Large print where it hides as little as possible of `bodies`, the upper and lower ends of players and tags. */
+export function drawBanner(ctx, text, width, height, bodies = []) {
+  const hidden = (middle) => bodies.reduce((sum, [top, low]) =>
+    sum + Math.max(0, Math.min(low, middle + BANNER_DOWN) - Math.max(top, middle - BANNER_UP)), 0);
+  const places = BANNER_AT.map((share) => share * height), least = Math.min(...places.map(hidden));
+  const middle = places.find((at) => hidden(at) === least), size = text.length < 30 ? 46 : 22;
   ctx.fillStyle = css(INK, 0.72);
   ctx.fillRect(0, middle - 50, width, 74);
   ctx.fillStyle = css(YELLOW, 0.9);

@@ -40,8 +40,14 @@ export class TableScene {
     write(ctx, clockText(frame), WIDTH - 14, 62, 34, css(WHITE), "right");
     drawFrameCount(ctx, frame, WIDTH);
     const text = banner || resultOf(frame, names);
-    if (text) drawBanner(ctx, text, WIDTH, HEIGHT);
+    if (text) drawBanner(ctx, text, WIDTH, HEIGHT, this.bodies());
     if (note) write(ctx, note, WIDTH / 2, HEIGHT - 8, 12, css(PAPER), "center");
+  }
+
+  /** Upper and lower ends of the carts on the table, and of their tags, pixels. */
+  bodies() {
+    const { cart } = this.tables.table, standing = this.frame.players.filter((p) => p.action_state !== FALL);
+    return standing.map(({ x, y }) => [cart + 2.5, -cart].map((d) => this.at(x, y + d)[1]));
   }
 
   at(x, y) {
