@@ -15,6 +15,7 @@ lab: setup
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(ALLOW_ROOT) $(LAB_ARGS)
 
 test: system setup
+	@echo "about ten minutes on two cores; JOBS=4 uses four, make test-all adds the slow tests"
 	$(PYTEST) $(TEST_ARGS)
 
 test-all: system setup

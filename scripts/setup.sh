@@ -49,14 +49,15 @@ if command -v flock >/dev/null; then
 fi
 
 trap 'exit 130' INT TERM
-echo "setup: installing into $venv (the first time takes some minutes)"
+echo "setup: installing $(grep -c == requirements.txt) packages into $venv: 2.3 GB, the first time some minutes"
 rm -f "$stamp"
 if [[ -e $marker ]] || ! "$python" -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
   touch "$marker"
   make_venv
 fi
 touch "$marker"
-pip=("$python" -m pip --disable-pip-version-check --quiet)
+pip=("$python" -m pip --disable-pip-version-check)
+[[ -t 1 ]] || pip+=(--quiet) # somebody who watches sees what it is at
 status=0
 "${pip[@]}" install -r requirements.txt || status=$?
 if ((status)); then
