@@ -20,10 +20,12 @@ from solders.transaction import Transaction
 from solders.transaction_metadata import TransactionMetadata
 
 from awm_kit.chain import accounts as A
+from awm_kit.chain import frame_plan
 from awm_kit.chain.cu import measure_cu
-from awm_kit.chain.sbf.build import KERNEL, SOURCES, compile_object
+from awm_kit.chain.sbf.build import KERNEL, SOURCES, SYSCALL_SOURCES, compile_object
 from awm_kit.chain.sbf.link import link
 from awm_kit.quant import layout
+from awm_kit.quant import pack as pack_module
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_model
@@ -63,6 +65,13 @@ static void scan(uint8_t *d, const uint64_t *n) {
     a.x = (const int8_t *)(d + n[6]), a.z = (const int8_t *)(d + n[7]);
     a.z_lut = (const int16_t *)(d + n[8]), a.h = (int16_t *)(d + n[9]);
     a.v = (int32_t *)(d + n[10]), a.bc = (const uint64_t *)(d + n[11]);
+#ifdef AWM_SYSCALL
+    if (a.d_state == 16 && a.headdim % 8 == 0) {
+        awm_scan_begin_syscall((uint64_t *)(d + n[11]), b, c);
+        awm_scan_syscall(&a);
+        return;
+    }
+#endif
     awm_scan_begin((uint64_t *)(d + n[11]), b, c, a.d_state, 0);
     awm_scan(&a);
 }
@@ -91,7 +100,12 @@ static void store(uint8_t *d, const uint64_t *n) {
     a.kind = n[1], a.shift = n[2], a.limit = n[3], a.rows = n[4];
     a.acc = (const int32_t *)(d + n[5]), a.bias = (const int32_t *)(d + n[6]);
     a.mul = (const int32_t *)(d + n[7]), a.out = d + n[8];
+#ifdef AWM_SYSCALL
+    for (uint64_t r = 0; r < a.rows; r++) ((int32_t *)a.acc)[r] += 64 * 127;
+    awm_store_syscall(&a, 64 * 127);
+#else
     awm_store(&a, 0);
+#endif
 }
 
 static void conv(uint8_t *d, const uint64_t *n) {
@@ -100,7 +114,11 @@ static void conv(uint8_t *d, const uint64_t *n) {
     a.samples = (uint32_t *)(d + n[3]), a.next = (const int8_t *)(d + n[4]);
     a.w = (const uint32_t *)(d + n[5]), a.bias = (const int32_t *)(d + n[6]);
     a.mul = (const int32_t *)(d + n[7]), a.lut = (const int8_t *)(d + n[8]), a.out = (int8_t *)(d + n[9]);
+#ifdef AWM_SYSCALL
+    awm_conv_syscall(&a, (int32_t *)(d + n[10]));
+#else
     awm_conv(&a, 0);
+#endif
 }
 
 static void views(uint8_t *d, const uint64_t *n) {
@@ -168,13 +186,19 @@ MATVEC, SCAN, NORM, DISCRETIZE, STORE, CONV, VIEWS, STORE_VIEWS, CONV_VIEWS, ENC
 
 
 class Vm:
-    """The kernel's functions, one transaction a call."""
+    """The kernel's functions, one transaction a call.
 
-    def __init__(self, folder: Path) -> None:
+    With ``syscall`` those of the build with the system call, but for its products, which need that.
+    """
+
+    def __init__(self, folder: Path, syscall: bool = False) -> None:
         source = folder / "harness.c"
         source.write_text(HARNESS)
-        flags = ["-Wno-conversion", "-Wno-parentheses"]
-        kernel = [compile_object(s) for s in SOURCES if s.parent == KERNEL]
+        build = ["-DAWM_SYSCALL"] if syscall else []
+        flags = ["-Wno-conversion", "-Wno-parentheses", *build]
+        sources = [s for s in SOURCES if s.parent == KERNEL] + list(SYSCALL_SOURCES if syscall else ())
+        # awm_dispatch.c says whose the products are
+        kernel = [compile_object(s, [] if s.name == "awm_dispatch.c" else build) for s in sources]
         self.svm, self.program, self.payer = LiteSVM(), Pubkey.new_unique(), keypair("payer")
         self.svm.add_program(self.program, link([compile_object(source, flags), *kernel]))
         self.svm.airdrop(self.payer.pubkey(), 10**12)
@@ -200,6 +224,17 @@ class Vm:
 @pytest.fixture(scope="module")
 def vm(tmp_path_factory) -> Vm:
     return Vm(tmp_path_factory.mktemp("sbf"))
+
+
+@pytest.fixture(scope="module")
+def fewer(tmp_path_factory) -> Vm:
+    """With the functions that have fewer loads and stores."""
+    return Vm(tmp_path_factory.mktemp("syscall"), syscall=True)
+
+
+@pytest.fixture(params=["vm", "fewer"])
+def either(request) -> Vm:
+    return request.getfixturevalue(request.param)
 
 
 def test_feature_vectors(vm):
@@ -293,33 +328,33 @@ def test_store_vectors_for_two_views(vm):
                 assert data[at[4] : at[4] + len(after)] == other, comment
 
 
-def test_scan_vectors(vm):
+def test_scan_vectors(either):
     for comment, fields in generate.read("scan.txt"):
         rule, b, c, x, z, z_lut, h, h_after, v = fields
         given = [rule, b, c, x, z, z_lut, h, bytes(len(v)), bytes(8 * len(b))]
-        data, at = vm.call(SCAN, [len(x), len(b)], given)
+        data, at = either.call(SCAN, [len(x), len(b)], given)
         assert data[at[6] : at[6] + len(h)] == h_after, comment
         assert data[at[7] : at[7] + len(v)] == v, comment
 
 
-def test_norm_vectors(vm):
+def test_norm_vectors(either):
     for comment, (rule, x, u) in generate.read("norm.txt"):
         num, eps = struct.unpack_from("<QQ", rule)
-        data, at = vm.call(NORM, [num, eps, rule[16], len(u)], [bytes(len(u)), x])
+        data, at = either.call(NORM, [num, eps, rule[16], len(u)], [bytes(len(u)), x])
         assert data[at[0] : at[0] + len(u)] == u, comment
 
 
-def test_store_vectors(vm):
+def test_store_vectors(either):
     for comment, (rule, acc, bias, mul, before, after) in generate.read("store.txt"):
         limit = int.from_bytes(rule[2:], "little")
-        data, at = vm.call(STORE, [rule[0], rule[1], limit, len(acc) // 4], [acc, bias, mul, before])
+        data, at = either.call(STORE, [rule[0], rule[1], limit, len(acc) // 4], [acc, bias, mul, before])
         assert data[at[3] : at[3] + len(after)] == after, comment
 
 
-def test_conv_vectors(vm):
+def test_conv_vectors(either):
     for comment, fields in generate.read("conv.txt"):
         n = len(fields[2])
-        data, at = vm.call(CONV, [n, fields[0][0]], [*fields[1:7], bytes(n)])
+        data, at = either.call(CONV, [n, fields[0][0]], [*fields[1:7], bytes(n), bytes(4 * 160)])
         assert data[at[0] : at[0] + 4 * n] == fields[7], comment
         assert data[at[6] : at[6] + n] == fields[8], comment
 
@@ -340,6 +375,82 @@ def test_conv_vectors_for_two_views(vm):
             assert data[at[6] : at[6] + n] == one[3], comment
             assert data[at[7] : at[7] + 4 * n] == two[2], comment
             assert data[at[9] : at[9] + n] == two[3], comment
+
+
+def drawn(rng: np.random.Generator, dtype: str, n: int) -> bytes:
+    """Numbers of which many are the least and the largest of their type."""
+    info = np.iinfo(dtype)
+    numbers = rng.integers(info.min, info.max, n, endpoint=True, dtype=dtype)
+    ends = rng.choice(np.array([info.min, info.max], dtype), n)
+    return np.where(rng.random(n) < 0.2, ends, numbers).astype(dtype).tobytes()
+
+
+@pytest.mark.parametrize("channels", [8, 24, 64])
+def test_the_scan_with_fewer_loads_is_the_same(vm, fewer, channels):
+    rng = np.random.default_rng(channels)
+    for decay, shifts in [(0, (1, 1)), (32767, (7, 20)), (30000, (20, 30)), (1, (31, 45))]:
+        b = drawn(rng, "i1", 16)
+        limit = (32768 - decay) * 32767 // max(1, np.abs(np.frombuffer(b, "i1").astype(int)).max())
+        gain, y_mul, x_mul = (int(v) for v in rng.integers(0, 2**31, 3))
+        rule = np.array([decay, gain, limit, y_mul, -x_mul, *shifts], "<i8").tobytes()
+        fields = [rule, b, *(drawn(rng, "i1", n) for n in (16, channels, channels))]
+        fields += [drawn(rng, "<i2", n) for n in (256, 16 * channels)] + [bytes(4 * channels), bytes(8 * 17)]
+        (one, at), (other, _) = (home.call(SCAN, [channels, 16], fields) for home in (vm, fewer))
+        assert one[: at[8]] == other[: at[8]]
+
+
+@pytest.mark.parametrize("n", [8, 160, 176])
+def test_the_convolution_with_fewer_loads_is_the_same(vm, fewer, n):
+    rng = np.random.default_rng(n)
+    for shift in (1, 20, 45, 61):
+        fields = [drawn(rng, "i1", size) for size in (4 * n, n, 4 * n)]
+        fields += [
+            drawn(rng, "<i4", n),
+            drawn(rng, "<i4", n),
+            drawn(rng, "i1", 256),
+            bytes(n),
+            bytes(4 * 160),
+        ]
+        (one, at), (other, _) = (home.call(CONV, [n, shift], fields) for home in (vm, fewer))
+        assert one[: at[7]] == other[: at[7]]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 30, 160])
+def test_the_requantisation_with_fewer_loads_is_the_same(vm, fewer, rows):
+    rng = np.random.default_rng(rows)
+    for kind, limit in enumerate((127, 32767, 2**23 - 1, 2**23 - 1)):
+        for shift in (1, 24, 46, 61):
+            acc, before = (rng.integers(-(2**23), 2**23, rows).astype("<i4").tobytes() for _ in range(2))
+            mul = np.abs(np.frombuffer(drawn(rng, "<i4", rows), "<i4").astype("<i8")).clip(0, 2**31 - 1)
+            fields = [acc, drawn(rng, "<i4", rows), mul.astype("<i4").tobytes(), before]
+            (one, at), (other, _) = (
+                home.call(STORE, [kind, shift, limit, rows], fields) for home in (vm, fewer)
+            )
+            assert one[at[3] :] == other[at[3] :]
+
+
+def test_fewer_loads_cost_what_frames_are_planned_with(fewer):
+    """A transaction of the syscall build is filled to a hundredth (`frame_plan._units`)."""
+    each = {}
+    for name, function, sizes in [
+        ("channel", SCAN, lambda n: [16, 16, n, n, 512, 32 * n, 4 * n, 8 * 17]),
+        ("tap", CONV, lambda n: [4 * n, n, 4 * n, 4 * n, 4 * n, 256, n, 640]),
+        ("row", STORE, lambda n: [4 * n, 4 * n, 4 * n, 4 * n]),
+        ("element", NORM, lambda n: [n, 4 * n]),
+    ]:
+        units = []
+        for n in (160, 320):
+            rules = {SCAN: [n, 16], CONV: [n, 25], STORE: [0, 25, 127, n], NORM: [1 << 40, 1, 20, n]}
+            fields = [bytes(size) for size in sizes(n)]
+            if function == SCAN:
+                fields = [np.array([30000, 5000, 1000, 3000, -2000, 7, 20], "<i8").tobytes(), *fields]
+            fewer.call(function, rules[function], fields)
+            units.append(fewer.units)
+        each[name] = (units[1] - units[0]) / 160
+    assert each["channel"] <= frame_plan._CU_SSM_CHANNEL
+    assert each["tap"] <= pack_module.CU_CONV[0]
+    assert each["row"] - 11 <= frame_plan._CU_ROW  # 11: what the test raises the sums by
+    assert each["element"] <= pack_module.CU_NORM + frame_plan._CU_NORM
 
 
 def test_discretize_vectors(vm):

@@ -28,8 +28,17 @@ _PROGRAM_DATA = 2  # first word of a program account that only names the account
 # of the weights), a row (bias, requantise, clamp, store), a multiply-accumulate. 4 bits are no cheaper there.
 _CU_CALL = 600
 _CU_COLUMN = 2
-_CU_ROW = 18
+_CU_ROW = 20.5
 _CU_MAC = 1
+# Of a scan for which that build has one with fewer loads and stores (`AWM_FEW_STATES`): a head, a channel.
+_CU_SSM_HEAD = 280
+_CU_SSM_CHANNEL = 240
+_SSM_STATES, _SSM_CHANNELS, _SSM_MOST = 16, 8, 1 << 16
+_CU_NORM = 2.2  # more than elsewhere, for fewer stores
+# Of a transaction around its ops; the first of a frame has 11,000, the last 7,000, the others 2,000.
+_CU_TRANSACTION = 12_000
+#: Of the 1.4 million that a transaction may use: what an op takes depends on the values by less than 1 %.
+CU_LIMIT = 1_385_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Piece:
 
 
 def frame_plan(
-    manifest: Manifest, shards: Sequence[Pubkey], *, syscall: bool = False, cu_limit: int = pack.CU_LIMIT
+    manifest: Manifest, shards: Sequence[Pubkey], *, syscall: bool = False, cu_limit: int = CU_LIMIT
 ) -> list[Piece]:
     """The transactions of a frame.
 
@@ -90,16 +99,28 @@ def _units(manifest: Manifest, op: np.void) -> float:
     if kind == OpKind.DECODE:
         classes = int(manifest.heads["n_classes"].sum())
         return pack.CU_OP + views * (pack.CU_HEAD * len(manifest.heads) + pack.CU_CLASS * classes)
+    if kind in (OpKind.NORM, OpKind.GATED_NORM):
+        width = manifest.d_model if kind == OpKind.NORM else manifest.d_inner
+        return pack.op_cost(cast(IntegerModel, manifest), op) + views * _CU_NORM * width
+    if kind == OpKind.SSM and _has_few(manifest, int(op["rows"])):
+        return pack.CU_OP + views * int(op["rows"]) * (_CU_SSM_HEAD + _CU_SSM_CHANNEL * manifest.headdim)
     # A manifest has the dimensions that the other costs depend on under the model's names.
     return pack.op_cost(cast(IntegerModel, manifest), op)
 
 
+def _has_few(manifest: Manifest, heads: int) -> bool:
+    """Whether the syscall build scans so many heads with fewer loads and stores, and more units."""
+    states = heads * manifest.headdim * manifest.d_state * manifest.n_views
+    fits = manifest.d_state == _SSM_STATES and manifest.headdim % _SSM_CHANNELS == 0
+    return fits and states <= _SSM_MOST
+
+
 def _filled(units: np.ndarray, cu_limit: int) -> list[int]:
     """Op indices at which transactions end when each takes as many ops as it can pay for."""
-    ends, spent = [], float(pack.CU_TRANSACTION)
+    ends, spent = [], float(_CU_TRANSACTION)
     for i, cost in enumerate(units.tolist()):
         if i and spent + cost > cu_limit:
             ends.append(i)
-            spent = pack.CU_TRANSACTION
+            spent = _CU_TRANSACTION
         spent += cost
     return [*ends, len(units)]

@@ -36,8 +36,14 @@ AWM_NOINLINE uint64_t awm_isqrt(uint64_t v) {
 #define SQUARE(k, next) PAIR(3, r4, "r1", k) "r3 *= r3\nr0 += r3\nr4 *= r4\nr0 += r4\n"
 #define NORMALIZED(r, k) \
     #r " *= r5\n" #r " += r6\n" #r " s>>= r7\n" \
-    "if " #r " s< 128 goto 2f\n" #r " = 127\n2:\nif " #r " s> -128 goto 2f\n" #r " = -127\n2:\n" \
-    "*(u8 *)(r1 + " #k ") = " #r "\n"
+    "if " #r " s< 128 goto 2f\n" #r " = 127\n2:\nif " #r " s> -128 goto 2f\n" #r " = -127\n2:\n" PUT(r, k)
+#ifdef AWM_SYSCALL /* the store of a word is worth two units more an element where transactions are not what is short */
+#define PUT(r, k) #r " <<= 56\nr9 >>= 8\nr9 |= " #r "\n"
+#define PUT_EIGHT "*(u64 *)(r1 + 0) = r9\n"
+#else
+#define PUT(r, k) "*(u8 *)(r1 + " #k ") = " #r "\n"
+#define PUT_EIGHT ""
+#endif
 #define NORMALIZE(k, next) PAIR(0, r8, "r2", k) NORMALIZED(r0, k) NORMALIZED(r8, next)
 
 __attribute__((naked)) static AWM_NOINLINE uint64_t sum_of_squares(const int32_t *x, const int32_t *end) {
@@ -52,8 +58,9 @@ typedef struct norm_rule {
 __attribute__((naked)) static AWM_NOINLINE void normalize(int8_t *u, const int32_t *x, const int32_t *end,
                                                           const norm_rule *rule) {
     __asm__ volatile("r5 = *(u64 *)(r4 + 0)\nr6 = *(u64 *)(r4 + 8)\nr7 = *(u64 *)(r4 + 16)\n1:\n" EIGHT(NORMALIZE)
-                     "r1 += 8\nr2 += 32\nif r2 != r3 goto 1b\nexit\n");
+                     PUT_EIGHT "r1 += 8\nr2 += 32\nif r2 != r3 goto 1b\nexit\n");
 }
+#undef PUT
 #endif
 
 AWM_NOINLINE void awm_rms_norm(int8_t *u, const int32_t *x, const awm_norm_args *a) {
@@ -209,7 +216,7 @@ AWM_INLINE void matvec_store(const awm_matvec_args *a, const awm_model *model, i
     s.acc = a->acc;
     s.rows = a->rows;
 #ifdef AWM_SYSCALL
-    awm_store_sbf(s.acc, &s, a->bias64);
+    awm_store_syscall(&s, a->bias64);
 #else
     awm_store(&s, a->backend);
 #endif
@@ -403,7 +410,11 @@ static void conv_args(awm_conv_args *a, const awm_model *model, const awm_match 
 static void conv(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
     awm_conv_args a;
     conv_args(&a, model, match, op, view);
+#ifdef AWM_SYSCALL
+    awm_conv_syscall(&a, (int32_t *)(void *)(match->scratch + model->at_acc));
+#else
     awm_conv(&a, model->backend);
+#endif
 }
 
 #ifdef __bpf__
@@ -460,6 +471,12 @@ AWM_INLINE void scan(const awm_model *model, const awm_match *match, const awm_o
     uint32_t bmax = largest_magnitude(xc + h->d_inner, h->d_state);
     uint32_t i, first = (uint32_t)op->row0 * h->headdim;
     awm_scan_args a;
+#ifdef AWM_SYSCALL
+    const uint64_t states = (uint64_t)op->rows * h->headdim * h->d_state * h->n_views;
+    const int few = h->d_state == 16 && h->headdim % 8 == 0 && states <= AWM_FEW_STATES;
+    if (few) awm_scan_begin_syscall(bc, xc + h->d_inner, xc + h->d_inner + h->d_state);
+    else
+#endif
     awm_scan_begin(bc, xc + h->d_inner, xc + h->d_inner + h->d_state, h->d_state, model->backend);
     a.bc = bc;
     a.h = (int16_t *)(void *)(view_state(model, match, op, view) + 4 * model->channels) + first * h->d_state;
@@ -487,6 +504,10 @@ AWM_INLINE void scan(const awm_model *model, const awm_match *match, const awm_o
     for (i = op->row0; i < (uint32_t)op->row0 + op->rows; i++) {
         awm_discretize(model, l, heads + i, &a, dt[i]);
         a.limit = (int64_t)((uint64_t)(32768 - a.decay) * 32767 / bmax);
+#ifdef AWM_SYSCALL
+        if (few) awm_scan_syscall(&a);
+        else
+#endif
         awm_scan(&a);
         a.h += (uint32_t)a.headdim * a.d_state;
         a.x += a.headdim;

@@ -35,8 +35,9 @@ SOURCES = (
     )),
 )  # fmt: skip
 
-# What the syscall build links instead.
+# What the syscall build links instead, and besides.
 SWAR_MATVEC, SYSCALL_MATVEC = "awm_matvec_swar.c", PROGRAM / "matvec_syscall.c"
+SYSCALL_SOURCES = (PROGRAM / "scan_syscall.c", PROGRAM / "store_syscall.c")
 
 # v2 is the newest instruction set that SBPF v0 shares with BPF. Without -g and with -fno-ident no path or
 # version gets in.
@@ -112,6 +113,7 @@ def build(extra: Sequence[str] = (), *, syscall: bool = False) -> bytes:
         If this is not a checkout, or a file does not compile or link.
     """
     sources = [SYSCALL_MATVEC if syscall and s.name == SWAR_MATVEC else s for s in SOURCES]
+    sources += SYSCALL_SOURCES if syscall else ()
     missing = [source.name for source in sources if not source.is_file()]
     if missing:
         raise ProgramBuildError(f"the program is built from a checkout; missing here: {', '.join(missing)}")

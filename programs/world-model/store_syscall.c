@@ -1,0 +1,107 @@
+/*
+ * What one view's products and convolution end with, for the build whose products are the system call's: two rows are
+ * loaded at a time, and as many stored as make a word, since an access to memory takes the VM longer than the additions that
+ * it spares. The arithmetic is awm_store_views_sbf.c's; (v + 2^(s - 1)) >> s is ((v >> (s - 1)) + 1) >> 1.
+ */
+#include "awm_ops.h"
+
+/*
+ * r1 sums, r2 biases, r3 multipliers, r5 what a sum is too large by, r9 the shift less one; r8 and r0 an even and an odd
+ * row. SBPF v0 defines 32-bit additions to extend the sign of their sum: `w += 0` makes an int32 of a word's lower half.
+ */
+#define LOAD(to, at) #to " = *(u64 *)(" at ")\n"
+#define STORE(at, from) "*(u64 *)(" at ") = " #from "\n"
+#define PARTED(low, word) #low " = " #word "\nw" #low " += 0\n"
+#define CLAMP(r, most) \
+    "if r" #r " s< " most " + 1 goto 2f\nr" #r " = " most "\n2:\nif r" #r " s> -" most " - 1 goto 2f\nr" #r " = -" most "\n2:\n"
+#define EXCESS "r8 -= r5\nr0 -= r5\n"
+#define PAIR(k, excess) \
+    LOAD(r0, "r1 + 8 * " #k) LOAD(r7, "r2 + 8 * " #k) "r8 = r0\nw8 += 0\nr6 = r7\nw6 += 0\nr8 += r6\nr0 s>>= 32\n" \
+    "r7 s>>= 32\nr0 += r7\n" excess \
+    LOAD(r6, "r3 + 8 * " #k) "r7 = r6\nw7 += 0\nr8 *= r7\nr6 s>>= 32\nr0 *= r6\n" \
+    "r8 s>>= r9\nr8 += 1\nr8 s>>= 1\nr0 s>>= r9\nr0 += 1\nr0 s>>= 1\n"
+
+/* A byte each: r4 is the word of eight rows, and where they go is on the stack. */
+#define PUSH "r8 <<= 48\nr0 <<= 56\nr4 >>= 16\nr4 |= r8\nr4 |= r0\n"
+#define BYTES(k) PAIR(k, EXCESS) CLAMP(8, "127") CLAMP(0, "127") "r8 &= 255\n" PUSH
+/* The same by a table, whose middle is at r5. */
+#define LOOK_UP(r) "r" #r " += r5\nr" #r " = *(u8 *)(r" #r " + 0)\n"
+#define LOOKED_UP(k) PAIR(k, "") CLAMP(8, "127") CLAMP(0, "127") LOOK_UP(8) LOOK_UP(0) PUSH
+/* An int32 each, what is there already added to it; r4 is where. */
+#define ADDED(k) \
+    PAIR(k, EXCESS) LOAD(r7, "r4 + 8 * " #k) "r6 = r7\nw6 += 0\nr8 += r6\nr7 s>>= 32\nr0 += r7\n" CLAMP(8, "8388607") \
+    CLAMP(0, "8388607") "r8 <<= 32\nr8 >>= 32\nr0 <<= 32\nr0 |= r8\n" STORE("r4 + 8 * " #k, r0)
+
+typedef struct store_rule {
+    int64_t excess; /* or the table */
+    uint64_t shift; /* less one */
+    const int32_t *end;
+} store_rule;
+
+/* Eight rows a turn, one turn at least. */
+#define ROWS(name, before, row, after) \
+    __attribute__((naked, noinline)) static void name(const int32_t *sums, const int32_t *bias, const int32_t *mul, \
+                                                      void *out, const store_rule *rule) \
+    { \
+        __asm__ volatile(LOAD(r0, "r5 + 16") STORE("r10 - 8", r0) LOAD(r9, "r5 + 8") LOAD(r5, "r5 + 0") before "1:\n" \
+                         row(0) row(1)); \
+        __asm__ volatile(row(2) row(3) "r1 += 32\nr2 += 32\nr3 += 32\n" after \
+                         LOAD(r0, "r10 - 8") "if r1 != r0 goto 1b\nexit\n"); \
+    }
+ROWS(bytes, STORE("r10 - 16", r4), BYTES, LOAD(r0, "r10 - 16") STORE("r0 + 0", r4) "r0 += 8\n" STORE("r10 - 16", r0))
+ROWS(looked_up, STORE("r10 - 16", r4), LOOKED_UP, LOAD(r0, "r10 - 16") STORE("r0 + 0", r4) "r0 += 8\n" STORE("r10 - 16", r0))
+ROWS(added, "", ADDED, "r4 += 32\n")
+
+AWM_STATIC_ASSERT(limit_is_that_of_added, AWM_RESIDUAL_MAX == 8388607);
+
+void awm_store_syscall(const awm_store_args *a, int64_t excess)
+{
+    const uint32_t eights = a->kind == AWM_STORE_I8 || a->kind == AWM_ADD_I32 ? a->rows & ~7u : 0;
+    const store_rule rule = {excess, a->shift - 1, a->acc + eights};
+    awm_store_args rest = *a;
+
+    if (eights && a->kind == AWM_STORE_I8)
+        bytes(a->acc, a->bias, a->mul, a->out, &rule);
+    else if (eights)
+        added(a->acc, a->bias, a->mul, a->out, &rule);
+    rest.acc += eights;
+    rest.bias += eights;
+    rest.mul += eights;
+    rest.out = (uint8_t *)a->out + (a->kind == AWM_STORE_I8 ? eights : 4 * eights);
+    rest.rows -= eights;
+    if (rest.rows)
+        awm_store_sbf(rest.acc, &rest, excess);
+}
+
+/*
+ * Samples of eight channels a turn move down by one, and their products with the taps are summed: r1 samples, r2 taps, r3 the
+ * newest samples, r4 where sums go, r5 the taps and r8 the samples of two channels, r0 and r9 their sums. On the stack: the
+ * end of the samples, and where the newest are.
+ */
+#define TAP(sum, at) "r6 = r8\nr6 <<= " #at "\nr6 s>>= 56\nr7 = r5\nr7 <<= " #at "\nr7 s>>= 56\nr6 *= r7\n" sum " r6\n"
+#define TWO_CHANNELS(k) \
+    LOAD(r8, "r1 + 8 * " #k) "r6 = 0x00FFFFFF00FFFFFF ll\nr8 >>= 8\nr8 &= r6\nr6 = r3\nr6 &= 255\nr6 <<= 24\nr8 |= r6\n" \
+    "r6 = r3\nr6 >>= 8\nr6 <<= 56\nr8 |= r6\nr3 >>= 16\n" STORE("r1 + 8 * " #k, r8) LOAD(r5, "r2 + 8 * " #k) \
+    TAP("r0 =", 56) TAP("r0 +=", 48) TAP("r0 +=", 40) TAP("r0 +=", 32) \
+    TAP("r9 =", 24) TAP("r9 +=", 16) TAP("r9 +=", 8) TAP("r9 +=", 0) \
+    "r9 <<= 32\nr0 <<= 32\nr0 >>= 32\nr0 |= r9\n" STORE("r4 + 8 * " #k, r0)
+
+__attribute__((naked, noinline)) static void convolve(uint32_t *samples, const uint32_t *taps, const int8_t *newest,
+                                                      int32_t *sums, const uint32_t *end)
+{
+    __asm__ volatile(STORE("r10 - 8", r5) STORE("r10 - 16", r3)
+                     "1:\n" LOAD(r5, "r10 - 16") LOAD(r3, "r5 + 0") "r5 += 8\n" STORE("r10 - 16", r5)
+                     TWO_CHANNELS(0) TWO_CHANNELS(1));
+    __asm__ volatile(TWO_CHANNELS(2) TWO_CHANNELS(3) "r1 += 32\nr2 += 32\nr4 += 32\n"
+                     LOAD(r5, "r10 - 8") "if r1 != r5 goto 1b\nexit\n");
+}
+
+void awm_conv_syscall(const awm_conv_args *a, int32_t *sums)
+{
+    for (uint32_t done = 0, n; done < a->n; done += n) {
+        n = a->n - done < AWM_CHUNK ? a->n - done : AWM_CHUNK;
+        const store_rule rule = {(int64_t)(a->lut + 128), a->shift - 1, sums + n};
+        convolve(a->samples + done, a->w + done, a->next + done, sums, a->samples + done + n);
+        looked_up(sums, a->bias + done, a->mul + done, a->out + done, &rule);
+    }
+}
