@@ -152,6 +152,13 @@ def test_only_matrices_decay_and_gradients_are_clipped(make: Any) -> None:
     assert row["grad"] > 1 and float(norm) == pytest.approx(1e-3, rel=1e-3)
 
 
+def test_the_leading_head_weighs_what_it_is_told(make: Any) -> None:
+    one, three = (make(lead_weight=w, folder=f"lead {w}").train_step() for w in (1.0, 3.0))
+    assert three["action_state"] == pytest.approx(3 * one["action_state"])
+    assert three["percent"] == pytest.approx(one["percent"])
+    assert three["loss"] == pytest.approx(one["loss"] + 2 * one["action_state"], rel=1e-5)
+
+
 def test_a_step_whose_gradient_is_no_number_is_left_out(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make()
     before = {k: v.clone() for k, v in trainer.model.state_dict().items()}

@@ -21,7 +21,7 @@ from awm_kit.machine import cpu_name
 from awm_kit.model.checkpoint import load_checkpoint, save_checkpoint, save_optimizer
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import Batch, PackedReplays, Streams
-from awm_kit.model.heads import fit_heads
+from awm_kit.model.heads import fit_heads, leading
 from awm_kit.model.logbook import Logbook
 from awm_kit.model.mamba2 import LayerState
 from awm_kit.model.metrics import events_of
@@ -42,6 +42,7 @@ class TrainConfig:
     ``event_weight`` is the weight of frames in which the action state changes, and ``rare_weights`` lists
     (event of `metrics.events_of`, weight): where what happens cannot be known for sure, the likeliest next
     frame is that nothing does, and a world that always takes it has too few of the event.
+    ``lead_weight`` is the weight of the leading head's loss, from which most of a free run's error comes.
     ``mistake_weight`` is the weight of frames of practice in which the network's own play went on to
     another action state than its corrector.
     ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
@@ -63,6 +64,7 @@ class TrainConfig:
     clip: float = 1.0
     self_forcing: tuple[tuple[int, int], ...] = ((0, 0),)
     event_weight: float = 4.0
+    lead_weight: float = 1.0
     mistake_weight: float = 1.0
     rare_weights: tuple[tuple[str, float], ...] = ()
     balance: float = 0.0
@@ -366,7 +368,10 @@ class Trainer:
 
     def _losses(self, logits: Tensor, old: Tensor, new: Tensor, weight: Tensor) -> dict[str, Tensor]:
         balance = self.ranks.balanced(weight)
-        return {k: v * balance for k, v in self.model.decoder.loss(logits, old, new, weight).items()}
+        losses = {k: v * balance for k, v in self.model.decoder.loss(logits, old, new, weight).items()}
+        if (lead := leading(self.model.heads)) is not None:
+            losses[lead.field.name] = losses[lead.field.name] * self.config.lead_weight
+        return losses
 
     def _per_view(self, players: Tensor) -> Tensor:
         """(n, [t,] 2, fields) -> rows in the order of the views' logits."""
