@@ -78,10 +78,13 @@ class ProgramError(LedgerError):
         Its name there.
     logs : tuple of str
         Program logs of the failed transaction.
+    meaning : str
+        The name in a sentence.
     """
 
-    def __init__(self, code: int, name: str = "", logs: tuple[str, ...] = ()) -> None:
-        super().__init__(f"world program refused: {name or 'unknown'} (code {code})")
+    def __init__(self, code: int, name: str = "", logs: tuple[str, ...] = (), meaning: str = "") -> None:
+        said = f"{name or 'unknown'}, {meaning}" if meaning else name or "unknown"
+        super().__init__(f"world program refused: {said} (code {code})")
         self.code = code
         self.name = name
         self.logs = logs

@@ -14,6 +14,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 
 from awm_kit.chain import instructions, wallet
+from awm_kit.chain.accounts import program_error
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
@@ -277,3 +278,13 @@ def test_a_closed_connection_says_so(l1_url: str) -> None:
     remote.close()
     with pytest.raises(LedgerError, match="was closed"):
         remote.slot()
+
+
+def test_a_refusal_says_what_it_means() -> None:
+    assert str(program_error(6085)) == (
+        "world program refused: StillPlaying, a running match cannot be closed (code 6085)"
+    )
+    assert [str(program_error(code)).split(": ")[1] for code in (6207, 1)] == [
+        "Kernel7 (code 6207)",
+        "unknown (code 1)",
+    ]

@@ -72,13 +72,6 @@ def install() -> RollupPackage:
     return RollupPackage(start, dumps)
 
 
-def installed_dumps() -> Path | None:
-    """The accounts that an L1 needs for a rollup, if `install` ever ran; nothing is downloaded."""
-    name = next(iter(PACKAGES))
-    folder = cache_dir() / f"rollup-{VERSION}" / name.rpartition("/")[2] / "bin" / "local-dumps"
-    return folder if folder.is_dir() else None
-
-
 def _npm(root: Path, name: str) -> Path:
     """One npm package, unpacked."""
     folder = root / name.rpartition("/")[2]

@@ -198,7 +198,7 @@ def replay_of(data: bytes) -> bytes:
 def program_error(code: int, logs: tuple[str, ...] = ()) -> ProgramError:
     """The error for a code that the program returned."""
     name = ERROR_NAMES.get(code, f"Kernel{code - KERNEL_ERRORS}" if code > KERNEL_ERRORS else "")
-    return ProgramError(code, name, logs)
+    return ProgramError(code, name, logs, ERROR_MESSAGES.get(code, ""))
 
 
 @dataclass(frozen=True)

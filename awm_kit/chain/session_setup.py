@@ -57,11 +57,6 @@ def plan_of(ledger: Ledger, world: Pubkey) -> list[Piece]:
     return frame_plan(manifest, shards, syscall=has_syscall(ledger))
 
 
-def segments_of(ledger: Ledger, world: Pubkey) -> list[list[Pubkey]]:
-    """The shard accounts that each of the manifest's own segments reads; raises as `plan_of`."""
-    return [list(piece.shards) for piece in frame_plan(*manifest_of(ledger, world))]
-
-
 def manifest_of(ledger: Ledger, world: Pubkey) -> tuple[Manifest, list[Pubkey]]:
     """A world's manifest and its shard accounts, in order; `LedgerError` if the world is gone."""
     account = ledger.account(world)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 
 #: Back to front. Panels stand behind the fighters: one who falls low must not vanish behind them.
 LAYERS = ("background", "stage", "hud", "fighters")
-
-
-class Painter(Protocol):
-    """Something that shows layers; a layer that is missing from ``layers`` stays as it was."""
-
-    def paint(self, layers: Mapping[str, Drawing]) -> None:
-        """Replace the given layers, by name."""
-        ...
 
 
 class ImagePainter:

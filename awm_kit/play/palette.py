@@ -1,4 +1,4 @@
-"""Colours of the view: Okabe and Ito's set, which stays readable with every kind of colour vision."""
+"""Colours of the view: of Okabe and Ito's set, which stays readable with every kind of colour vision."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ Color = tuple[int, int, int]
 
 ORANGE: Color = (230, 159, 0)
 SKY: Color = (86, 180, 233)
-GREEN: Color = (0, 158, 115)
 YELLOW: Color = (240, 228, 66)
 BLUE: Color = (0, 114, 178)
 VERMILLION: Color = (213, 94, 0)
-PURPLE: Color = (204, 121, 167)
 
 WHITE: Color = (255, 255, 255)
 INK: Color = (18, 20, 34)
