@@ -311,8 +311,8 @@ def first_frame() -> np.ndarray:
 
 @cache
 def tiny_cartridge(seed: int = 0, endless: bool = True) -> Cartridge:
-    """Some 50 KB in two shards, a frame in several transactions."""
-    return pack(tiny_model(seed, endless), shard_limit=27_000, cu_limit=100_000)
+    """Some 70 KB in two shards, a frame in several transactions."""
+    return pack(tiny_model(seed, endless), shard_limit=32_000, cu_limit=100_000)
 
 
 @cache

@@ -178,7 +178,7 @@ def test_bigger_world_in_place_of_the_chosen_one():
     """Its scratch would not fit into the memory that the match has."""
     match = Match(World(Chain(), tiny_cartridge()).upload().finalise()).create().grow().join()
     shape = Shape(d_model=64, nheads=4, headdim=16, d_state=32, n_layers=1)
-    Impostor(match.world, pack(random_model(1, shape, n_classes=8), shard_limit=40_000)).upload().finalise()
+    Impostor(match.world, pack(random_model(1, shape, n_classes=8), shard_limit=48_000)).upload().finalise()
     with pytest.raises(Refused) as caught:
         match.ready()
     assert caught.value.name == "WorldChanged"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from awm_kit.data.bumper import BUMPER
-from awm_kit.schema import FIGHTER, FRAME_BYTES, PLAYER_BYTES, Field, Schema, Update
+from awm_kit.schema import FIGHTER, FRAME_BYTES, PLAYER_BYTES, Field, Scale, Schema, Update
 
 
 def test_real_units_are_rounded_half_to_even_and_clipped() -> None:
@@ -31,7 +31,8 @@ def test_json_holds_all_of_a_schema(schema: Schema) -> None:
     assert Schema.from_json(schema.to_json()) == schema
     fields = schema.player_fields
     other = replace(fields[0], update=Update("mix", step=3, velocities=("vx",), tolerance=9))
-    changed = replace(schema, player_fields=(other, *fields[1:]), end_value=7)
+    turned = replace(fields[1], scales=(Scale(3.0, relative=True, mirror="facing"), Scale(2.0, center=1.0)))
+    changed = replace(schema, player_fields=(other, turned, *fields[2:]), end_value=7)
     assert Schema.from_json(changed.to_json()) == changed != schema
 
 
