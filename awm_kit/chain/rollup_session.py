@@ -9,7 +9,6 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -77,7 +76,7 @@ class FrameStream:
         self.begun_slot: int | None = None
         self.arrived = 0.0
         self.closed = False
-        self._acknowledged = 0
+        self._data, self._acknowledged = b"", 0
         try:
             self._socket = self._open.enter_context(
                 connect(pubsub_url(url), max_size=1 << 24, close_timeout=CLOSE_SECONDS)
@@ -96,14 +95,16 @@ class FrameStream:
     def wait_frame(self, number: int, seconds: float, silence: float | None = None) -> np.ndarray | None:
         """The newest frame once its number is at least ``number``.
 
-        None if it does not come in time, or if no transaction touches the match for ``silence`` seconds.
+        None if it does not come in time, or if for ``silence`` seconds no transaction touched the match.
         """
-        give_up, heard = time.monotonic() + seconds, -1
+        give_up = time.monotonic() + seconds
         with self._changed:
-            while not (self.over or self._has(number)) and heard != self.news:
+            while True:
                 heard, left = self.news, give_up - time.monotonic()
-                self._changed.wait_for(partial(self._has_news, heard), min(left, silence or left))
-            return self.frame if self._has(number) else None
+                patience = min(left, silence or left)
+                told = self._changed.wait_for(lambda: self.over or self._has(number), patience)
+                if told or heard == self.news or left <= 0:
+                    return self.frame if self._has(number) else None
 
     def wait_slot(self, after: int, seconds: float) -> None:
         """Until the rollup is in a slot above ``after``."""
@@ -126,9 +127,6 @@ class FrameStream:
 
     def _has(self, number: int) -> bool:
         return self.frame is not None and int(self.frame["frame"]) >= number
-
-    def _has_news(self, heard: int) -> bool:
-        return self.over or self.news != heard
 
     def _subscribe(self, method: str, *params: Any) -> None:
         self._socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
@@ -159,6 +157,7 @@ class FrameStream:
                 self.slot = result["slot"]
             else:
                 data = base64.b64decode(result["value"]["data"][0])
+                piece_only, self._data = data == self._data, data
                 if len(data) < SESSION_STATE.itemsize:  # closed on the L1, after the match
                     self.phase = Phase.ENDED
                 else:
@@ -166,6 +165,8 @@ class FrameStream:
                     self.phase = Phase(int(self.record["phase"]))
                 self.news, self.arrived = self.news + 1, now
                 self.begun_slot = self.begun_slot or result["context"]["slot"]
+                if piece_only:
+                    return  # whoever waits for a frame is left alone until there is one
             self._changed.notify_all()
 
 
@@ -272,19 +273,21 @@ class RollupSession(ChainSession):
         self, crank: Keypair, orders: list[Instruction], signers: list[Keypair], number: int, attempt: int
     ) -> list[str]:
         """Send what is left of the frame. A second attempt is harmless: what has landed fails by its op."""
-        first, *others = left_of(self._plan, self._next_op)
-        parcels = [self._parcel(crank, number, first, attempt, orders, signers)]
-        ahead = (number, first.end, attempt)
-        ready = self._ahead if self._ahead_of == ahead else self._sign_rest(crank, number, others, attempt)
-        parcels += ready
+        plan = left_of(self._plan, self._next_op)
+        known = self._ahead if self._ahead_of == (number, plan[0].begin, attempt) else None
+        parcels = known or self._sign(crank, number, plan, attempt)
+        if orders:
+            parcels[0] = self._parcel(crank, number, plan[0], attempt, orders, signers)
         self._post.post(parcels)
-        # While the rollup computes: all of the next frame but its first piece, which brings the inputs.
-        first, *others = self._plan
-        self._ahead_of = (number + 1, first.end, 0)
-        self._ahead = self._sign_rest(crank, number + 1, others, 0)
+        # While the rollup computes: the next frame, which may only want another first piece, with inputs.
+        ahead_of = (number + 1, 0, 0)
+        if self._ahead_of != ahead_of:
+            self._ahead, self._ahead_of = self._sign(crank, number + 1, self._plan, 0), ahead_of
+        if not self._post.collect():
+            self._ahead_of = (-1, 0, 0)
         return [parcel.signature for parcel in parcels]
 
-    def _sign_rest(self, crank: Keypair, number: int, pieces: Sequence[Piece], attempt: int) -> list[Parcel]:
+    def _sign(self, crank: Keypair, number: int, pieces: Sequence[Piece], attempt: int) -> list[Parcel]:
         return [self._parcel(crank, number, piece, attempt, [], []) for piece in pieces]
 
     def _parcel(
