@@ -367,7 +367,7 @@ class TestErrors:
                 "expected a game of 'bumper' (got one of 'fighter')",
             ),
             (("film", "WORLD", "FOLDER/", "--seed", "1"), "expected a file (got a folder"),
-            (("export", "bumper", "out.html"), "to export"),
+            (("export", "WORLD", "TEXT/out.html"), "text.npz is no folder"),
             (("retire", "nothing"), "there is no world 'nothing'"),
             (("retire", "scuffle"), "`awm deploy scuffle` puts the shipped one there"),
             (("deploy", "WORLD", "--commitment", "soon", "--dry-run"), "expected a commitment of"),

@@ -124,6 +124,12 @@ class TestText:
         assert (tmp_path / "out.html").read_text(encoding="utf-8") == export.page(world, 5)
 
 
+def test_a_game_without_pictures_is_refused(world: Cartridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "MATCHUPS", {"chess": {}})
+    with pytest.raises(ModelFileError, match=r"world of \['chess'\] to export \(got 'fighter'\)"):
+        export.page(world)
+
+
 class TestPage:
     pytestmark = browser_test
 
@@ -205,6 +211,24 @@ class TestPage:
             }"""
         )
         assert colors > 500
+
+    def test_a_match_of_carts_is_driven_drawn_and_the_same(self, browser: Browser, tmp_path: Path) -> None:
+        carts = load_world("bumper")
+        page = browser.new_context(viewport={"width": 1280, "height": 780}, offline=True).new_page()
+        opened = Opened(page)
+        opened.open(export.export(carts, tmp_path / "carts.html", seed=3))
+        played = play_headless(carts, "native", 300, seed=3)
+        replay = played.match.replay()
+        assert opened.replay(replay.frames[0, ...], replay.inputs[1:])["state_hash"] == played.state_hash
+        assert page.locator("#legend").inner_text().split()[1] == "steer"
+        page.keyboard.press("r")
+        page.click("#play")
+        opened.wait_for("awm.game.frame.frame > 60")
+        seen = page.evaluate(
+            "[awm.game.bot.held.buttons, awm.game.frame.players.map((p) => p.action_state < 5)]"
+        )
+        assert seen[0] and seen[1] == [True, True] and opened.errors == []
+        page.context.close()
 
     def test_sha256_of_the_page_is_sha256(self, opened: Opened) -> None:
         for length in (0, 1, 55, 56, 63, 64, 65, 1000):

@@ -58,7 +58,7 @@ export class Bot {
 }
 
 /** Numbers in 0..1 from a seed (mulberry32), so that a match can be had again. */
-function generator(seed) {
+export function generator(seed) {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

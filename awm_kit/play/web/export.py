@@ -10,10 +10,15 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from awm_kit.data.bumper.game import initial_frame as bumper_frame
+from awm_kit.data.bumper.schema import SCHEMA_NAME as BUMPER
 from awm_kit.data.scuffle import FOX, MARTH, initial_frame
 from awm_kit.errors import ModelFileError
 from awm_kit.files import written_whole
 from awm_kit.play.engines import teacher_params
+from awm_kit.play.games import WORDS
 from awm_kit.play.web.build import OUTPUT, WEB
 from awm_kit.play.web.bundle import bundle
 from awm_kit.play.web.tables import page_tables
@@ -23,14 +28,22 @@ from awm_kit.schema import FIGHTER
 #: The page's scripts: each imports only from those before it.
 SCRIPTS = (
     "kernel", "sha256", "records", "clock", "pads", "bot", "paint", "skeleton", "fighter", "stage", "hud",
-    "scene", "page",
+    "scene", "table", "driver", "page",
 )  # fmt: skip
-#: Who can meet whom, as the menu says it.
+#: Who can meet whom, as the menu says it, in the games that the page can draw and play against.
 MATCHUPS = {
-    "runner and swordsman": (FOX, MARTH),
-    "swordsman and runner": (MARTH, FOX),
-    "two runners": (FOX, FOX),
-    "two swordsmen": (MARTH, MARTH),
+    FIGHTER.name: {
+        "runner and swordsman": (FOX, MARTH),
+        "swordsman and runner": (MARTH, FOX),
+        "two runners": (FOX, FOX),
+        "two swordsmen": (MARTH, MARTH),
+    },
+    BUMPER: {
+        "light cart and heavy cart": (0, 1),
+        "heavy cart and light cart": (1, 0),
+        "two light carts": (0, 0),
+        "two heavy carts": (1, 1),
+    },
 }
 _ROUNDS = 8
 
@@ -47,14 +60,17 @@ def page(cartridge: Cartridge, seed: int = 0) -> str:
     Raises
     ------
     ModelFileError
-        If the cartridge is not sound, or of a game that the page has no opponents for.
+        If the cartridge is not sound, or of a game that the page has no pictures and opponents for.
     """
     cartridge.verify()
     manifest = cartridge.manifest
-    if manifest.schema.name != FIGHTER.name:
-        raise ModelFileError(f"expected a world of {FIGHTER.name}s to export (got {manifest.schema.name})")
+    if manifest.schema.name not in MATCHUPS:
+        raise ModelFileError(f"expected a world of {list(MATCHUPS)} to export (got {manifest.schema.name!r})")
     template = (WEB / "page.html").read_text(encoding="utf-8")
-    options = (f'<option value="{i}">{html.escape(name)}</option>' for i, name in enumerate(MATCHUPS))
+    options = (
+        f'<option value="{i}">{html.escape(name)}</option>'
+        for i, name in enumerate(MATCHUPS[manifest.schema.name])
+    )
     parts = {
         "title": html.escape(manifest.name),
         "facts": f"a game as {manifest.n_params:,} integers, learned from recordings · "
@@ -87,19 +103,26 @@ def script() -> str:
 
 
 def _data(cartridge: Cartridge, seed: int) -> dict[str, Any]:
-    physics = teacher_params(cartridge)
+    game = cartridge.manifest.schema
     starts = [
-        [_text(initial_frame(seed + i, None, pair, physics).tobytes()) for i in range(_ROUNDS)]
-        for pair in MATCHUPS.values()
+        [_text(_start(cartridge, seed + i, pair).tobytes()) for i in range(_ROUNDS)]
+        for pair in MATCHUPS[game.name].values()
     ]
     return {
         "name": cartridge.manifest.name,
+        "words": WORDS.get(game.name),
         "kernel": _text(OUTPUT.read_bytes()),
         "manifest": _text(cartridge.manifest_bytes),
         "shards": [_text(shard) for shard in cartridge.shards],
         "starts": starts,
-        "tables": page_tables(),
+        "tables": page_tables(game),
     }
+
+
+def _start(cartridge: Cartridge, seed: int, characters: tuple[int, int]) -> np.ndarray:
+    if cartridge.manifest.schema.name == BUMPER:
+        return bumper_frame(seed, characters)
+    return initial_frame(seed, None, characters, teacher_params(cartridge))
 
 
 def _text(data: bytes) -> str:

@@ -2,22 +2,25 @@
 
 import { Bot } from "./bot.js";
 import { Clock } from "./clock.js";
+import { Driver } from "./driver.js";
 import { World } from "./kernel.js";
 import { Pads } from "./pads.js";
 import { fromBase64, readFrame, writeInputs } from "./records.js";
 import { HEIGHT, Scene, WIDTH } from "./scene.js";
 import { sha256 } from "./sha256.js";
+import { TableScene } from "./table.js";
 
 const COUNTDOWN = 90;
 
 const element = (id) => document.getElementById(id);
 const data = JSON.parse(element("awm-data").textContent);
 const { tables } = data;
+const { table } = tables; // of bumper only: else they are fighters
 
 class Game {
   constructor(world) {
     this.world = world;
-    this.scene = new Scene(element("game"), tables);
+    this.scene = new (table ? TableScene : Scene)(element("game"), tables);
     this.pads = new Pads(window, tables);
     this.round = 0;
     this.rates = { frames: 0, pictures: 0, since: performance.now(), text: "" };
@@ -33,8 +36,8 @@ class Game {
     this.pads.shared = rival === "friend";
     this.names = rival === "friend" ? ["P1", "P2"] : ["YOU", rival === "bot" ? "BOT" : "IDLE"];
     const edge = (tables.stages[this.frame.stage] ?? tables.stages[32]).floor[1];
-    const options = { level: Number(rival === "bot"), seed: this.frame.seed, edge, buttons: tables.buttons };
-    this.bot = rival === "friend" ? null : new Bot(1, options);
+    const options = { level: Number(rival === "bot"), seed: this.frame.seed, edge, table, buttons: tables.buttons };
+    this.bot = rival === "friend" ? null : new (table ? Driver : Bot)(1, options);
     this.countdown = COUNTDOWN;
     this.clock = new Clock();
     element("legend").replaceChildren(...legend(this.pads.keys));
@@ -117,8 +120,8 @@ function legend(bindings) {
   return [0, 1].flatMap((player) => {
     const groups = new Map();
     for (const [code, [owner, action]] of Object.entries(bindings)) {
-      if (owner !== player) continue;
-      const group = moves.has(action) ? "move" : action;
+      if (owner !== player || (data.words && !(action in data.words))) continue;
+      const group = data.words?.[action] ?? (moves.has(action) ? "move" : action);
       groups.set(group, (groups.get(group) ?? new Set()).add(signs[code] ?? code.replace("Key", "")));
     }
     if (!groups.size) return [];
