@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -110,7 +109,7 @@ def check_world() -> Check:
 
 def check_kernel() -> Check:
     """The native kernel: built, and equal to the NumPy reference on a random world."""
-    from awm_kit.kernel import NativeWorld
+    from awm_kit.kernel import NativeWorld, available_backends
     from awm_kit.quant import reference
     from awm_kit.quant.pack import pack
     from awm_kit.quant.random_model import random_frame, random_inputs, random_model
@@ -125,9 +124,9 @@ def check_kernel() -> Check:
             reference.step(model, states[1], frames[1], inputs),
         ]
     got, expected = (reference.state_hash(f, s) for f, s in zip(frames, states, strict=True))
-    detail = f"{world.backend}, {SELF_CHECK_FRAMES} frames equal to the NumPy reference"
+    detail = f"{SELF_CHECK_FRAMES} frames equal to the NumPy reference; {', '.join(available_backends())}"
     if got != expected:
-        detail = f"{world.backend} differs from the NumPy reference: {got[:12]}, not {expected[:12]}"
+        detail = f"differs from the NumPy reference: {got[:12]}, not {expected[:12]}"
     return Check(
         "kernel", got == expected, detail, advice="a compiler bug, or a bug of ours: please report it"
     )
@@ -167,14 +166,9 @@ def check_chromium() -> Check:
     )
 
 
-def check_replays() -> Check:
-    """Real games to train on; the built-in teacher needs none."""
-    named = os.environ.get("AWM_SLP_DIR")
-    advice = "set AWM_SLP_DIR to a folder of .slp files to train on real games"
-    if not named:
-        return Check("replays", False, "AWM_SLP_DIR is not set", False, advice)
-    count = sum(1 for _ in Path(named).rglob("*.slp"))
-    return Check("replays", count > 0, f"{count} .slp files in {named}", False, advice)
+def check_peppi() -> Check:
+    """The reader of real games; those of the built-in teachers need none."""
+    return _package("peppi-py", "peppi-py", "needed to read .slp files: pip install 'awm-kit[slp]'")
 
 
 def _package(name: str, distribution: str, advice: str) -> Check:
@@ -187,5 +181,5 @@ def _package(name: str, distribution: str, advice: str) -> Check:
 #: In the order in which they are shown.
 CHECKS = (
     *(check_python, check_torch, check_compiler, check_zig, check_world, check_kernel),
-    *(check_program, check_jupyter, check_chromium, check_replays),
+    *(check_program, check_jupyter, check_chromium, check_peppi),
 )
