@@ -50,25 +50,19 @@
 enum { E, O, E1, O1, ADD, ADD1, KIND = 7, BLOCK = 8 };
 enum { SPLIT, FIRST, NEXT, LAST }; /* kinds: halves taken out one by one; a run's blocks */
 
-/* Four columns. Bytes are x0..x3, x0'..x3'; a signed byte is (v ^ 128) - 128. */
+/* Four columns of both views, bytes x3..x0, x3'..x0'; a signed byte is (v ^ 128) - 128. */
 AWM_INLINE void spread(uint64_t *even_odd, uint64_t *add, uint64_t bytes) {
-    const uint64_t raised = bytes ^ SIGNS, swapped = (raised >> 16 & EVEN_LANES) | (raised & EVEN_LANES) << 16;
-    const uint64_t even = (swapped & EVEN_BYTES) - 128 * LANES, odd = (swapped >> 8 & EVEN_BYTES) - 128 * LANES;
+    const uint64_t raised = bytes ^ SIGNS;
+    const uint64_t even = (raised >> 8 & EVEN_BYTES) - 128 * LANES, odd = (raised & EVEN_BYTES) - 128 * LANES;
     even_odd[0] = even;
     even_odd[1] = odd - (even << 8);
     *add = HALVES - 64 * 65537 * (even + odd);
 }
 
-/* |x0| + |x1|, |x2| + |x3|, ... in lanes. */
+/* |x2| + |x3|, |x0| + |x1|, the same of x' in lanes. */
 AWM_INLINE uint64_t pairs(uint64_t bytes) {
     const uint64_t negative = bytes >> 7 & ONES, size = (bytes ^ negative * 255) + negative;
     return (size & EVEN_BYTES) + (size >> 8 & EVEN_BYTES);
-}
-
-/* What eight columns add to sums of |x|: that of view 0, that of view 1, that of lane 2. All are at most 1,024. */
-AWM_INLINE uint64_t measure(uint64_t bytes, uint64_t other) {
-    const uint64_t p = pairs(bytes), q = pairs(other), mixed = (p & EVEN_LANES) | (q & ~EVEN_LANES);
-    return (p * LANES) >> 48 | (q * LANES) >> 48 << 16 | (mixed * LANES) >> 48 << 32;
 }
 
 AWM_INLINE void join(uint64_t *block) {
@@ -77,39 +71,42 @@ AWM_INLINE void join(uint64_t *block) {
     block[ADD] += block[ADD1] - HALVES;
 }
 
-/* Prepares eight words for eight columns. Returns what sums of rows begin with; a->alone is the same where lanes of all
- * blocks are taken out. */
-uint64_t awm_views_begin_swar(awm_views_args *a) {
+/* The block joins the run of the one before it, or begins one with it. Returns how much less often lanes are taken out. */
+AWM_INLINE uint64_t go_on(uint64_t *block) {
+    const int begun = block[KIND - BLOCK] != SPLIT;
+    join(block);
+    block[KIND] = LAST;
+    if (!begun) {
+        join(block - BLOCK);
+        block[ADD1 - BLOCK] = block[ADD - BLOCK];
+    }
+    block[ADD1] = block[ADD] - HALVES + block[ADD1 - BLOCK];
+    block[KIND - BLOCK] = begun ? NEXT : FIRST;
+    return begun ? 2 : 3;
+}
+
+/* Prepares eight words for eight columns, and what sums of rows begin with. */
+void awm_views_begin_swar(awm_views_args *a) {
     const uint8_t *x = (const uint8_t *)a->x[0], *other = (const uint8_t *)a->x[1], *end = x + a->cols;
     uint64_t *block = a->lanes, run = 2 * MOST, out = a->cols / 4, alone = out;
     for (; x != end; x += 8, other += 8, block += BLOCK) {
-        const uint64_t v = awm_load64(x), v1 = awm_load64(other), size = measure(v, v1);
-        spread(block + E, block + ADD, (uint32_t)v | v1 << 32);
-        spread(block + E1, block + ADD1, v >> 32 | (v1 >> 32) << 32);
+        const uint64_t v = __builtin_bswap64(awm_load64(x)), v1 = __builtin_bswap64(awm_load64(other));
+        const uint64_t low = v >> 32 | (v1 >> 32) << 32, high = (uint32_t)v | v1 << 32;
+        const uint64_t sizes = pairs(low) + pairs(high), size = sizes + (sizes >> 16); /* of lanes 1, 2, 3; 3's of four */
+        spread(block + E, block + ADD, low);
+        spread(block + E1, block + ADD1, high);
         block[KIND] = SPLIT;
         run += size;
         if ((run + (32767 * LANES - MOST)) & HALVES) { /* more than the most in any lane */
             run = size;
-            continue;
-        }
-        join(block);
-        block[ADD1] = block[ADD] - HALVES;
-        block[KIND] = LAST;
-        out -= 2;
-        alone--;
-        if (block[KIND - BLOCK] == SPLIT) {
-            join(block - BLOCK);
-            block[ADD1] += block[ADD - BLOCK];
-            block[KIND - BLOCK] = FIRST;
-            out--;
-            alone--;
         } else {
-            block[ADD1] += block[ADD1 - BLOCK];
-            block[KIND - BLOCK] = NEXT;
+            const uint64_t less = go_on(block);
+            out -= less;
+            alone -= less - 1;
         }
     }
+    a->start = (AWM_RAISE - out * 32768) * BOTH;
     a->alone = (AWM_RAISE - alone * 32768) * BOTH;
-    return (AWM_RAISE - out * 32768) * BOTH;
 }
 
 #ifdef __bpf__
@@ -210,20 +207,18 @@ static uint64_t one_row(const uint8_t *w, const uint64_t *lanes, const uint64_t 
 }
 #endif
 
-void awm_views_matvec_swar(const awm_views_args *a, uint64_t start) {
+void awm_views_matvec_swar(const awm_views_args *a) {
     const uint64_t cols = a->cols, rows = a->rows;
     const uint64_t *end = a->lanes + cols / 8 * BLOCK;
     const uint8_t *w = a->w;
     uint64_t r = 0;
 #ifdef __bpf__
 #define CASE_ROWS(n) \
-    case n: for (; r + ROWS <= rows; r += ROWS, w += ROWS * n) rows_##n(a->sums + r, w, a->lanes, w + n, start); break;
+    case n: for (; r + ROWS <= rows; r += ROWS, w += ROWS * n) rows_##n(a->sums + r, w, a->lanes, w + n, a->start); break;
     switch (a->cols) {
         AWM_FOR_EACH_COLS(CASE_ROWS)
     default: break;
     }
-#else
-    (void)start;
 #endif
     for (; r < rows; r++, w += cols) a->sums[r] = one_row(w, a->lanes, end, a->alone);
 }

@@ -95,12 +95,12 @@ typedef struct awm_views_args {
     const uint8_t *w;
     const int8_t *x[2];
     uint64_t *lanes; /* 8 * cols bytes */
-    uint64_t alone;  /* made by awm_views_begin_swar */
+    uint64_t start, alone; /* made by awm_views_begin_swar, as lanes are: what sums of 16 rows and of one begin with */
     uint32_t rows, cols;
 } awm_views_args;
 
-uint64_t awm_views_begin_swar(awm_views_args *a);
-void awm_views_matvec_swar(const awm_views_args *a, uint64_t start);
+void awm_views_begin_swar(awm_views_args *a);
+void awm_views_matvec_swar(const awm_views_args *a);
 
 /* awm_store for both views; a is that of view 0, but its acc is not read. */
 void awm_store_views_sbf(const uint64_t *sums, const awm_store_args *a, void *other);

@@ -284,7 +284,6 @@ static int matvec_views(const awm_model *model, const awm_match *match, const aw
     const uint32_t at_x = op->out == AWM_RESIDUAL_SET ? 0 : model->at_u;
     awm_views_args a;
     awm_store_args to;
-    uint64_t start;
     uint32_t row;
     if (model->backend != AWM_BACKEND_SWAR) return 0;
     a.sums = (uint64_t *)(void *)(match->scratch + model->at_acc);
@@ -293,10 +292,10 @@ static int matvec_views(const awm_model *model, const awm_match *match, const aw
     a.x[1] = a.x[0] + model->view_bytes;
     a.lanes = (uint64_t *)(void *)match->scratch;
     a.cols = op->cols;
-    start = awm_views_begin_swar(&a);
+    awm_views_begin_swar(&a);
     for (row = 0; row < op->rows; row += a.rows) {
         a.rows = op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
-        awm_views_matvec_swar(&a, start);
+        awm_views_matvec_swar(&a);
         matvec_to(&to, model, view_i8(model, match, 0, 0), op, row);
         to.rows = a.rows;
         awm_store_views_sbf(a.sums, &to, (uint8_t *)to.out + model->view_bytes);
