@@ -510,14 +510,14 @@ CEILINGS = {
     "scan 32 x 32": 9_586,
     "scan 32 x 64": 17_602,
     "norm 256": 3_805,
-    "matvec of two quiet views 160 x 128": 54_959,
-    "matvec of two loud views 160 x 128": 71_396,
-    "matvec of two quiet views 160 x 256": 107_275,
-    "matvec of two loud views 160 x 256": 141_956,
-    "matvec of two quiet views 40 x 1024": 128_536,
-    "matvec of two loud views 40 x 1024": 157_342,
-    "matvec of two quiet views 80 x 72": 23_141,
-    "matvec of two loud views 80 x 72": 25_735,
+    "matvec of two quiet views 160 x 128": 54_458,
+    "matvec of two loud views 160 x 128": 71_405,
+    "matvec of two quiet views 160 x 256": 106_112,
+    "matvec of two loud views 160 x 256": 141_965,
+    "matvec of two quiet views 40 x 1024": 127_257,
+    "matvec of two loud views 40 x 1024": 157_351,
+    "matvec of two quiet views 80 x 72": 23_116,
+    "matvec of two loud views 80 x 72": 25_744,
     "convolution of two views, 256 channels": 19_529,
     "requantise two views, kind 0, 156 rows": 3_413,
     "requantise two views, kind 1, 156 rows": 3_414,
@@ -569,10 +569,10 @@ def test_no_operation_costs_more_than_it_did(vm):
 FRAME_CEILINGS = {
     "features": 50_100,
     "norm": 20_300,
-    "matvec": 1_171_100,
+    "matvec": 1_160_000,
     "conv": 66_500,
     "ssm": 260_600,
-    "gated_norm": 21_300,
+    "gated_norm": 21_200,
     "decode": 12_400,
     "choose": 11_200,
 }
@@ -595,7 +595,7 @@ def test_matvec_costs_two_units_per_multiplication(vm, cols):
 
 
 @pytest.mark.parametrize("cols", [64, 128, 256, 512])
-@pytest.mark.parametrize(("x", "units"), [(0, 1.186), (12, 1.238), (33, 1.68), (127, 1.68)])
+@pytest.mark.parametrize(("x", "units"), [(0, 1.186), (12, 1.226), (33, 1.68), (127, 1.68)])
 def test_what_a_product_of_two_views_costs(vm, cols, x, units):
     """Activations are 12 behind a norm, on average; above 32 no two blocks of eight share lanes."""
     per_mac = (two_views(vm, 64, cols, x) - two_views(vm, 32, cols, x)) / (2 * 32 * cols)

@@ -23,7 +23,7 @@
  *     W E + W' (O - 2^8 E) + (W >> 32) (E1 - 2^32 E) + (W' >> 32) (O1 - 2^8 E1 - 2^32 (O - 2^8 E))
  *
  * has the products of columns 4..7 with their own E1 and O1, as what the first two terms make of them is taken off. These add
- * up, modulo 2^64, until the run's last block; with what is then added (of all its blocks, but 2^15 once) the lanes are what
+ * up, modulo 2^64, until the run's last block; with what was added to the first (of all its blocks, but 2^15 once) the lanes are what
  * they are above. Lane 2 is of both views, w0 x2' + w1 x3' + w2 x0 + w3 x1 + ..., and is measured too; lane 0 has a part of
  * lane 1's x.
  *
@@ -46,7 +46,7 @@
 #define MOST (520 * LANES) /* of |x| in the lanes of a run */
 
 /* Words of a block. In a run E1, O1 and the two that are added are E1 - 2^32 E, the same of O1, what is added if this block's
- * lanes are taken out alone, and what is added at the run's end. O stands for O - 2^8 E. */
+ * lanes are taken out alone and, in its first block, what is added for all of it. O stands for O - 2^8 E. */
 enum { E, O, E1, O1, ADD, ADD1, KIND = 7, BLOCK = 8 };
 enum { SPLIT, FIRST, NEXT, LAST }; /* kinds: halves taken out one by one; a run's blocks */
 
@@ -71,24 +71,11 @@ AWM_INLINE void join(uint64_t *block) {
     block[ADD] += block[ADD1] - HALVES;
 }
 
-/* The block joins the run of the one before it, or begins one with it. Returns how much less often lanes are taken out. */
-AWM_INLINE uint64_t go_on(uint64_t *block) {
-    const int begun = block[KIND - BLOCK] != SPLIT;
-    join(block);
-    block[KIND] = LAST;
-    if (!begun) {
-        join(block - BLOCK);
-        block[ADD1 - BLOCK] = block[ADD - BLOCK];
-    }
-    block[ADD1] = block[ADD] - HALVES + block[ADD1 - BLOCK];
-    block[KIND - BLOCK] = begun ? NEXT : FIRST;
-    return begun ? 2 : 3;
-}
-
 /* Prepares eight words for eight columns, and what sums of rows begin with. */
 void awm_views_begin_swar(awm_views_args *a) {
     const uint8_t *x = (const uint8_t *)a->x[0], *other = (const uint8_t *)a->x[1], *end = x + a->cols;
-    uint64_t *block = a->lanes, run = 2 * MOST, out = a->cols / 4, alone = out;
+    const uint64_t blocks = a->cols / 8;
+    uint64_t *block = a->lanes, *first = block, run = 2 * MOST, runs = 0, split = blocks;
     for (; x != end; x += 8, other += 8, block += BLOCK) {
         const uint64_t v = __builtin_bswap64(awm_load64(x)), v1 = __builtin_bswap64(awm_load64(other));
         const uint64_t low = v >> 32 | (v1 >> 32) << 32, high = (uint32_t)v | v1 << 32;
@@ -99,14 +86,25 @@ void awm_views_begin_swar(awm_views_args *a) {
         run += size;
         if ((run + (32767 * LANES - MOST)) & HALVES) { /* more than the most in any lane */
             run = size;
-        } else {
-            const uint64_t less = go_on(block);
-            out -= less;
-            alone -= less - 1;
+            continue;
         }
+        split--;
+        join(block);
+        block[KIND] = LAST;
+        if (block[KIND - BLOCK] == SPLIT) {
+            split--;
+            runs++;
+            first = block - BLOCK;
+            join(first);
+            first[ADD1] = first[ADD];
+            first[KIND] = FIRST;
+        } else {
+            block[KIND - BLOCK] = NEXT;
+        }
+        first[ADD1] += block[ADD] - HALVES;
     }
-    a->start = (AWM_RAISE - out * 32768) * BOTH;
-    a->alone = (AWM_RAISE - alone * 32768) * BOTH;
+    a->start = (AWM_RAISE - (2 * split + runs) * 32768) * BOTH;
+    a->alone = (AWM_RAISE - (split + blocks) * 32768) * BOTH;
 }
 
 #ifdef __bpf__
@@ -122,14 +120,12 @@ void awm_views_begin_swar(awm_views_args *a) {
 
 /* Sixteen rows, their sums on the stack, then what runs have made so far: the words of eight columns stay in r0 to r5 for
  * all of them, so that a row takes three loads and stores a word of weights, or two or four at a run's ends. In runs r4 is
- * EVEN_BYTES. r9 weights; below all that are sums, lanes, the end of the first row. */
+ * EVEN_BYTES, at their ends r5 EVEN_LANES. r9 weights; below all that are sums, lanes, the end of the first row. */
 #define ROWS 16
 #define SUM(r) "r10 - 8 - 8 * " #r
 #define SO_FAR(r) "r10 - 136 - 8 * " #r
 #define WEIGHTS(cols, r) LOAD(r6, "r9 + " #cols " * " #r)
 #define BEGIN(cols, r) STORE(SUM(r), r5)
-#define TAKE_OUT(cols, r) \
-    EVEN_LANES_IN(r6) "r7 >>= 16\nr7 &= r6\n" LOAD(r6, SUM(r)) "r6 += r7\n" STORE(SUM(r), r6)
 
 #define PUT_E(to, w, k) #to " = " #w "\n" #to " *= r" #k "\n"
 #define PUT_O(w, k) #w " *= r" #k "\n"
@@ -142,9 +138,11 @@ void awm_views_begin_swar(awm_views_args *a) {
 #define RUN(cols, r) \
     WEIGHTS(cols, r) "r7 = r6\nr7 *= r0\nr8 = r6\nr8 >>= 8\nr8 &= r4\nr6 >>= 32\nr6 *= r2\nr7 += r6\n" \
     "r6 = r8\nr6 *= r1\nr7 += r6\nr8 >>= 32\nr8 *= r3\nr7 += r8\n"
-#define FIRST_ROW(cols, r) __asm__ volatile(RUN(cols, r) STORE(SO_FAR(r), r7));
+#define FIRST_ROW(cols, r) __asm__ volatile(RUN(cols, r) "r7 += r5\n" STORE(SO_FAR(r), r7));
 #define NEXT_ROW(cols, r) __asm__ volatile(RUN(cols, r) LOAD(r6, SO_FAR(r)) "r6 += r7\n" STORE(SO_FAR(r), r6));
-#define LAST_ROW(cols, r) __asm__ volatile(RUN(cols, r) LOAD(r6, SO_FAR(r)) "r7 += r6\nr7 += r5\n" TAKE_OUT(cols, r));
+#define LAST_ROW(cols, r) \
+    __asm__ volatile(RUN(cols, r) LOAD(r6, SO_FAR(r)) "r7 += r6\nr7 >>= 16\nr7 &= r5\n" LOAD(r6, SUM(r)) "r6 += r7\n" \
+                     STORE(SUM(r), r6));
 
 #define FINISH(cols, r) LOAD(r7, SUM(r)) STORE("r6 + 8 * " #r, r7)
 #define EACH_ROW(f, cols) \
@@ -164,7 +162,7 @@ void awm_views_begin_swar(awm_views_args *a) {
         EACH_ROW(FIRST_ROW, cols) \
         __asm__ volatile("goto 5f\n2:\n"); \
         EACH_ROW(NEXT_ROW, cols) \
-        __asm__ volatile("goto 5f\n3:\n"); \
+        __asm__ volatile("goto 5f\n3:\n" EVEN_LANES_IN(r5)); \
         EACH_ROW(LAST_ROW, cols) \
         __asm__ volatile("goto 5f\n4:\n" LOAD(r4, "r6 - 32")); \
         EACH_ROW(SPLIT_ROW, cols) \
