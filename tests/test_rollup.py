@@ -17,7 +17,7 @@ from onchain import controllers, tiny_cartridge, tiny_model
 from solders.keypair import Keypair
 from typer.testing import CliRunner
 
-from awm_kit.chain import delegation, inputlog
+from awm_kit.chain import delegation, inputlog, rollup_session
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import (
     LOG_HEADER,
@@ -183,6 +183,15 @@ def test_a_frame_sent_again_runs_once(
         play(session, controllers(frames, seed=3))
         assert session.retries >= frames * min(doubts, LOOK_AFTER - 1)
         assert frame_of(stack.rollup.account(session.keys.session).data)["frame"] == frames
+
+
+def test_a_refused_frame_is_sent_again_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent in the slot of the frame before, it is too early; whoever waited for silence would give up."""
+    monkeypatch.setattr(rollup_session, "SILENCE_SECONDS", 60.0)
+    with lend(stack).open(RollupSession) as session:
+        monkeypatch.setattr(session.stream, "wait_slot", lambda *_: None)
+        play(session, controllers(10, seed=3))
+        assert session.retries >= 5
 
 
 def test_a_dead_rollup_is_noticed(rollup_package: Any) -> None:

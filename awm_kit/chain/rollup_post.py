@@ -171,10 +171,22 @@ class Post:
     def _receive(self) -> None:
         data = b""
         if self._socket:
-            # The rollup has Nagle on: its next answer waits until this side has acknowledged the last one.
-            if hasattr(socket, "TCP_QUICKACK"):
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            acknowledge_at_once(self._socket)
             data = self._socket.recv(1 << 16)
         if not data:
             raise ConnectionError("the connection was closed")
         self._read += data
+
+
+def acknowledge_at_once(connection: socket.socket) -> bool:
+    """Have what comes next acknowledged without delay: the rollup's Nagle sends nothing more before it is.
+
+    Returns
+    -------
+    bool
+        Whether this system does such a thing.
+    """
+    if not hasattr(socket, "TCP_QUICKACK"):
+        return False
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    return True

@@ -24,7 +24,7 @@ from awm_kit.chain.accounts import SESSION_STATE, Phase, SessionKeys, frame_of, 
 from awm_kit.chain.frame_plan import Piece, left_of
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.rollup import delegate_match, open_match
-from awm_kit.chain.rollup_post import Parcel, Post
+from awm_kit.chain.rollup_post import Parcel, Post, acknowledge_at_once
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.rpc_node import pubsub_url
 from awm_kit.chain.session import ChainSession
@@ -35,7 +35,8 @@ from awm_kit.errors import LedgerError
 
 FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
-PATIENCE_SECONDS = 0.012
+MOMENT_SECONDS = 0.002
+SILENCE_SECONDS = 0.25  # without news of a transaction that was sent: it is lost
 PIECE_SECONDS = 0.005  # what a transaction is thought to take until some have been seen
 LOOK_AFTER = 8  # attempts in vain: perhaps the frame is there, and the news of it was lost
 CLOSE_SECONDS = 0.2  # the rollup does not answer a WebSocket's farewell
@@ -77,6 +78,8 @@ class FrameStream:
         self.arrived = 0.0
         self.closed = False
         self._data, self._acknowledged = b"", 0
+        self._watched: int | None = None
+        self._watches, self._refusals = 0, set[int]()
         try:
             self._socket = self._open.enter_context(
                 connect(pubsub_url(url), max_size=1 << 24, close_timeout=CLOSE_SECONDS)
@@ -95,16 +98,28 @@ class FrameStream:
     def wait_frame(self, number: int, seconds: float, silence: float | None = None) -> np.ndarray | None:
         """The newest frame once its number is at least ``number``.
 
-        None if it does not come in time, or if for ``silence`` seconds no transaction touched the match.
+        None if it does not come in time, if no transaction touched the match for ``silence`` seconds, or if
+        the one of `watch` was refused.
         """
         give_up = time.monotonic() + seconds
         with self._changed:
             while True:
                 heard, left = self.news, give_up - time.monotonic()
                 patience = min(left, silence or left)
-                told = self._changed.wait_for(lambda: self.over or self._has(number), patience)
+                told = self._changed.wait_for(
+                    lambda: self.over or self._has(number) or self._watched in self._refusals, patience
+                )
                 if told or heard == self.news or left <= 0:
                     return self.frame if self._has(number) else None
+
+    def watch(self, signature: str) -> None:
+        """Hear what becomes of a transaction, and no more of the one before."""
+        with self._changed:
+            self._watches, self._watched = self._watches + 1, None
+            self._refusals.clear()
+        with contextlib.suppress(ConnectionClosed):  # `over` tells
+            terms = {"commitment": "processed"}
+            self._subscribe("signatureSubscribe", signature, terms, number=self._watches)
 
     def wait_slot(self, after: int, seconds: float) -> None:
         """Until the rollup is in a slot above ``after``."""
@@ -128,15 +143,15 @@ class FrameStream:
     def _has(self, number: int) -> bool:
         return self.frame is not None and int(self.frame["frame"]) >= number
 
-    def _subscribe(self, method: str, *params: Any) -> None:
-        self._socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+    def _subscribe(self, method: str, *params: Any, number: int = 0) -> None:
+        self._socket.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
 
     def _listen(self) -> None:
         try:
             for message in self._socket:
-                # The rollup's Nagle holds a message back until the one before is acknowledged, which a
-                # silent client does after 40 ms; whatever is sent carries the acknowledgement along.
-                self._socket.pong()
+                # A silent client is slow to acknowledge, 40 ms; whatever is sent carries that along.
+                if not acknowledge_at_once(self._socket.socket):
+                    self._socket.pong()
                 self._take(json.loads(message))
         except ConnectionClosed:
             pass
@@ -144,17 +159,27 @@ class FrameStream:
             self.closed = True
             self._changed.notify_all()
 
+    def _take_answer(self, message: dict[str, Any]) -> None:
+        """That of a subscription; the outcome of a transaction may come before it."""
+        with self._changed:
+            if not message.get("id"):
+                self._acknowledged += 1
+            elif message["id"] == self._watches:
+                self._watched = message.get("result")
+            self._changed.notify_all()
+
     def _take(self, message: dict[str, Any]) -> None:
         method, now = message.get("method"), time.perf_counter()
         if method is None:
-            with self._changed:
-                self._acknowledged += 1
-                self._changed.notify_all()
+            self._take_answer(message)
             return
         result = message["params"]["result"]
         with self._changed:
             if method == "slotNotification":
                 self.slot = result["slot"]
+            elif method == "signatureNotification":
+                if result["value"]["err"] is not None:
+                    self._refusals.add(message["params"]["subscription"])
             else:
                 data = base64.b64decode(result["value"]["data"][0])
                 piece_only, self._data = data == self._data, data
@@ -251,8 +276,10 @@ class RollupSession(ChainSession):
             if self.stream.over or now - begun > FRAME_SECONDS:
                 raise LedgerError(f"frame {number + 1} did not come from {self.ledger.name}")
             self.retries += attempt > 0
+            if attempt:
+                time.sleep(MOMENT_SECONDS)
             self.last_signatures = self._send_frame(crank, orders, signers, number, attempt)
-            silence = max(PATIENCE_SECONDS, 3 * self._usual / len(self._plan))
+            silence = max(SILENCE_SECONDS, 3 * self._usual / len(self._plan))
             frame = self.stream.wait_frame(number + 1, 3 * self._usual + silence, silence)
             attempt += 1
         self._usual += 0.1 * (time.monotonic() - begun - self._usual)
@@ -278,6 +305,7 @@ class RollupSession(ChainSession):
         parcels = known or self._sign(crank, number, plan, attempt)
         if orders:
             parcels[0] = self._parcel(crank, number, plan[0], attempt, orders, signers)
+        self.stream.watch(parcels[-1].signature)
         self._post.post(parcels)
         # While the rollup computes: the next frame, which may only want another first piece, with inputs.
         ahead_of = (number + 1, 0, 0)
