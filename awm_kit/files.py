@@ -57,7 +57,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     target = Path(path)
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "expected a file (got a folder or a device)", str(path))
-    _check_above(target)
+    _check_above(target, path)
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
@@ -71,15 +71,15 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     target = Path(path)
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "expected a folder (got a file)", str(path))
-    _check_above(target / "file")
+    _check_above(target / "file", path)
 
 
-def _check_above(target: Path) -> None:
+def _check_above(target: Path, named: str | os.PathLike[str]) -> None:
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder", str(target))
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder", str(named))
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, f"no permission to write in {folder}", str(target))
+        raise PermissionError(errno.EACCES, f"no permission to write in {folder}", str(named))
 
 
 @contextmanager

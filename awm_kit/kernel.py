@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
+import logging
 import os
 import shutil
 import subprocess
@@ -35,6 +36,7 @@ KERNEL_C = Path(__file__).with_name("kernel_c")
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
 FLAGS = ("-std=c99", "-O3", "-fno-strict-aliasing", *WARNINGS)
 BACKENDS = {"auto": 0, "portable": 1, "swar": 2, "avx2": 3, "avx512vnni": 4, "neon": 5}
+_LOG = logging.getLogger(__name__)
 _ALIGN = 8
 _LINE, _HUGE_PAGE = 64, 1 << 21
 
@@ -96,9 +98,13 @@ def build(flags: Sequence[str] = FLAGS, files: Sequence[Path] | None = None) -> 
     digest = hashlib.sha256(repr((compiler, _version(tuple(compiler)), tuple(flags))).encode())
     for path in [*files, *sorted(KERNEL_C.glob("*.h"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    target = _writable(cache_dir()) / f"awm-kernel-{digest.hexdigest()[:24]}.so"
+    name = f"awm-kernel-{digest.hexdigest()[:24]}.so"
+    if (kept := cache_dir() / name).exists():  # also in a folder that others filled
+        return kept
+    target = _writable(cache_dir()) / name
     if target.exists():
         return target
+    _LOG.info("building the native kernel, once for this machine")
     with written_whole(target) as built:
         _run([*compiler, *flags, "-fPIC", "-shared", "-o", str(built), *map(str, files)])
     return target
@@ -111,7 +117,13 @@ def _writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="awm-kit-"))
+        return Path(_private_folder().name)
+
+
+@lru_cache(maxsize=1)
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    """One a process, and gone with it."""
+    return tempfile.TemporaryDirectory(prefix="awm-kit-")
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from awm_kit.errors import ModelFileError, RecipeError
-from awm_kit.files import SHIPPED, check_writable, find_file, shipped_names, written_whole
+from awm_kit.files import SHIPPED, check_folder, check_writable, find_file, shipped_names, written_whole
 
 
 def test_a_shipped_file_is_found_by_its_name_and_any_by_its_path(tmp_path: Path) -> None:
@@ -69,6 +69,16 @@ def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> No
     for path in (tmp_path, "/dev/null", tmp_path / "file" / "below"):
         with pytest.raises(OSError) as caught:
             check_writable(path)
+        assert caught.value.filename == str(path)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check_folder(tmp_path)
+    check_folder(tmp_path / "new" / "deeper")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError) as caught:
+            check_folder(path)
         assert caught.value.filename == str(path)
 
 

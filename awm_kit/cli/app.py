@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import traceback
 from importlib.metadata import version
@@ -120,6 +121,8 @@ def main(
     ] = False,
 ) -> None:
     """Small world models that learned a game from replays: train, quantise, put on chain, play."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("awm_kit").setLevel(logging.INFO)
 
 
 def show(result: dict[str, Any] | list[Any], text: object, as_json: bool) -> None:

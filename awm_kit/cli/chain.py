@@ -20,6 +20,7 @@ from awm_kit.cli.ledger import (
     find_key,
     opened,
 )
+from awm_kit.files import check_folder
 
 if TYPE_CHECKING:
     from awm_kit.chain.deploy import DeployPlan
@@ -132,6 +133,7 @@ def fork(
     if steps:
         plan = replace(plan, train=replace(plan.train, steps=steps))
     folder = out or Path("runs") / name
+    check_folder(folder)
     child = train_on(parent.cartridge, plan, folder, progress)
     # Training takes minutes, in which other processes may use the ledger.
     with opened(url, embedded, program_id, keypair, priority_fee, commitment) as access:

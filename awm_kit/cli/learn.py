@@ -12,7 +12,7 @@ import typer
 from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_fill, to_name, to_write
 from awm_kit.cli.games import choose_games, parse_seeds, teacher_games, teacher_of
 from awm_kit.errors import ModelFileError
-from awm_kit.files import find_file
+from awm_kit.files import check_folder, check_writable, find_file
 from awm_kit.wording import counted
 
 CALIBRATION_GAMES = 64
@@ -43,6 +43,7 @@ def train(
 
     plan = load_recipe(recipe)
     folder = out or Path("runs") / plan.name
+    check_folder(folder)
     trainer = plan.trainer(folder, progress, other_data, **({"steps": steps} if steps else {}))
     if trainer.step and trainer.ranks.first:
         note(f"going on from step {trainer.step:,}")
@@ -113,13 +114,14 @@ def quantize(
 
     checkpoint = find_file(checkpoint, ".safetensors", "checkpoint", ModelFileError)
     model, notes = load_checkpoint(checkpoint)
+    title = name or str(notes.get("name") or checkpoint.stem)
+    path = out or Path(f"{title}.awm")
+    check_writable(path)
     if replays is None and seeds is None and (data := teacher_of(notes)) is not None:
         first, end = data["seeds"]
         seeds = f"{first}:{min(end, first + CALIBRATION_GAMES)}"
     games = choose_games(notes, replays, seeds, progress)
     packed = PackedReplays(model.schema, games)
-    title = name or str(notes.get("name") or checkpoint.stem)
-    path = out or Path(f"{title}.awm")
     four_bits = FOUR_BITS if weights is Weights.N4 else ()
     if tune and not four_bits:
         raise ValueError("--tune trains with 4-bit weights: give --format n4 too")

@@ -1,0 +1,48 @@
+"""Where built kernels are kept, and what happens where nothing can be."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from awm_kit import kernel
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> list[Path]:
+    """C that is compiled in no time."""
+    source = tmp_path / "tiny.c"
+    source.write_text("int tiny(void) { return 1; }\n")
+    return [source]
+
+
+def test_a_kernel_is_built_once_and_one_is_told(
+    tiny: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWM_CACHE_DIR", str(tmp_path / "cache"))
+    with caplog.at_level(logging.INFO, "awm_kit"):
+        built = [kernel.build(files=tiny) for _ in range(2)]
+    assert built[0] == built[1] and built[0].parent == tmp_path / "cache"
+    assert [record.message for record in caplog.records] == [
+        "building the native kernel, once for this machine"
+    ]
+
+
+def test_without_a_place_to_keep_it_it_is_built_once_a_process(
+    tiny: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWM_CACHE_DIR", "/proc/nowhere")
+    with caplog.at_level(logging.INFO, "awm_kit"):
+        built = [kernel.build(files=tiny) for _ in range(2)]
+    assert built[0] == built[1] and built[0].is_file() and len(caplog.records) == 1
+
+
+def test_a_cache_that_others_filled_serves_where_one_may_not_write(
+    tiny: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWM_CACHE_DIR", str(tmp_path / "cache"))
+    built = kernel.build(files=tiny)
+    monkeypatch.setattr(kernel, "_writable", lambda folder: tmp_path / "elsewhere")
+    assert kernel.build(files=tiny) == built
