@@ -1,18 +1,20 @@
 /* awm_conv_views_sbf.c: the causal convolution of both views, whose weights, biases and tables are the same; what SBF runs.
  *
  * First the samples move down by a byte: a word read from the next byte on, stored, and the newest samples put into their
- * places. Then both views' samples of a channel are one word, four bytes in each half. Its top bits toggled, v = s + 128 is
- * a byte 0..255; tap k of both views, masked after a shift by 8 k bits, is v + v' 2^32, and less 128 (1 + 2^32) it is
- * s + s' 2^32. Times w_k that is summed: |sum w s| <= 4 * 2^14, and AWM_RAISE is in both halves, as awm_store_views_sbf.c
- * wants it. */
+ * places. Then both views' samples of a channel are one word, oldest last: s3 s2 s1 s0 s3' s2' s1' s0'. Its odd bytes make four
+ * lanes of 16 bits, S = s2 + s0 2^16 + s2' 2^32 + s0' 2^48, and the even bytes of the weights W = w0 + w2 2^16, so that
+ *
+ *     W S + 32,767 in each lane
+ *
+ * has w0 s0 + w2 s2 in lane 1 and the same of the other view in lane 3: -2 * 128 * 127 <= sum <= 2 * 128 * 128, hence every
+ * lane is in 255..65,535. Taps 1 and 3 are the other bytes. Both lanes' sums of four taps are 65,534 too large, which
+ * awm_look_up_views_sbf takes off. */
 #include "awm_ops.h"
 
 #ifdef __bpf__
 
 /* Where 127 * 2^shift, which awm_look_up_views_sbf adds, fits: |sum mul| + half + 2^61 < 2^63. */
 enum { RAISED_SHIFT = 54 };
-
-AWM_STATIC_ASSERT(both_halves_are_raised, AWM_RAISE == 0x10000000);
 
 /* What is read behind the last pair is the first byte of the states, which follow the samples. */
 static AWM_NOINLINE void shift_in(uint8_t *samples, const int8_t *next, const int8_t *end) {
@@ -27,23 +29,21 @@ static AWM_NOINLINE void shift_in(uint8_t *samples, const int8_t *next, const in
     }
 }
 
-/* r1 sums, r2 and r3 the views' samples, r4 weights, r5 and r9 128 and 255 in both halves, r6 the samples, r7 a tap,
- * r8 its weight, r0 the sum. On the stack: the end of the sums. */
-#define TAP(i, k, r, isolate) \
-    "r8 = *(u8 *)(r4 + 4 * " #i " + " #k ")\nr8 <<= 56\nr8 s>>= 56\n" \
-    isolate #r " &= r9\n" #r " -= r5\n" #r " *= r8\nr0 += " #r "\n"
+/* r1 sums, r2 and r3 the views' samples, r4 weights, r5 0x00FF in all lanes, r9 128; r6 and r7 samples, r8 and r0 weights.
+ * On the stack: the end of the sums. A signed byte is (v ^ 128) - 128. */
 #define CHANNEL(i) \
-    "r6 = *(u32 *)(r2 + 4 * " #i ")\nr7 = *(u32 *)(r3 + 4 * " #i ")\nr7 <<= 32\nr6 |= r7\n" \
-    "r7 = 0x8080808080808080 ll\nr6 ^= r7\nr0 = 0x1000000010000000 ll\n" /* AWM_RAISE twice */ \
-    TAP(i, 0, r7, "r7 = r6\n") TAP(i, 1, r7, "r7 = r6\nr7 >>= 8\n") TAP(i, 2, r7, "r7 = r6\nr7 >>= 16\n") \
-    TAP(i, 3, r6, "r6 >>= 24\n") \
-    "*(u64 *)(r1 + 8 * " #i ") = r0\n"
+    __asm__ volatile("r6 = *(u32 *)(r3 + 4 * " #i ")\nr7 = *(u32 *)(r2 + 4 * " #i ")\nr7 <<= 32\nr6 |= r7\nr6 = be64 r6\n" \
+                     "r7 = 0x8080808080808080 ll\nr6 ^= r7\nr7 = r6\nr7 &= r5\nr7 -= r9\nr6 >>= 8\nr6 &= r5\nr6 -= r9\n" \
+                     "r8 = *(u32 *)(r4 + 4 * " #i ")\nw8 ^= 0x80808080\nr0 = r8\nr8 &= 0x00FF00FF\nr8 -= 0x00800080\n" \
+                     "r0 >>= 8\nr0 &= 0x00FF00FF\nr0 -= 0x00800080\nr6 *= r8\nr7 *= r0\n" \
+                     "r8 = 0x7FFF7FFF7FFF7FFF ll\nr6 += r8\nr7 += r8\nr8 = 0x0000FFFF0000FFFF ll\n" \
+                     "r6 >>= 16\nr6 &= r8\nr7 >>= 16\nr7 &= r8\nr6 += r7\n*(u64 *)(r1 + 8 * " #i ") = r6\n");
 
 __attribute__((naked, noinline)) static void sum_taps(uint64_t *sums, const uint32_t *samples, const uint32_t *other,
                                                       const uint32_t *w, const uint64_t *end) {
-    __asm__ volatile("*(u64 *)(r10 - 8) = r5\nr5 = 0x0000008000000080 ll\nr9 = 0x000000FF000000FF ll\n"
-                     "1:\n" CHANNEL(0) CHANNEL(1) CHANNEL(2) CHANNEL(3)
-                     "r1 += 32\nr2 += 16\nr3 += 16\nr4 += 16\nr8 = *(u64 *)(r10 - 8)\nif r1 != r8 goto 1b\nexit\n");
+    __asm__ volatile("*(u64 *)(r10 - 8) = r5\nr5 = 0x00FF00FF00FF00FF ll\nr9 = 0x0080008000800080 ll\n1:\n");
+    CHANNEL(0) CHANNEL(1) CHANNEL(2) CHANNEL(3) CHANNEL(4) CHANNEL(5) CHANNEL(6) CHANNEL(7)
+    __asm__ volatile("r1 += 64\nr2 += 32\nr3 += 32\nr4 += 32\nr8 = *(u64 *)(r10 - 8)\nif r1 != r8 goto 1b\nexit\n");
 }
 
 void awm_conv_views_sbf(const awm_conv_args *a, const awm_conv_args *other, uint64_t *sums) {

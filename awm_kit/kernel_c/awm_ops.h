@@ -139,7 +139,7 @@ typedef struct awm_conv_args {
 void awm_conv(const awm_conv_args *a, uint32_t backend);
 
 /* The same for both views; only samples, next and out of the other one are read. sums: AWM_CHUNK words. Its second half:
- * out and other from both views' sums in the halves of words, n of them, as awm_store_views_sbf.c wants them. */
+ * out and other from both views' sums, each 65,534 too large, in the halves of n words. */
 void awm_conv_views_sbf(const awm_conv_args *a, const awm_conv_args *other, uint64_t *sums);
 void awm_look_up_views_sbf(const uint64_t *sums, const awm_conv_args *a, int8_t *other);
 

@@ -2,7 +2,7 @@
  *
  * Of two views a row's sums, AWM_RAISE added to make them positive, are two 32-bit numbers: the halves of a word or, of 4-bit
  * weights, elements of two arrays. Of each, (sum mul + ((bias - AWM_RAISE) mul + half)) >> shift, modulo 2^64 until the shift;
- * by awm_ops.h the total fits. mul is an int32, of matrices never negative.
+ * by awm_ops.h the total fits. mul is an int32, of matrices never negative. Sums of taps are 65,534 larger instead.
  *
  * SBPF v0 defines 32-bit additions to extend the sign of their sum: `w += 0` makes an int32 of what was loaded, where LLVM
  * knows only two shifts. */
@@ -26,8 +26,10 @@
 #define IN_ARRAYS(i) "r1 + 4 * " #i
 #define VIEW(sum, put, at, size, most) \
     "r0 = *(u32 *)(" sum ")\nr0 *= r6\nr0 += r7\nr0 s>>= r9\n" put(at, size, most)
-#define ROW(i, in, other, half, put, bytes, size, most) \
-    "r7 = *(u32 *)(r2 + 4 * " #i ")\nw7 += 0\nr7 += -268435456\nr6 = *(u32 *)(r3 + 4 * " #i ")\n" half \
+#define ROW(i, in, other, half, put, bytes, size, most) RAISED_ROW("268435456", i, in, other, half, put, bytes, size, most)
+#define TAPS_ROW(i, in, other, half, put, bytes, size, most) RAISED_ROW("65534", i, in, other, half, put, bytes, size, most)
+#define RAISED_ROW(raise, i, in, other, half, put, bytes, size, most) \
+    "r7 = *(u32 *)(r2 + 4 * " #i ")\nw7 += 0\nr7 += -" raise "\nr6 = *(u32 *)(r3 + 4 * " #i ")\n" half \
     VIEW(in(i), put, "r4 + " bytes " * " #i, size, most) VIEW(in(i) " + " other, put, "r5 + " bytes " * " #i, size, most)
 
 /* One view: sums are int32, and larger by r5 than they should be; r7 is a bias. */
@@ -72,7 +74,7 @@ typedef struct store_rest {
     STORES(added_##in, in, other, step, LOAD_HALF, ADD, "4", "u32", "8388607")
 EACH_KIND(IN_HALVES, "4", "8")
 EACH_KIND(IN_ARRAYS, "640", "4")
-STORE(look_up, "32", "8", "8", "1", EIGHT(ROW, IN_HALVES, "4", SIGNED_LOAD_HALF, LOOK_UP, "1", "u8", "127"), YES)
+STORE(look_up, "32", "8", "8", "1", EIGHT(TAPS_ROW, IN_HALVES, "4", SIGNED_LOAD_HALF, LOOK_UP, "1", "u8", "127"), YES)
 STORES_ONE(i8_ALONE, PUT, "1", "u8", "127")
 STORES_ONE(i16_ALONE, PUT, "2", "u16", "32767")
 STORES_ONE(residual_ALONE, PUT, "4", "u32", "8388607")
