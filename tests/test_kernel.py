@@ -529,7 +529,9 @@ def test_hostile_bytes_under_sanitizers(tmp_path: Path) -> None:
     for seed, (shape, flavor) in enumerate(
         [(Shape(16, 3, 8, 8, 2, 2), "plain"), (Shape(24, 2, 8, 4, 1, 2), "extreme")]
     ):
-        cartridge = pack(random_model(seed, shape, flavor, generate.CARTS, n_classes=6), shard_limit=1500)
+        cartridge = pack(
+            random_model(seed, shape, flavor, generate.MIRRORED_CARTS, n_classes=6), shard_limit=1500
+        )
         parts = []
         for i, data in enumerate([cartridge.manifest_bytes, *cartridge.shards]):
             parts.append(tmp_path / f"part{i}")

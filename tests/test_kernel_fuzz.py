@@ -37,7 +37,7 @@ def seed_inputs() -> list[bytes]:
     """Worlds that the kernel accepts, as fuzz_kernel.c reads them: with blocks, cut at op 1, 2, ..."""
     inputs = []
     for number, (shape, flavor) in enumerate(SEEDS):
-        model = random_model(number, shape, flavor, generate.CARTS, n_classes=6)
+        model = random_model(number, shape, flavor, generate.MIRRORED_CARTS, n_classes=6)
         cartridge = pack(model, shard_limit=1500)
         parts = [cartridge.manifest_bytes, *cartridge.shards]
         choices = len(cartridge.shards) | 64 * (1 + 2 * (number + 1))
