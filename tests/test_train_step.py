@@ -203,6 +203,18 @@ def test_orthogonalised_steps_move_all_directions_alike(make: Any) -> None:
     assert spread[0] < 3 < spread[1]
 
 
+@pytest.mark.parametrize("bytes_left", [0, 400])
+def test_a_damaged_optimiser_is_named(make: Any, bytes_left: int) -> None:
+    trainer = make(steps=1)
+    trainer.run(progress=False)
+    file = trainer.folder / "optimizer.pt"
+    file.write_bytes(file.read_bytes()[:bytes_left])
+    with pytest.raises(ModelFileError, match=r"optimizer\.pt: .*; delete it"):
+        make(steps=2)
+    file.unlink()
+    assert make(steps=2).step == 1
+
+
 def test_practice_is_due_on_time_and_at_once_after_a_pause(make: Any) -> None:
     class Nobody:
         def __init__(self) -> None:

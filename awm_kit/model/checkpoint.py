@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -77,6 +79,23 @@ def save_optimizer(path: Path, state: dict[str, Any]) -> None:
     """Write the optimiser's state beside the weights, atomically."""
     with written_whole(path) as part:
         torch.save(state, part)
+
+
+def load_optimizer(path: Path, restore: Callable[[dict[str, Any]], object]) -> None:
+    """Hand ``restore``, an optimiser's ``load_state_dict``, what `save_optimizer` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, or the state another optimiser's.
+    """
+    try:
+        restore(torch.load(path, weights_only=True))
+    except (RuntimeError, EOFError, UnpicklingError, KeyError, ValueError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise ModelFileError(
+            f"cannot go on with {path}: {why}; delete it to go on with a fresh optimiser"
+        ) from error
 
 
 def _head_to_json(head: Head) -> dict[str, Any]:

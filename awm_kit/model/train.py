@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from awm_kit.errors import ModelFileError
 from awm_kit.machine import cpu_name
-from awm_kit.model.checkpoint import load_checkpoint, save_checkpoint, save_optimizer
+from awm_kit.model.checkpoint import load_checkpoint, load_optimizer, save_checkpoint, save_optimizer
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import Batch, PackedReplays, Streams
 from awm_kit.model.heads import fit_heads, leading
@@ -139,7 +139,7 @@ class Trainer:
     Raises
     ------
     ModelFileError
-        If the folder holds a run of another model or, unless ``other_data``, on other data.
+        If the folder holds a damaged run, one of another model or, unless ``other_data``, on other data.
     """
 
     def __init__(
@@ -184,8 +184,7 @@ class Trainer:
             self.model.decoder.balance(old, new, config.balance)
         self.optimizer = make_optimizer(self.model, config.optimizer, config.lr, config.weight_decay)
         if saved.exists() and (self.folder / "optimizer.pt").exists():
-            state = torch.load(self.folder / "optimizer.pt", weights_only=True)
-            self.optimizer.load_state_dict(state)
+            load_optimizer(self.folder / "optimizer.pt", self.optimizer.load_state_dict)
         self.streams = self._streams(data)
         self.state: WorldState = self.model.initial_state(config.lanes // self.ranks.world)
 
