@@ -148,7 +148,7 @@ def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeRepor
     ValueError
         If the world is no fighter.
     """
-    _check_fighter(cartridge)
+    check_fighter(cartridge)
     params = params or Params.from_notes(cartridge.manifest.notes)
     world = NativeWorld(cartridge)
     report = ProbeReport()
@@ -306,7 +306,7 @@ PROBES: Sequence[Probe] = (
 )
 
 
-def _check_fighter(cartridge: Cartridge) -> None:
+def check_fighter(cartridge: Cartridge) -> None:
     """``ValueError`` unless a world's rules are those of `FIGHTER`, which are known here."""
     name = cartridge.manifest.schema.name
     if name != FIGHTER.name:

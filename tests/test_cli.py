@@ -373,6 +373,7 @@ class TestErrors:
             (("deploy", "WORLD", "--commitment", "soon", "--dry-run"), "expected a commitment of"),
             (("worlds", "--url", "devnett"), "or one of devnet"),
             (("bench", "canvas", "nowhere"), "no world 'nowhere'"),
+            (("bench", "players", "bumper"), "expected a world of the schema 'fighter'"),
             (("worlds", "--program-id", "x"), "--program-id is for a cluster"),
             (("fork", "x", "--name", "y", "--set", "gravity"), "KEY=VALUE with a number"),
             (("fork", "x", "--name", "y", "--set", "gravty=1"), "expected physics of"),

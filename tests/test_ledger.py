@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -288,3 +289,21 @@ def test_a_refusal_says_what_it_means() -> None:
         "Kernel7 (code 6207)",
         "unknown (code 1)",
     ]
+
+
+def test_many_who_make_the_wallet_at_once_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: wallet.load_wallet(), range(8)))
+    assert len({bytes(key) for key in made}) == 1
+    folder = tmp_path / "awm-kit"
+    assert [path.name for path in folder.iterdir()] == ["wallet.json"]
+    assert (folder / "wallet.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", ['"x"', "[1, 2, 3]", "[1, 2, 999]", "{", "7"])
+def test_a_file_that_is_no_wallet_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(text)
+    with pytest.raises(LedgerError, match=r"key\.json is no wallet \(a JSON list of 64 numbers\)"):
+        wallet.load_wallet(path)

@@ -13,6 +13,7 @@ from awm_kit.data.scuffle.state import State
 from awm_kit.kernel import NativeWorld
 from awm_kit.model.policy import PolicyPlayers
 from awm_kit.play.controllers import CLONED, LEVELS
+from awm_kit.probe import check_fighter
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS, STATUS_PLAYING
 from awm_kit.worlds import load_policy
@@ -51,7 +52,14 @@ def measure_players(
     dict
         ``player``, ``matches``, ``frames`` and, for ``teacher`` and the world's name, the share of each
         opponent; a draw is half a game. The standard error of a share near one half is 0.5 / sqrt(matches).
+
+    Raises
+    ------
+    ValueError
+        If the world is no fighter, or there is no such player.
     """
+    if cartridge is not None:
+        check_fighter(cartridge)
     result: dict[str, Any] = {"player": player, "matches": matches, "frames": frames}
     result["teacher"] = {other: _share(_teacher, player, other, matches, frames) for other in opponents}
     if cartridge is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from threading import get_ident
 
 from solders.keypair import Keypair
 
@@ -32,22 +33,34 @@ def load_wallet(path: Path | str | None = None) -> Keypair:
     """
     own = data_dir() / "wallet.json"
     if path is None and not own.exists():
-        own.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return load_wallet(own)  # another process was faster
-        with os.fdopen(descriptor, "w") as file:
-            file.write(Keypair().to_json())
+        _make_wallet(own)
     source = own if path is None else Path(path)
     try:
-        return Keypair.from_bytes(bytes(json.loads(source.read_text())))
+        numbers = json.loads(source.read_text())
+        if not isinstance(numbers, list):
+            raise ValueError(f"got {type(numbers).__name__}")
+        return Keypair.from_bytes(bytes(numbers))
     except FileNotFoundError as error:
         raise LedgerError(
             f"there is no wallet at {source}; `solana-keygen new -o {source}` makes one"
         ) from error
     except (ValueError, TypeError, OSError) as error:
         raise LedgerError(f"{source} is no wallet (a JSON list of 64 numbers): {error}") from error
+
+
+def _make_wallet(path: Path) -> None:
+    """Write a new wallet for its owner's eyes, whole; where another process is faster, its one stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.{get_ident()}.part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(Keypair().to_json())
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        os.replace(part, path)
+    part.unlink(missing_ok=True)
 
 
 def cluster_wallet(path: Path | str | None = None) -> Keypair:
