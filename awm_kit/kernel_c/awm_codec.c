@@ -59,26 +59,27 @@ static int64_t field(const sight *s, const awm_feature *f, uint32_t slot) {
 
 void awm_encode(const awm_model *model, const awm_match *match, uint32_t view, int8_t *f) {
     const awm_header *h = AWM_HEADER(model->manifest);
-    const awm_feature *feature = AWM_SECTION(awm_feature, model->manifest, features);
+    const awm_feature *feature = AWM_SECTION(awm_feature, model->manifest, features), *end = feature + h->n_features;
     const int8_t *embed = (const int8_t *)model->shards[h->embed_shard];
     sight seen;
-    uint32_t i, k;
+    uint32_t i, k, width;
     look(&seen, match, view);
     for (i = 0; i < h->d_feat; i += 8) *(uint64_t *)(void *)(f + i) = 0;
-    for (i = 0; i < h->n_features; i++, feature++) {
+    for (; feature != end; feature++) {
         int64_t value = field(&seen, feature, feature->slot);
         int8_t *out = f + feature->out;
+        width = feature->width;
         if (feature->mode == AWM_LINEAR) {
             if (feature->minus_slot != AWM_NO_SLOT) value -= field(&seen, feature, feature->minus_slot);
             if (feature->operand && (int8_t)seen.player[feature->slot][feature->operand - 1] < 0) value = -value;
             *out = linear(feature, value);
         } else if (feature->mode == AWM_TABLE) {
             uint64_t row = value < 0 ? 0 : value < feature->rows ? (uint64_t)value : feature->rows - 1u;
-            const int8_t *from = embed + feature->table + row * feature->width;
-            for (k = 0; k < feature->width; k++) out[k] = from[k];
+            const int8_t *from = embed + feature->table + row * width;
+            for (k = 0; k < width; k++) out[k] = from[k];
         } else {
             uint64_t bits = (uint64_t)value >> feature->operand;
-            for (k = 0; k < feature->width; k++, bits >>= 1) out[k] = (int8_t)(bits & 1 ? feature->mul : 0);
+            for (k = 0; k < width; k++, bits >>= 1) out[k] = (int8_t)(bits & 1 ? feature->mul : 0);
         }
     }
 }
