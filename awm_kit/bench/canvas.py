@@ -7,6 +7,7 @@ shows the first frame computed with it.
 from __future__ import annotations
 
 import json
+import logging
 import random
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from awm_kit.worlds import find_world
 #: What is measured: the rows, and for each whether the server extension is on and the page predicts.
 WAYS = {"python": (True, False), "python_stock_server": (False, False), "instant": (True, True)}
 
+_LOG = logging.getLogger(__name__)
 _SETUP = """
 import json, time
 from awm_kit.play import nodelay, play
@@ -67,7 +69,11 @@ def measure_canvas(world: str = "scuffle", seconds: float = 15.0) -> dict[str, d
     """
     file = find_world(world).resolve()
     with chromium_browser(find_chromium()) as browser:
-        return {name: _measure(browser, file, *way, seconds) for name, way in WAYS.items()}
+        figures = {}
+        for name, way in WAYS.items():
+            _LOG.info(f"{name}: a JupyterLab, and {seconds:g} seconds of play in it")
+            figures[name] = _measure(browser, file, *way, seconds)
+        return figures
 
 
 def _measure(browser: Browser, world: Path, nodelay: bool, instant: bool, seconds: float) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ HOMES = ("native", "chain", "wasm", "reference")
 #: What results call an engine, where that is not its name.
 _CALLED = {"chain": "sbf"}
 _EVERY = 60
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -96,6 +98,7 @@ def play_everywhere(
         replay = play_headless(cartridge, "native", frames - played, seed + matches).match.replay()
         inputs = replay.inputs[1:]
         for name, make in makers.items():
+            _LOG.info(f"match {matches + 1}: {len(inputs):,} frames on {name}")
             runs[name].play(make(replay.frames[0, ...]), inputs)
         _compare({name: run.hashes for name, run in runs.items()})
         played, matches = played + len(inputs), matches + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -33,6 +34,7 @@ SHAPES = {**SIZES, "15M": replace(SIZES["15M"], n_views=1), "15Mx2": SIZES["15M"
 FOUR_BITS = "-n4"  # behind a size: with all matrices in 4 bits
 #: What is measured unless asked otherwise: world and build of the program.
 CASES = (("1M", "sbf"), ("1M", "syscall"), ("4M", "syscall"), ("15M", "syscall"))
+_LOG = logging.getLogger(__name__)
 
 
 def measure_rollup(
@@ -77,6 +79,7 @@ def measure_rollup(
                 cartridge = _cartridge(name, seed)
                 world = deploy(l1, cartridge, owner, progress=False)
                 row = {"name": name, "build": build, **_size(cartridge)}
+                _LOG.info(f"{name}, {build}: {seconds:g} seconds of play")
                 with local_match(l1, rollup, world, seed) as session:
                     rows.append(row | _play(session, rollup, seconds, seed))
             l1.close()
