@@ -110,7 +110,7 @@ class TestCloning:
         replays[0].save_npz(tmp_path / "r.npz")
         files = [str(tmp_path / "p"), "--replays", str(tmp_path)]
         done = CliRunner().invoke(app, ["clone", *files, "--steps", "5", "--no-progress", "--json"])
-        assert done.exit_code == 0 and '"cloned_from": "1 replays' in done.stdout
+        assert done.exit_code == 0 and '"cloned_from": "1 replay"' in done.stdout
         assert Policy.load(tmp_path / "p").n_params > 10_000
 
 
