@@ -267,7 +267,8 @@ def test_pages_may_be_ahead_of_the_ledger(shelf: tuple[Place, World]) -> None:
         pads = np.frombuffer(records, CONFIRMED)["inputs"]["stick_x"]
         assert (pads == inputs[-len(pads) :]).all() or (pads == inputs[: len(pads)]).all()
         assert lobby.bout.view.refused == []
-        if lobby.bout.relay.witness.number == lobby.result.frames:
+        # a guest who leaves in the middle of a frame leaves no state of one to compare with
+        if lobby.bout.relay.witness.number == lobby.result.frames and any(lobby.result.state_hash):
             assert lobby.bout.relay.witness.state_hash() == lobby.result.state_hash
 
 
