@@ -67,9 +67,8 @@ class Size:
 @pytest.fixture(scope="module")
 def size(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Size]:
     run = tmp_path_factory.mktemp(request.param)
-    recipe = replace(
-        load_recipe(request.param), seeds=(0, 2), n_frames=200, fights=0, strikes=0, moves=0, exits=0
-    )
+    recipe = load_recipe(request.param)
+    recipe = replace(recipe, seeds=(0, 2), n_frames=200, **dict.fromkeys(recipe.drills, 0))
     changes = {"steps": STEPS, "lanes": 2, "length": 12, "self_forcing": ((STEPS - 1, 1),)}
     recipe.trainer(run, progress=False, **changes).run(progress=False)
     model, notes = load_checkpoint(run / "last.safetensors")

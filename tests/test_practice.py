@@ -195,12 +195,11 @@ def test_frames_after_a_mistake_in_practice_weigh_more(tmp_path: Path, games: li
 
 
 def test_drills_have_their_share_of_the_frames() -> None:
-    recipe = replace(
-        load_recipe("scuffle"), seeds=(0, 4), fights=2, strikes=6, moves=3, exits=4, drill_share=0.3
-    )
+    counts = {"fights": 2, "strikes": 6, "swings": 9, "throws": 5, "moves": 3, "exits": 4}
+    recipe = replace(load_recipe("scuffle"), seeds=(0, 4), drill_share=0.3, **counts)
     games = recipe.replays(progress=False)
     data = recipe.pack(games)
-    drills = 2 + 6 + 3 + 4
+    drills = sum(counts.values())
     frames = data.weights * np.diff(data.starts)
     assert frames[-drills:].sum() / frames.sum() == pytest.approx(0.3)
     assert len(data) > len(games) + drills, "rare segments lie between"
