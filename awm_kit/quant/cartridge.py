@@ -17,6 +17,7 @@ import numpy as np
 from awm_kit.errors import ModelFileError
 from awm_kit.files import written_whole
 from awm_kit.quant.manifest import Manifest
+from awm_kit.wording import counted
 
 FILE_MAGIC = b"AWMCART1"
 FILE_VERSION = 1
@@ -41,7 +42,8 @@ class Cartridge:
         self.shards = [bytes(s) for s in shards]
 
     def __repr__(self) -> str:
-        return f"<Cartridge {self.manifest.name!r} {self.nbytes:,} bytes, {len(self.shards)} shards>"
+        shards = counted(len(self.shards), "shard")
+        return f"<Cartridge {self.manifest.name!r} {self.nbytes:,} bytes, {shards}>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Cartridge):
