@@ -46,7 +46,7 @@ class TrainConfig:
     ``mistake_weight`` is the weight of frames of practice in which the network's own play went on to
     another action state than its corrector.
     ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
-    ``optimizer`` is ``adamw``, or ``muon`` for the layers' projections: a tenth less loss in as many steps.
+    ``optimizer`` is ``adamw``, or ``muon`` for the layers' projections (a tenth less loss after 900 steps).
     ``precision`` is ``fp32``, ``bf16`` for the products inside the layers (a fifth less time on a CPU that
     multiplies bfloat16, the same loss), or ``auto``: bf16 where the hardware has it. ``compiled`` fuses the
     layers: about a quarter less time again, after a minute of compiling.
