@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from awm_kit.data.replay import Replay
 from awm_kit.data.teachers import TEACHERS, Teacher
 from awm_kit.fidelity import open_runners
-from awm_kit.files import written_whole
+from awm_kit.files import SHIPPED, written_whole
 from awm_kit.model.evaluate import Evaluation, evaluate
 from awm_kit.model.plots import save_figure
 from awm_kit.model.recipe import Recipe
@@ -24,7 +24,7 @@ from awm_kit.model.recipe_file import load_recipe
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.soak import soak_replays, soak_scripted
-from awm_kit.worlds import FOLDER, find_world
+from awm_kit.worlds import find_world
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ class Subject:
         """The shipped world of that name, or a cartridge by path; its recipe is the one of the same stem."""
         path = find_world(name)
         beside = path.with_suffix(".toml")
-        shipped = FOLDER / f"{path.stem}.toml"
+        shipped = SHIPPED / f"{path.stem}.toml"
         recipe = beside if beside.is_file() else shipped
         return cls(path.stem, path, Cartridge.load(path), load_recipe(recipe) if recipe.is_file() else None)
 

@@ -17,6 +17,7 @@ from awm_kit.data.scuffle import FOX, MARTH, STYLE_NAMES, Params, Scuffle, gener
 from awm_kit.data.scuffle.players import ScriptedPlayers
 from awm_kit.data.scuffle.state import State
 from awm_kit.errors import ModelFileError
+from awm_kit.files import SHIPPED
 from awm_kit.model.clone import CloneConfig, clone, decisions
 from awm_kit.model.policy import HOLD, Policy, PolicyPlayers, coarse, look
 from awm_kit.play.controllers import LEVELS, OPPONENTS, ClonedController, opponent
@@ -25,7 +26,7 @@ from awm_kit.play.match import Match
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import random_model
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Button
-from awm_kit.worlds import FOLDER, load_policy
+from awm_kit.worlds import load_policy
 
 SMALL = CloneConfig(hidden=32, steps=60, batch=256)
 
@@ -121,7 +122,7 @@ class TestFile:
         assert (again.logits(seen) == shipped.logits(seen)).all() and again.notes == shipped.notes
 
     def test_the_shipped_one_is_small(self) -> None:
-        assert (FOLDER / "scuffle-player.npz").stat().st_size <= 100_000
+        assert (SHIPPED / "scuffle-player.npz").stat().st_size <= 100_000
 
     def test_damaged_files_are_refused(self, shipped: Policy, tmp_path: Path) -> None:
         whole = shipped.save(tmp_path / "p.npz").read_bytes()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from awm_kit import report
+from awm_kit.files import SHIPPED
 from awm_kit.report import Effort, make_report
-from awm_kit.worlds import FOLDER, find_world, load_world, shipped
+from awm_kit.worlds import find_world, load_world, shipped
 
 TINY = Effort(games=1, starts=4, minutes=0.1)
 
@@ -68,7 +69,7 @@ def test_worlds_without_games_here_say_so(tmp_path: Path) -> None:
 
 
 def test_the_committed_page_is_about_the_shipped_worlds() -> None:
-    page = (FOLDER / "REPORT.md").read_text()
+    page = (SHIPPED / "REPORT.md").read_text()
     for name in shipped():
         assert f"## `{name}`" in page
         assert load_world(name).world_hash in page, f"measure again: awm report {name}"

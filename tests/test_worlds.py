@@ -10,6 +10,7 @@ from awm_kit.data.scuffle import FOX, MARTH, generate
 from awm_kit.data.slp import load_slp
 from awm_kit.errors import ModelFileError
 from awm_kit.fidelity import NativeRunner, fidelity_report, save_report
+from awm_kit.files import SHIPPED
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.evaluate import evaluate
 from awm_kit.model.recipe_file import load_recipe
@@ -18,7 +19,7 @@ from awm_kit.play.engines import start_frame
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.soak import soak_scripted
-from awm_kit.worlds import FOLDER, load_world, shipped
+from awm_kit.worlds import load_world, shipped
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_it_learned_to_jump_fall_and_run(world: Cartridge) -> None:
 
 
 def test_integers_lose_little(world: Cartridge, tmp_path) -> None:
-    model, _ = load_checkpoint(FOLDER / "scuffle.safetensors")
+    model, _ = load_checkpoint(SHIPPED / "scuffle.safetensors")
     games = generate(range(71_000, 71_002), 700)
     report = fidelity_report(model.eval(), world, games, starts=40, progress=False)
     assert abs(report.fp32.teacher_forced["action_acc"] - report.int8.teacher_forced["action_acc"]) < 0.01

@@ -38,9 +38,6 @@ class Verbs(TyperGroup):
             raise typer.Exit(2) from error
 
 
-#: What a manifest has for a world's name.
-NAME_BYTES = 32
-
 ORDER = (
     "train",
     "eval",
@@ -102,8 +99,11 @@ def to_fill(path: Path | None) -> Path | None:
 
 def to_name(name: str | None) -> str | None:
     """A world's name, refused before the work on what is to be called so."""
-    if name is not None and not 0 < len(name.encode()) <= NAME_BYTES:
-        raise ValueError(f"expected a name of 1 to {NAME_BYTES} bytes (got {name!r})")
+    from awm_kit.quant.layout import HEADER
+
+    most = HEADER["name"].itemsize
+    if name is not None and not 0 < len(name.encode()) <= most:
+        raise ValueError(f"expected a name of 1 to {most} bytes (got {name!r})")
     return name
 
 

@@ -95,10 +95,7 @@ class Teacher:
         """
         if unknown := [name for name, n in counts.items() if n and name not in DRILLS[self.name]]:
             raise ValueError(f"expected drills of {self.name}, {list(DRILLS[self.name])} (got {unknown})")
-        replays: list[Replay] = []
-        for name, n in counts.items():
-            replays += self._drill(name)(range(n)) if n else []
-        return replays
+        return [replay for name, n in counts.items() if n for replay in self._drill(name)(range(n))]
 
     def _drill(self, name: str) -> Callable[[range], list[Replay]]:
         if self.name == "bumper":

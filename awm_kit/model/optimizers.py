@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import AdamW, Muon, Optimizer
 
 from awm_kit.errors import ModelFileError
@@ -88,7 +87,7 @@ def make_optimizer(model: WorldModel, kind: str, lr: float, weight_decay: float)
     return Optimizers(parts)
 
 
-def _groups(parameters: list[torch.nn.Parameter] | list[Tensor], decay: float) -> list[dict[str, Any]]:
+def _groups(parameters: list[Parameter], decay: float) -> list[dict[str, Any]]:
     matrices = [p for p in parameters if p.ndim >= 2]
     vectors = [p for p in parameters if p.ndim < 2]
     return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from awm_kit.errors import ModelFileError
-from awm_kit.files import SHIPPED as FOLDER
 from awm_kit.files import find_file, shipped_names
 from awm_kit.model.policy import Policy
 from awm_kit.quant.cartridge import Cartridge
-
-__all__ = ["FOLDER", "find_world", "load_policy", "load_world", "shipped"]
 
 
 def shipped() -> list[str]:
