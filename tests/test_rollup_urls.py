@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -16,6 +18,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
+from awm_kit.chain import rollup_session
 from awm_kit.chain.delegation import LOCAL_VALIDATOR
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
 from awm_kit.chain.rollup_post import Post
@@ -29,7 +32,7 @@ from validator.l1_cluster import IDENTITY
 
 
 @pytest.mark.parametrize(
-    ("url", "socket"),
+    ("url", "pubsub"),
     [
         ("http://127.0.0.1:8899", "ws://127.0.0.1:8900"),
         ("https://rollup.example", "wss://rollup.example"),
@@ -39,8 +42,8 @@ from validator.l1_cluster import IDENTITY
         ("http://rollup.example/", "ws://rollup.example/"),
     ],
 )
-def test_where_the_websocket_of_a_url_is(url: str, socket: str) -> None:
-    assert pubsub_url(url) == socket
+def test_where_the_websocket_of_a_url_is(url: str, pubsub: str) -> None:
+    assert pubsub_url(url) == pubsub
 
 
 def test_a_match_is_lent_to_the_validator_that_runs_the_rollup() -> None:
@@ -125,3 +128,18 @@ def test_a_rollup_behind_tls(
     stream.close()
     post.close()
     ledger.close()
+
+
+def test_a_stream_whose_socket_is_gone_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket may be closed between a message's arrival and its reading; the match would stop."""
+
+    def gone(_: socket.socket) -> bool:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    with l1.running(l1_chain.Chain(), slot_ms=20) as url:
+        stream = FrameStream(url, Pubkey.new_unique())
+        assert not stream.over
+        monkeypatch.setattr(rollup_session, "acknowledge_at_once", gone)
+        stream.wait_slot(1 << 62, 20)
+        assert stream.over
+        stream.close()

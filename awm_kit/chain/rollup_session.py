@@ -153,11 +153,12 @@ class FrameStream:
                 if not acknowledge_at_once(self._socket.socket):
                     self._socket.pong()
                 self._take(json.loads(message))
-        except ConnectionClosed:
+        except (ConnectionClosed, OSError):  # OSError: gone, with this message still to be read
             pass
-        with self._changed:
-            self.closed = True
-            self._changed.notify_all()
+        finally:
+            with self._changed:
+                self.closed = True
+                self._changed.notify_all()
 
     def _take_answer(self, message: dict[str, Any]) -> None:
         """That of a subscription; the outcome of a transaction may come before it."""
