@@ -143,12 +143,12 @@ class HeadDecoder(torch.nn.Module):
     """Loss and decoding of a head table on integer tensors; decoding repeats the deployed arithmetic.
 
     The loss takes a share ``unimix`` of each head's probability as spread evenly over its classes, which
-    bounds what a single surprise costs, and its gradient.
+    bounds what a single surprise costs, and its gradient. ``free_weight`` is the weight of regressed steps.
     """
 
     def __init__(self, heads: list[Head]) -> None:
         super().__init__()
-        self.heads, self.unimix = heads, 0.0
+        self.heads, self.unimix, self.free_weight = heads, 0.0, 2.0
         for i, head in enumerate(heads):
             self.register_buffer(f"kinds{i}", torch.tensor(head.kinds), False)
             self.register_buffer(f"consts{i}", torch.tensor(head.consts), False)
@@ -193,7 +193,7 @@ class HeadDecoder(torch.nn.Module):
             rest = new[:, head.column] - self._base(head, old, new)
             step = _compress(rest.to(torch.float32) / head.free_scale)
             miss = F.smooth_l1_loss(rows[:, -1], step, reduction="none", beta=0.05)
-            item = item + 2.0 * miss * unmatched
+            item = item + self.free_weight * miss * unmatched
         weighted: Tensor = item * getattr(self, f"weights{i}")[match.to(torch.uint8).argmax(1)]
         return weighted
 

@@ -45,6 +45,8 @@ class TrainConfig:
     ``lead_weight`` is the weight of the leading head's loss, from which most of a free run's error comes.
     ``mistake_weight`` is the weight of frames of practice in which the network's own play went on to
     another action state than its corrector.
+    ``free_weight`` is the weight of steps that are regressed because no class has them: a launch is one
+    frame of some hundreds, and where it ends half a second later depends on that frame's precision.
     ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
     ``optimizer`` is ``adamw``, or ``muon`` for the layers' projections (a tenth less loss after 900 steps).
     ``precision`` is ``fp32``, ``bf16`` for the products inside the layers (a fifth less time on a CPU that
@@ -66,6 +68,7 @@ class TrainConfig:
     event_weight: float = 4.0
     lead_weight: float = 1.0
     mistake_weight: float = 1.0
+    free_weight: float = 2.0
     rare_weights: tuple[tuple[str, float], ...] = ()
     balance: float = 0.0
     seed: int = 0
@@ -177,7 +180,7 @@ class Trainer:
         self.model.use_bf16(config.bf16_on(self.device))
         if config.compiled:
             self.model.compile_layers()
-        self.model.decoder.unimix = config.unimix
+        self.model.decoder.unimix, self.model.decoder.free_weight = config.unimix, config.free_weight
         self.ranks.same(self.model)
         if config.balance:
             old, new = (torch.from_numpy(rows) for rows in data.transitions(400_000))
