@@ -172,6 +172,9 @@ def test_only_what_no_constant_gives_is_regressed(decoder: HeadDecoder) -> None:
     decoder.loss(logits, old, new, torch.ones(3))["percent"].backward()
     pulled = logits.grad[:, head.free_row]
     assert pulled[:2].tolist() == [0, 0] and pulled[2] < 0
+    decoder.free_weight, logits.grad = 3 * decoder.free_weight, None
+    decoder.loss(logits, old, new, torch.ones(3))["percent"].backward()
+    assert torch.equal(logits.grad[:, head.free_row], 3 * pulled)
     right = torch.zeros(3, n_logits(decoder.heads))
     right[:, head.free_row] = 3.0
     right.requires_grad_(True)
