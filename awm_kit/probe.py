@@ -8,25 +8,23 @@ a network knows of the physics, in units that one can picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import FOX, MARTH, Params, initial_frame
 from awm_kit.data.scuffle import play as teach
+from awm_kit.data.teachers import teacher_of
+from awm_kit.game_physics import measure_games
 from awm_kit.kernel import NativeWorld
+from awm_kit.probe_report import ProbeReport, ProbeResult
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FIGHTER, Button
 from awm_kit.soak import free_run
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 SETTLE = 40  # neutral frames first: memory fills, landings end
 PERCENTS = (0, 30, 60, 90, 120)
-LEARNED, TAUGHT = "#0072B2", "#D55E00"
 
 
 @dataclass(frozen=True)
@@ -53,115 +51,69 @@ class Probe:
     shows: str = ""
 
 
-@dataclass(frozen=True)
-class ProbeResult:
-    """What one probe measured.
+def run_probes(
+    cartridge: Cartridge, params: Params | None = None, games: Sequence[Replay] | None = None
+) -> ProbeReport:
+    """Run the probes in a world, and compare with its teacher or with recorded games.
 
-    ``courses`` are the learned and the taught trajectory of the field that the probe ``shows``, real units.
-    """
-
-    name: str
-    character: int
-    unit: str
-    learned: float
-    taught: float
-    shows: str = ""
-    courses: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
-
-    @property
-    def error(self) -> float:
-        """Relative error of the learned value."""
-        return abs(self.learned - self.taught) / max(abs(self.taught), 1e-9)
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able form, without the courses."""
-        figures = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("shows", "courses")}
-        return {**figures, "error": self.error}
-
-
-class ProbeReport(list[ProbeResult]):
-    """All results; prints as a table."""
-
-    def __repr__(self) -> str:
-        head = f"{'probe':24}{'character':>10}{'learned':>10}{'taught':>10}{'error':>8}  unit"
-        rows = [
-            f"{r.name:24}{r.character:10d}{r.learned:10.3f}{r.taught:10.3f}{r.error:8.1%}  {r.unit}"
-            for r in self
-        ]
-        return "\n".join([head, *rows])
-
-    def plot(self) -> Figure:
-        """Relative error of every probe, and courses of one character: learned drawn over taught."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(13, 0.24 * len(self) + 1.4), layout="constrained")
-        grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.4))
-        left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-        self._plot_errors(left.subplots())
-        shown = [r for r in self if r.courses and r.character == FOX]
-        panels = list(right.subplots(-(-(len(shown) + 2) // 2), 2).flat)
-        for axis, result in zip(panels, shown, strict=False):
-            for course, color, style in zip(result.courses, (LEARNED, TAUGHT), ("-", "--"), strict=True):
-                axis.plot(course, style, color=color)
-            axis.set_title(f"{result.name} ({result.character})", fontsize=9)
-            axis.set_xlabel("frame", fontsize=8)
-            axis.set_ylabel(result.shows, fontsize=8)
-        for axis, character in zip(panels[len(shown) :], (FOX, MARTH), strict=False):
-            self._plot_knockback(axis, character)
-        for axis in panels[len(shown) + 2 :]:
-            axis.set_visible(False)
-        right.legend(*panels[len(shown)].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-        return figure
-
-    def _plot_errors(self, axis: Axes) -> None:
-        errors = [r.error for r in self]
-        bars = axis.barh([f"{r.name} ({r.character})" for r in self], errors, color=LEARNED)
-        axis.bar_label(bars, ["exact" if e == 0 else f"{e:.1%}" for e in errors], padding=3, fontsize=7)
-        axis.axvline(0.03, color="0.5", linestyle=":", label="3 %")
-        axis.set_xscale("symlog", linthresh=0.01)
-        axis.set(xlabel="|learned - taught| / taught", xlim=(0, 4 * max(0.1, *errors)))
-        axis.set_title("character 1 falls fast, 18 floats", fontsize=9)
-        axis.invert_yaxis()
-        axis.legend(fontsize=8, loc="lower right")
-
-    def _plot_knockback(self, axis: Axes, character: int) -> None:
-        hits = [r for r in self if r.name.startswith("knockback") and r.character == character]
-        axis.plot(PERCENTS, [r.learned for r in hits], "o-", color=LEARNED, label="learned")
-        axis.plot(PERCENTS, [r.taught for r in hits], "s--", color=TAUGHT, label="taught")
-        axis.set_title(f"launch speed ({character})", fontsize=9)
-        axis.set_xlabel("percent", fontsize=8)
-        axis.set_ylabel("units/frame", fontsize=8)
-
-
-def run_probes(cartridge: Cartridge, params: Params | None = None) -> ProbeReport:
-    """Run every probe for both characters.
+    Without ``games``, all of them for both of scuffle's characters; a world that learned from recordings has
+    no teacher, and its values stand alone. With ``games``, those whose quantity `measure_games` finds there,
+    for every character that it finds.
 
     Parameters
     ----------
     cartridge : Cartridge
-        A scuffle world.
+        A world of the schema `FIGHTER`.
     params : Params, optional
         The teacher's physics; by default those in the world's notes.
+    games : sequence of Replay, optional
 
     Raises
     ------
     ValueError
-        If the world is no fighter.
+        If the world is no fighter, or games show no character long enough.
+    ReplayUnsupportedError
+        If the games are of another schema.
     """
     check_fighter(cartridge)
-    params = params or Params.from_notes(cartridge.manifest.notes)
+    notes = cartridge.manifest.notes
     world = NativeWorld(cartridge)
-    report = ProbeReport()
-    for probe in PROBES:
-        for character in (FOX, MARTH):
-            start, inputs = experiment(probe, character, params)
-            learned = free_run(world, start[None], inputs[None])[0]
-            taught = teach(params, inputs, start).frames
-            tracks = learned["players"][SETTLE:], taught["players"][SETTLE:]
-            ours, true = map(probe.read, tracks)
-            courses = tuple(_real(track, probe.shows) for track in tracks if probe.shows)
-            report.append(ProbeResult(probe.name, character, probe.unit, ours, true, probe.shows, courses))
-    return report
+    if games is not None:
+        return _probes_beside_games(world, games)
+    if params is None and teacher_of(notes) is not None:
+        params = Params.from_notes(notes)
+    results = [_probe(world, probe, character, params) for probe in PROBES for character in (FOX, MARTH)]
+    return ProbeReport(results, "" if params is None else "taught")
+
+
+def _probe(world: NativeWorld, probe: Probe, character: int, taught: Params | None) -> ProbeResult:
+    start, inputs = experiment(probe, character, taught or Params())
+    runs = [free_run(world, start[None], inputs[None])[0]]
+    if taught is not None:
+        runs.append(teach(taught, inputs, start).frames)
+    tracks = [frames["players"][SETTLE:] for frames in runs]
+    values = [probe.read(track) for track in tracks]
+    return ProbeResult(
+        probe.name,
+        character,
+        probe.unit,
+        values[0],
+        values[1] if taught is not None else None,
+        percent=probe.percent if probe.close else None,
+        shows=probe.shows,
+        courses=tuple(_real(track, probe.shows) for track in tracks if probe.shows),
+    )
+
+
+def _probes_beside_games(world: NativeWorld, games: Sequence[Replay]) -> ProbeReport:
+    measured = measure_games(games)
+    results = [
+        replace(_probe(world, probe, character, None), reference=constants[probe.name])
+        for probe in PROBES
+        for character, constants in measured.items()
+        if probe.name in constants
+    ]
+    return ProbeReport(results, "in games")
 
 
 def experiment(probe: Probe, character: int, params: Params) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +176,8 @@ def _double_jump(pad: np.ndarray) -> None:
 
 def _fast_fall(pad: np.ndarray) -> None:
     _full_hop(pad)
-    pad["stick_y"][32:] = -80
+    for tap in range(20, 56, 6):  # whenever this jump turns: a stick held down since before does nothing
+        pad["stick_y"][tap : tap + 3] = -80
 
 
 def _run_and_stop(pad: np.ndarray) -> None:
@@ -262,6 +215,19 @@ def _top_speed(name: str) -> Callable[[np.ndarray], float]:
     return lambda track: float(np.abs(_real(track, name)).max())
 
 
+def _run_speed(track: np.ndarray) -> float:
+    """At the end: a dash may begin faster than the run that follows."""
+    return float(np.abs(_real(track, "speed_ground_x"))[-1])
+
+
+def _drift_speed(track: np.ndarray) -> float:
+    """Until the first landing: a dash on a platform and off it is faster."""
+    speed, air = np.abs(_real(track, "speed_air_x")), track["on_ground"][:, 0] == 0
+    takeoff = int(np.argmax(air))
+    flight = np.cumprod(air[takeoff:]).astype(bool)
+    return float(speed[takeoff:][flight].max(initial=0))
+
+
 def _distance(track: np.ndarray) -> float:
     return float(_real(track, "x")[-1] - _real(track, "x")[0])
 
@@ -292,12 +258,12 @@ PROBES: Sequence[Probe] = (
         "units/frame",
         26,
         _hold(stick_x=80),
-        _top_speed("speed_ground_x"),
+        _run_speed,
         shows="speed_ground_x",
     ),
     Probe("walk speed", "units/frame", 40, _hold(stick_x=45), _top_speed("speed_ground_x")),
     Probe("stopping distance", "units", 70, _run_and_stop, _distance, shows="x"),
-    Probe("air drift", "units/frame", 45, _drift, _top_speed("speed_air_x"), shows="speed_air_x"),
+    Probe("air drift", "units/frame", 45, _drift, _drift_speed, shows="speed_air_x"),
     Probe("shield decay", "shield", 60, _hold(trigger_l=140, buttons=Button.L), _shield_lost, shows="shield"),
     *(
         Probe(f"knockback at {p} %", "units/frame", 60, _smash, _launch, close=True, percent=p)

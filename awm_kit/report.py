@@ -23,6 +23,7 @@ from awm_kit.model.recipe import Recipe
 from awm_kit.model.recipe_file import load_recipe
 from awm_kit.probe import run_probes
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.schema import FIGHTER
 from awm_kit.soak import soak_replays, soak_scripted
 from awm_kit.worlds import find_world
 
@@ -161,10 +162,13 @@ def _soak(subject: Subject, effort: Effort) -> Measured:
 
 
 def _probes(subject: Subject, effort: Effort) -> Measured:
-    if subject.recipe is None or subject.recipe.kind != "scuffle":
+    if subject.recipe is None or subject.cartridge.manifest.schema.name != FIGHTER.name:
         return {"left_out": "its game has none"}, None
-    report = run_probes(subject.cartridge)
-    return {"probes": [r.to_json() for r in report]}, report.plot()
+    games = None if subject.recipe.teacher else subject.unseen(effort.games)
+    if games == []:
+        return {"left_out": "the games that it never saw are not on this machine"}, None
+    report = run_probes(subject.cartridge, games=games)
+    return {"probes": report.to_json()}, report.plot()
 
 
 #: Title -> what measures it, in the order of the page.

@@ -112,19 +112,22 @@ def _wrongs(facts: dict[str, Any]) -> Iterable[tuple[str, int]]:
 
 
 def _probes(facts: dict[str, Any]) -> str:
+    column = "taught" if "taught" in facts["probes"][0] else "in_games"
+    where = {"taught": "the same in its teacher", "in_games": "what games show of them"}[column]
     rows = [
         [
             r["name"],
             str(r["character"]),
-            f"{r['taught']:.3f}",
+            f"{r[column]:.3f}",
             f"{r['learned']:.3f}",
             f"{100 * r['error']:.1f} %",
             r["unit"],
         ]
         for r in facts["probes"]
     ]
-    head = "**Physics**, the same experiments in the world and in its teacher:"
-    return f"{head}\n\n" + _table(["probe", "character", "taught", "learned", "error", "unit"], rows)
+    head = f"**Physics**, small experiments in the world, and {where}:"
+    names = ["probe", "character", column.replace("_", " "), "learned", "error", "unit"]
+    return f"{head}\n\n" + _table(names, rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -13,7 +13,8 @@ import pytest
 ORDER = (
     *("errors", "files", "wording", "machine", "schema", "action_states"),
     *("data", "model", "quant", "worlds", "kernel", "fidelity"),
-    *("impossible", "impossible_carts", "soak", "probe", "report_page", "report"),
+    *("impossible", "impossible_carts", "soak", "game_physics", "probe_report", "probe"),
+    *("report_page", "report"),
     *("chain", "play"),
     *("bench", "doctor", "cli"),
 )

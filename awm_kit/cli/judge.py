@@ -75,22 +75,28 @@ def evaluate(
 @app.command()
 def probe(
     world: World,
+    replays: Replays = None,
     plot: Plot = None,
+    progress: Progress = True,
     as_json: Json = False,
 ) -> None:
     """Measure learned physics against taught.
 
-    Jumps, falls, runs, shields, knockback: the same small experiments in the world and in its teacher.
+    Jumps, falls, runs, shields, knockback: the same small experiments in the world and in its teacher. With
+    --replays, what recorded games show of them instead: a world that learned from such has no teacher.
     """
     from awm_kit.model.plots import save_figure
     from awm_kit.probe import run_probes
     from awm_kit.worlds import load_world
 
-    report = run_probes(load_world(world))
+    cartridge = load_world(world)
+    games = None if replays is None else choose_games(cartridge.manifest.notes, replays, None, progress)
+    report = run_probes(cartridge, games=games)
+    if not report.against:
+        note(f"{world} has no teacher to compare with: --replays DIR measures the same in recorded games")
     if plot is not None:
         save_figure(report.plot(), plot)
-    rows = [r.to_json() for r in report]
-    show({"world": world, "probes": rows}, repr(report), as_json)
+    show({"world": world, "probes": report.to_json()}, repr(report), as_json)
 
 
 @app.command()
