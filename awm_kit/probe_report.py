@@ -128,10 +128,11 @@ class ProbeReport(list[ProbeResult]):
         axis.set_ylabel(result.shows, fontsize=8)
 
     def _plot_knockback(self, axis: Axes, results: Sequence[ProbeResult]) -> None:
-        percents = [r.percent for r in results]
+        percents = [r.percent for r in results if r.percent is not None]
+        references = [r.reference for r in results if r.reference is not None]
         axis.plot(percents, [r.learned for r in results], "o-", color=LEARNED)
-        if results[0].reference is not None:
-            axis.plot(percents, [r.reference for r in results], "s--", color=REFERENCE)
+        if references:
+            axis.plot(percents, references, "s--", color=REFERENCE)
         axis.set_title(f"launch speed ({results[0].character})", fontsize=9)
         axis.set_xlabel("percent", fontsize=8)
         axis.set_ylabel("units/frame", fontsize=8)
