@@ -223,6 +223,11 @@ class TestChain:
         awm("deploy", random_world, "--no-progress")
         assert "holds world" in awm("verify", "random-0", "--world", world, code=2)
 
+    def test_a_key_of_nothing_is_said_in_the_commands_words(self) -> None:
+        said = awm("verify", Keypair().pubkey(), code=2)
+        assert "neither a world nor a match" in said and "`awm worlds`" in said and "(ledger)" not in said
+        assert "`awm worlds`" in awm("fork", Keypair().pubkey(), "--name", "moon", code=2)
+
     def test_a_ledger_file_can_be_named(self, random_world: Path, tmp_path: Path) -> None:
         file = tmp_path / "other.ledger"
         awm("deploy", random_world, "--embedded", file, "--no-progress")

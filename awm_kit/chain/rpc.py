@@ -245,7 +245,7 @@ class RpcLedger(Ledger):
             return Receipt(str(signature), status.slot, used, fee, logs, label)
         raise TransactionError(
             f"transaction {label!r} expired {_EXPIRIES} times without landing on {self.name}; "
-            "the cluster is busy: set unit_price, or try later"
+            "the cluster is busy: raise --priority-fee (unit_price), or try later"
         )
 
     async def _learn_price(self, batches: Sequence[Sequence[Instruction]]) -> None:

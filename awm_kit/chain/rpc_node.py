@@ -172,7 +172,7 @@ class Node:
     def _useless(self, cause: BaseException, more: str = "") -> LedgerError:
         return LedgerError(
             f"no usable answer from {self.url}: {cause} ({type(cause).__name__}){more}. "
-            "Is the URL right and the node up? EmbeddedLedger() needs none"
+            "Is the URL right and the node up? The embedded ledger needs none"
         )
 
 

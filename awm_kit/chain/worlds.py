@@ -206,11 +206,11 @@ def _manifest_account(ledger: Ledger, key: Pubkey) -> AccountInfo:
     account = ledger.account(key)
     if account is None or account.owner != ledger.program_id:
         raise LedgerError(
-            f"there is no world at {key} on {ledger.name}; list_worlds(ledger) shows those that are"
+            f"there is no world at {key} on {ledger.name}: `awm worlds` (list_worlds) shows those that are"
         )
     header = parse(account.data, CONTENT_HEADER)
     if header["magic"].tobytes() != MANIFEST_MAGIC:
-        raise LedgerError(f"{key} is a weight shard; a world's key is its manifest's")
+        raise LedgerError(f"{key} is a weight shard or a match's account; a world's key is its manifest's")
     if header["state"] != ContentState.FROZEN:
         raise LedgerError(f"the world at {key} is not fully uploaded; deploy it again to resume")
     return account

@@ -174,7 +174,7 @@ def verify(
     from awm_kit.chain.replays import verify_match
     from awm_kit.chain.results import find_result
     from awm_kit.chain.worlds import open_world
-    from awm_kit.errors import VerificationError
+    from awm_kit.errors import LedgerError, VerificationError
     from awm_kit.worlds import load_world
 
     against = load_world(world) if world else None
@@ -184,6 +184,11 @@ def verify(
             report = verify_match(access.ledger, key, against)
             _show_report(report, as_json, {"match": str(key), "world": str(played.world)})
             return
+        if access.ledger.account(key) is None:
+            raise LedgerError(
+                f"there is neither a world nor a match at {key} on {access.ledger.name}: "
+                "`awm worlds` and `awm history` list what is"
+            )
         deployed = open_world(access.ledger, key)
     cartridge = deployed.cartridge
     if against is not None and cartridge != against:

@@ -68,7 +68,7 @@ def _launch() -> ModuleType:
     except ModuleNotFoundError as error:
         raise ValidatorError(
             f"the local network needs a checkout of awm-kit ({error.name} is not installed); "
-            "EmbeddedLedger() needs none"
+            "the embedded ledger needs none"
         ) from error
     return launch
 
