@@ -16,8 +16,9 @@ from awm_kit.chain.frame_plan import frame_plan, has_syscall, left_of, syscall_u
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.costs import CU_TRANSACTION
 from awm_kit.quant.layout import OpKind
-from awm_kit.quant.pack import CU_LIMIT, CU_TRANSACTION, pack
+from awm_kit.quant.pack import CU_LIMIT, pack
 from awm_kit.quant.random_model import Shape, in_four_bits, random_model
 from awm_kit.schema import FIGHTER
 

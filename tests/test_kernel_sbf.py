@@ -20,12 +20,10 @@ from solders.transaction import Transaction
 from solders.transaction_metadata import TransactionMetadata
 
 from awm_kit.chain import accounts as A
-from awm_kit.chain import frame_plan
 from awm_kit.chain.cu import measure_cu
 from awm_kit.chain.sbf.build import KERNEL, SOURCES, SYSCALL_SOURCES, compile_object
 from awm_kit.chain.sbf.link import link
-from awm_kit.quant import layout
-from awm_kit.quant import pack as pack_module
+from awm_kit.quant import costs, layout, syscall_costs
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_model
@@ -431,7 +429,7 @@ def test_the_requantisation_with_fewer_loads_is_the_same(vm, fewer, rows):
 
 
 def test_fewer_loads_cost_what_frames_are_planned_with(fewer):
-    """A transaction of the syscall build is filled to a hundredth (`frame_plan._units`)."""
+    """A transaction of the syscall build is filled to a hundredth (`syscall_costs`)."""
     each = {}
     for name, function, sizes in [
         ("channel", SCAN, lambda n: [16, 16, n, n, 512, 32 * n, 4 * n, 8 * 17]),
@@ -448,10 +446,10 @@ def test_fewer_loads_cost_what_frames_are_planned_with(fewer):
             fewer.call(function, rules[function], fields)
             units.append(fewer.units)
         each[name] = (units[1] - units[0]) / 160
-    assert each["channel"] <= frame_plan._CU_SSM_CHANNEL
-    assert each["tap"] <= pack_module.CU_CONV[0]
-    assert each["row"] - 11 <= frame_plan._CU_ROW  # 11: what the test raises the sums by
-    assert each["element"] <= pack_module.CU_NORM + frame_plan._CU_NORM
+    assert each["channel"] <= syscall_costs.CU_SSM_CHANNEL
+    assert each["tap"] <= costs.CU_CONV[0]
+    assert each["row"] - 11 <= syscall_costs.CU_ROW  # 11: what the test raises the sums by
+    assert each["element"] <= costs.CU_NORM + syscall_costs.CU_NORM
 
 
 def test_discretize_vectors(vm):

@@ -15,10 +15,11 @@ from awm_kit.errors import KernelError, ModelFileError
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant import layout as L
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.costs import CU_TRANSACTION, op_cost
 from awm_kit.quant.integer_model import IntegerModel
 from awm_kit.quant.manifest import Manifest, unpack
 from awm_kit.quant.model_check import check_schema
-from awm_kit.quant.pack import CU_TRANSACTION, op_cost, pack
+from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_model
 from awm_kit.quant.reference import state_bytes
 from awm_kit.schema import FIGHTER, PLAYER_BYTES, Field, Scale

@@ -21,9 +21,10 @@ from awm_kit.data.scuffle import ScriptedPlayer, initial_frame
 from awm_kit.model.qat import MATRICES
 from awm_kit.quant import layout as L
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.costs import FAST_COLS
 from awm_kit.quant.manifest import Manifest, unpack
 from awm_kit.quant.n4_convert import to_four_bits
-from awm_kit.quant.pack import FAST_COLS, pack
+from awm_kit.quant.pack import pack
 from awm_kit.schema import CONTROLLER, N_PLAYERS, STATUS_PLAYING
 
 _FUNDS = 10_000 * LAMPORTS_PER_SOL

@@ -3,9 +3,6 @@
 Tensors are laid out in the order in which a frame reads them, so that one transaction touches few shards.
 The tape is cut into segments, one transaction each: matrices and scans are split by rows and heads where a
 segment or a shard is full, everything else stays whole.
-
-The cost model (`op_cost`, in Solana compute units) is measured on the SBF build and rounded up: a transaction
-that runs out of units fails, one that has some left costs nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +17,7 @@ from awm_kit.errors import ModelFileError
 from awm_kit.quant import layout as L
 from awm_kit.quant import n4
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.costs import CU_TRANSACTION, cost_of, op_cost
 from awm_kit.quant.decode_rules import head_record, type_code
 from awm_kit.quant.integer_model import IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import exp2_table, softplus_table
@@ -28,39 +26,6 @@ from awm_kit.quant.model_check import check_model, count_params
 SHARD_LIMIT = 1 << 20
 CU_LIMIT = 1_350_000  # of the 1.4M that a transaction may use; plans are 1 to 4 % too high already
 ROW_MULTIPLE = (30, 16)  # the SBF kernel takes five rows of one view at once, sixteen of two
-
-CU_TRANSACTION = 25_000  # the program around the kernel: accounts, checks, hashes
-CU_OP = 400
-# With one view, with two that share the weights: with the largest activations; usual ones cost 1.2 to 1.3.
-CU_MAC = (2.035, 1.685)
-CU_MAC_EIGHT = (2.11, 1.685)  # a fast column count that is no multiple of 16
-CU_MAC_GENERIC = (2.65, 2.08)
-CU_MAC_N4 = (1.31, 1.16)  # with one view, with two that share the unpacking
-CU_ROW = (26, 14.2)
-CU_COLUMN = (8, 6.4)
-CU_COLUMN_N4 = 11
-CU_ROW_N4 = (26, 21)
-CU_TAIL = 400  # rows that do not fill a block
-CU_TAIL_COLUMN = (0, 6)  # and a column of them
-CU_TAIL_N4 = 12  # a column of rows that do not fill a block of 16
-CU_FEATURE = 100
-CU_BIT = 10
-CU_NORM = 13.2
-CU_NORM_ONCE = 700
-CU_CONV = (62.5, 34.6)
-CU_SSM_HEAD = 250
-CU_SSM_CHANNEL = 46
-CU_SSM_ELEMENT = 7.4
-CU_SSM_CHANNEL_GENERIC = 62
-CU_SSM_ELEMENT_GENERIC = 11.2
-CU_CLASS = 16  # a logit's turn and the check of its constant
-CU_CHOOSE = 40  # a value of the residual: two gates, two offsets
-CU_CHOOSE_CLASS = 8  # a logit's turn, for both players
-CU_HEAD = 200
-
-# Column counts that awm_matvec_swar.c has compiled in; others are slower on SBF.
-FAST_COLS = (64, 96, 128, 160, 192, 224, 256, 304, 320, 352, 384, 448, 512, 640, 768, 1024)
-FAST_STATES = (16, 32, 64)  # and states that awm_scan_swar.c has
 
 
 def pack(model: IntegerModel, shard_limit: int = SHARD_LIMIT, cu_limit: int = CU_LIMIT) -> Cartridge:
@@ -192,8 +157,8 @@ class _Writer:
 
     def affordable(self, kind: L.OpKind, most: int, multiple: int, cols: int = 0, code: int = 0) -> int:
         """Rows or heads that the rest of this segment can pay for; begins a new one if it is too few."""
-        once = _cost(self.model, kind, 0, cols, code)
-        each = _cost(self.model, kind, 1, cols, code) - once
+        once = cost_of(self.model, kind, 0, cols, code)
+        each = cost_of(self.model, kind, 1, cols, code) - once
         least = min(multiple, most)
         if self.spent + once + least * each > self.cu_limit:
             self.next_segment()
@@ -261,40 +226,6 @@ def _stored(linear: Linear) -> tuple[bytes, bytes]:
         weights = n4.pack_weights(linear.weight, linear.scales)
         bias -= n4.bias_offset(linear.scales)
     return weights, np.concatenate([bias, linear.mul]).astype("<i4").tobytes()
-
-
-def op_cost(model: IntegerModel, op: np.void) -> float:
-    """Compute units that one op is planned with, over all views."""
-    return _cost(model, L.OpKind(int(op["kind"])), int(op["rows"]), int(op["cols"]), int(op["format"]))
-
-
-def _cost(m: IntegerModel, kind: L.OpKind, rows: int, cols: int, code: int) -> float:
-    if kind == L.OpKind.MATVEC and code == L.FORMAT_N4:
-        per_mac = CU_MAC_N4[m.n_views - 1]
-        per_view = (
-            rows * (per_mac * cols + CU_ROW_N4[m.n_views - 1]) + CU_COLUMN_N4 * cols + CU_TAIL_N4 * cols
-        )
-    elif kind == L.OpKind.MATVEC:
-        view = m.n_views - 1
-        per_mac = (CU_MAC_GENERIC if cols not in FAST_COLS else CU_MAC_EIGHT if cols % 16 else CU_MAC)[view]
-        per_column = CU_COLUMN[view] + CU_TAIL_COLUMN[view]
-        per_view = rows * (per_mac * cols + CU_ROW[view]) + per_column * cols + CU_TAIL
-    elif kind == L.OpKind.SSM:
-        fast = m.d_state in FAST_STATES
-        per_element = CU_SSM_ELEMENT if fast else CU_SSM_ELEMENT_GENERIC
-        per_channel = (CU_SSM_CHANNEL if fast else CU_SSM_CHANNEL_GENERIC) + per_element * m.d_state
-        per_view = rows * (CU_SSM_HEAD + m.headdim * per_channel) + 18 * m.d_state
-    elif kind == L.OpKind.FEATURES:
-        per_view = CU_FEATURE * len(m.features) + CU_BIT * int(m.features["width"].sum()) + m.d_feat
-    elif kind == L.OpKind.DECODE:
-        per_view = CU_HEAD * len(m.heads) + CU_CLASS * sum(h.n_classes for h in m.heads)
-    elif kind == L.OpKind.CHOOSE:
-        per_view = 2 * CU_CHOOSE_CLASS * rows + CU_CHOOSE * m.d_model + CU_HEAD
-    elif kind == L.OpKind.CONV:
-        per_view = CU_CONV[m.n_views - 1] * (m.d_inner + 2 * m.d_state)
-    else:
-        per_view = CU_NORM_ONCE + CU_NORM * (m.d_model if kind == L.OpKind.NORM else m.d_inner)
-    return CU_OP + m.n_views * per_view
 
 
 def _multiple(n: int, most: int, multiple: int) -> int:
