@@ -83,7 +83,7 @@ def check_torch() -> Check:
 
 def check_compiler() -> Check:
     """A compiler for the native kernel: the system's, or zig's."""
-    from awm_kit.kernel import find_compiler
+    from awm_kit.kernel_build import find_compiler
 
     command = find_compiler()
     done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)

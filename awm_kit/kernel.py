@@ -1,232 +1,26 @@
-"""The C kernel from Python: build it once per machine, load it, run worlds with it.
-
-The shared object is made on first use from ``kernel_c/*.c`` and kept in a cache folder under a name that
-holds the sources, the compiler and the flags, so that a change of any of them makes a new one.
-"""
+"""Worlds run by the C kernel: one match or many, on one thread or several, always to the same bytes."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import importlib.util
-import logging
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from awm_kit.errors import CompilerMissingError, KernelError
-from awm_kit.files import written_whole
+from awm_kit.kernel_build import FLAGS
+from awm_kit.kernel_library import Batch, Files, Kernel, Match
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.reference import frame_bytes
 from awm_kit.schema import CONTROLLER_BYTES, FRAME, FRAME_BYTES
 
-KERNEL_C = Path(__file__).with_name("kernel_c")
-WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
-FLAGS = ("-std=c99", "-O3", "-fno-strict-aliasing", *WARNINGS)
 BACKENDS = {"auto": 0, "portable": 1, "swar": 2, "avx2": 3, "avx512vnni": 4, "neon": 5}
-_LOG = logging.getLogger(__name__)
 _ALIGN = 8
 _LINE, _HUGE_PAGE = 64, 1 << 21
-
-
-def sources() -> list[Path]:
-    """The kernel's C files."""
-    return sorted(KERNEL_C.glob("awm*.c"))
-
-
-def find_compiler() -> list[str]:
-    """The command of a C compiler: ``$CC``, else cc, gcc or clang, else zig from the ziglang package.
-
-    Raises
-    ------
-    CompilerMissingError : saying what to install
-    """
-    if os.environ.get("CC"):
-        return os.environ["CC"].split()
-    for name in ("cc", "gcc", "clang"):
-        if path := shutil.which(name):
-            return [path]
-    if importlib.util.find_spec("ziglang"):
-        return [sys.executable, "-m", "ziglang", "cc"]
-    raise CompilerMissingError(
-        "no C compiler found (looked for $CC, cc, gcc, clang and the ziglang package): "
-        "run `pip install ziglang`, or install gcc (`apt install gcc`) "
-        "or Xcode's tools (`xcode-select --install`)"
-    )
-
-
-def cache_dir() -> Path:
-    """Where built kernels are kept: ``$AWM_CACHE_DIR``, else awm-kit in the user's cache folder."""
-    if root := os.environ.get("AWM_CACHE_DIR"):
-        return Path(root)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "awm-kit"
-
-
-def build(flags: Sequence[str] = FLAGS, files: Sequence[Path] | None = None) -> Path:
-    """Build the shared object unless the cache has it.
-
-    Parameters
-    ----------
-    flags : sequence of str
-    files : sequence of Path, optional
-        C files; the kernel's by default.
-
-    Returns
-    -------
-    Path : of the shared object
-
-    Raises
-    ------
-    CompilerMissingError : if there is no compiler
-    KernelError : with the compiler's output, if it fails
-    """
-    compiler = find_compiler()
-    files = sources() if files is None else files
-    digest = hashlib.sha256(repr((compiler, _version(tuple(compiler)), tuple(flags))).encode())
-    for path in [*files, *sorted(KERNEL_C.glob("*.h"))]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    name = f"awm-kernel-{digest.hexdigest()[:24]}.so"
-    if (kept := cache_dir() / name).exists():  # also in a folder that others filled
-        return kept
-    target = _writable(cache_dir()) / name
-    if target.exists():
-        return target
-    _LOG.info("building the native kernel, once for this machine")
-    with written_whole(target) as built:
-        _run([*compiler, *flags, "-fPIC", "-shared", "-o", str(built), *map(str, files)])
-    return target
-
-
-def _writable(folder: Path) -> Path:
-    """``folder``, or a private temporary one where it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return Path(_private_folder().name)
-
-
-@lru_cache(maxsize=1)
-def _private_folder() -> tempfile.TemporaryDirectory[str]:
-    """One a process, and gone with it."""
-    return tempfile.TemporaryDirectory(prefix="awm-kit-")
-
-
-@lru_cache(maxsize=8)
-def _version(compiler: tuple[str, ...]) -> str:
-    return _run([*compiler, "--version"])
-
-
-def _run(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    except OSError as error:
-        raise CompilerMissingError(f"cannot run the C compiler {command[0]!r}: {error}") from error
-    if done.returncode:
-        raise KernelError(f"building the kernel failed: {' '.join(command)}\n{done.stderr[-4000:]}")
-    return done.stdout
-
-
-class _Files(ctypes.Structure):
-    _fields_ = (
-        ("manifest", ctypes.c_void_p),
-        ("manifest_len", ctypes.c_uint64),
-        ("shards", ctypes.c_void_p),
-        ("shard_lens", ctypes.c_void_p),
-        ("n_shards", ctypes.c_uint64),
-    )
-
-
-class _Match(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("state", "scratch", "frame", "inputs"))
-
-
-class _Batch(ctypes.Structure):
-    _fields_ = (
-        ("n", ctypes.c_uint64),
-        *((name, ctypes.c_void_p) for name in ("states", "scratch", "frames", "inputs", "logits")),
-    )
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """The loaded shared object.
-
-    Attributes
-    ----------
-    path : Path
-    lib : ctypes.CDLL
-    """
-
-    path: Path
-    lib: ctypes.CDLL
-
-    @classmethod
-    def load(cls, flags: Sequence[str] = FLAGS) -> Kernel:
-        """Build if needed, then load; once per process.
-
-        Raises
-        ------
-        KernelError : if it cannot be built or loaded
-        """
-        return _load(build(flags))
-
-    def error_name(self, code: int) -> str:
-        """Name of an ``AWM_ERR_`` code."""
-        name: bytes = self.lib.awm_error_name(code)
-        return name.decode()
-
-    def check(self, code: int, what: str) -> None:
-        """Raise `KernelError` unless ``code`` is 0."""
-        if code:
-            raise KernelError(f"the kernel refused {what}: {self.error_name(code)} (code {code})")
-
-
-@lru_cache(maxsize=4)
-def _load(path: Path) -> Kernel:
-    try:
-        lib = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise KernelError(f"cannot load the kernel {path}: {error}") from error
-    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
-    signatures: dict[str, tuple[Any, list[Any]]] = {
-        "awm_open": (ctypes.c_int, [pointer, pointer]),
-        "awm_check": (ctypes.c_int, [pointer, ctypes.c_uint64]),
-        "awm_open_range": (ctypes.c_int, [pointer, pointer, u32, u32]),
-        "awm_check_weights": (ctypes.c_int, [pointer, u32, u32]),
-        "awm_set_backend": (ctypes.c_int, [pointer, u32]),
-        "awm_blocks_bytes": (ctypes.c_uint64, [pointer]),
-        "awm_make_blocks": (None, [pointer, pointer]),
-        "awm_run": (ctypes.c_int, [pointer, pointer, u32, u32]),
-        "awm_step": (ctypes.c_int, [pointer, pointer]),
-        "awm_step_many": (ctypes.c_int, [pointer, pointer]),
-        "awm_team_bytes": (u32, []),
-        "awm_team_start": (ctypes.c_int, [pointer, u32]),
-        "awm_team_stop": (None, [pointer]),
-        "awm_team_step": (ctypes.c_int, [pointer, pointer, pointer]),
-        "awm_logits": (pointer, [pointer, pointer, u32]),
-        "awm_error_name": (ctypes.c_char_p, [ctypes.c_int]),
-        **{f"awm_{name}": (u32, [pointer]) for name in ("n_ops", "state_bytes", "scratch_bytes")},
-        "awm_model_bytes": (u32, []),
-    }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    return Kernel(path, lib)
 
 
 class _Team:
@@ -294,7 +88,7 @@ class NativeWorld:
         self._pointers = np.array([s.ctypes.data for s in self._shards], np.uint64)
         self._lengths = np.array([len(s) for s in cartridge.shards], np.uint64)
         self._model = np.zeros(lib.awm_model_bytes(), np.uint8)
-        files = _Files(
+        files = Files(
             self._manifest.ctypes.data, len(cartridge.manifest_bytes), self._pointers.ctypes.data,
             self._lengths.ctypes.data, len(self._shards),
         )  # fmt: skip
@@ -398,7 +192,7 @@ class NativeWorld:
             _as_records(inputs, self.controller_dtype),
         )
 
-        match = _Match(*(part.ctypes.data for part in memory))
+        match = Match(*(part.ctypes.data for part in memory))
         match.held = memory, self  # lives as long as what points into it
         return partial(advance or self._step_frame, self._model.ctypes.data, ctypes.byref(match))
 
@@ -439,7 +233,7 @@ class NativeWorld:
 
         def part(start: int, stop: int) -> int:
             scratch = np.zeros(self.scratch_bytes, np.uint8)
-            batch = _Batch(
+            batch = Batch(
                 stop - start, states[start:].ctypes.data, scratch.ctypes.data, new[start:].ctypes.data,
                 pads[start:].ctypes.data, None if logits is None else logits[start:].ctypes.data,
             )  # fmt: skip
@@ -462,7 +256,7 @@ class NativeWorld:
         if new.nbytes != FRAME_BYTES or pads.nbytes != 2 * CONTROLLER_BYTES:
             raise ValueError(f"expected one frame and two controllers (got {new.shape} and {pads.shape})")
         scratch = np.zeros(self.scratch_bytes, np.uint8)
-        match = _Match(state.ctypes.data, scratch.ctypes.data, new.ctypes.data, pads.ctypes.data)
+        match = Match(state.ctypes.data, scratch.ctypes.data, new.ctypes.data, pads.ctypes.data)
         self.kernel.check(self._step_frame(self._model.ctypes.data, ctypes.byref(match)), "the match")
         return new, scratch
 

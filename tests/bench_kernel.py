@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from awm_kit.kernel import BACKENDS, Kernel, NativeWorld, available_backends
+from awm_kit.kernel import BACKENDS, NativeWorld, available_backends
+from awm_kit.kernel_library import Kernel
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_frame, random_inputs, random_model
 

@@ -12,7 +12,8 @@ import pytest
 
 ORDER = (
     *("errors", "files", "wording", "machine", "schema", "action_states"),
-    *("data", "model", "quant", "worlds", "kernel", "fidelity"),
+    *("data", "model", "quant", "worlds"),
+    *("kernel_build", "kernel_library", "kernel", "fidelity"),
     *("impossible", "impossible_carts", "soak", "game_physics", "probe_report", "probe"),
     *("report_page", "report"),
     *("chain", "play"),

@@ -18,7 +18,9 @@ import pytest
 
 from awm_kit import kernel
 from awm_kit.errors import CompilerMissingError, KernelError
-from awm_kit.kernel import BACKENDS, KERNEL_C, Kernel, NativeWorld
+from awm_kit.kernel import BACKENDS, NativeWorld
+from awm_kit.kernel_build import FLAGS, KERNEL_C, WARNINGS, build, sources
+from awm_kit.kernel_library import Kernel, Match
 from awm_kit.quant import layout, reference
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
@@ -113,7 +115,7 @@ def test_feature_vectors() -> None:
         shards = np.zeros(1, np.uint64)
         model = np.zeros(lib.awm_model_bytes() // 8, np.uint64)
         model[:2] = given[0].ctypes.data, shards.ctypes.data
-        match = kernel._Match(None, None, given[1].ctypes.data, given[2].ctypes.data)
+        match = Match(None, None, given[1].ctypes.data, given[2].ctypes.data)
         for view, expected in enumerate(seen):
             f = np.zeros(len(expected), np.int8)
             at = ctypes.c_void_p(model.ctypes.data), ctypes.byref(match), ctypes.c_uint32(view)
@@ -314,7 +316,7 @@ def test_a_big_world_runs_in_pieces_on_every_backend() -> None:
     )
     for pads in inputs:
         buffers = [state, scratch, frame, _copy(reference.frame_bytes(pads))]
-        match = kernel._Match(*(a.ctypes.data for a in buffers))
+        match = Match(*(a.ctypes.data for a in buffers))
         for begin, end in zip([0, *ends], ends, strict=False):
             assert world.kernel.lib.awm_run(world._model.ctypes.data, ctypes.byref(match), begin, end) == 0
     hashes.add(reference.state_hash(frame.view(world.frame_dtype), state))
@@ -444,26 +446,26 @@ def test_a_missing_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ziglang" else found(name))
     with pytest.raises(CompilerMissingError, match="pip install ziglang"):
-        kernel.build()
+        build()
     monkeypatch.setenv("CC", str(tmp_path / "nothing-here"))
     with pytest.raises(CompilerMissingError, match="nothing-here"):
-        kernel.build()
+        build()
 
 
 def test_a_failing_build_shows_the_compilers_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWM_CACHE_DIR", str(tmp_path))
     with pytest.raises(KernelError, match="no-such-flag"):
-        kernel.build([*kernel.FLAGS, "--no-such-flag"])
+        build([*FLAGS, "--no-such-flag"])
     assert not list(tmp_path.glob("*.so"))
 
 
 def test_a_build_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWM_CACHE_DIR", str(tmp_path))
-    flags = [*kernel.FLAGS, "-O1"]
-    built = kernel.build(flags)
+    flags = [*FLAGS, "-O1"]
+    built = build(flags)
     stamp = built.stat().st_mtime_ns
-    assert kernel.build(flags) == built and built.stat().st_mtime_ns == stamp
-    assert kernel.build(["-std=c99", "-O1", "-fno-strict-aliasing"]) != built
+    assert build(flags) == built and built.stat().st_mtime_ns == stamp
+    assert build(["-std=c99", "-O1", "-fno-strict-aliasing"]) != built
 
 
 def test_zig_builds_the_same_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -484,7 +486,7 @@ def test_zig_builds_the_same_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 SBF_FLAGS = (
     "-target", "bpfel-freestanding", "-mcpu=v2", "-std=c99", "-O3", "-ffreestanding", "-fno-builtin",
-    "-fno-strict-aliasing", *kernel.WARNINGS, "-DAWM_PORTABLE_ONLY",
+    "-fno-strict-aliasing", *WARNINGS, "-DAWM_PORTABLE_ONLY",
 )  # fmt: skip
 SBF_SOURCES = [
     *("awm_codec", "awm_dispatch", "awm_matvec_n4", "awm_matvec_n4_swar", "awm_matvec_swar", "awm_model"),
@@ -516,8 +518,8 @@ def test_hostile_bytes_under_sanitizers(tmp_path: Path) -> None:
     compiler = shutil.which("gcc") or shutil.which("clang")
     program = tmp_path / "test_kernel"
     flags = ["-std=c99", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    files = [str(p) for p in kernel.sources()] + [str(KERNEL_C / "test_kernel.c")]
-    command = [compiler or "cc", *flags, "-fno-strict-aliasing", *kernel.WARNINGS, "-o", str(program), *files]
+    files = [str(p) for p in sources()] + [str(KERNEL_C / "test_kernel.c")]
+    command = [compiler or "cc", *flags, "-fno-strict-aliasing", *WARNINGS, "-o", str(program), *files]
     probe = tmp_path / "probe.c"
     probe.write_text("int main(void) { return 0; }\n")
     done = subprocess.run(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from awm_kit import kernel
+from awm_kit import kernel_build
+from awm_kit.kernel_build import build
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_a_kernel_is_built_once_and_one_is_told(
 ) -> None:
     monkeypatch.setenv("AWM_CACHE_DIR", str(tmp_path / "cache"))
     with caplog.at_level(logging.INFO, "awm_kit"):
-        built = [kernel.build(files=tiny) for _ in range(2)]
+        built = [build(files=tiny) for _ in range(2)]
     assert built[0] == built[1] and built[0].parent == tmp_path / "cache"
     assert [record.message for record in caplog.records] == [
         "building the native kernel, once for this machine"
@@ -35,7 +36,7 @@ def test_without_a_place_to_keep_it_it_is_built_once_a_process(
 ) -> None:
     monkeypatch.setenv("AWM_CACHE_DIR", "/proc/nowhere")
     with caplog.at_level(logging.INFO, "awm_kit"):
-        built = [kernel.build(files=tiny) for _ in range(2)]
+        built = [build(files=tiny) for _ in range(2)]
     assert built[0] == built[1] and built[0].is_file() and len(caplog.records) == 1
 
 
@@ -43,6 +44,6 @@ def test_a_cache_that_others_filled_serves_where_one_may_not_write(
     tiny: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWM_CACHE_DIR", str(tmp_path / "cache"))
-    built = kernel.build(files=tiny)
-    monkeypatch.setattr(kernel, "_writable", lambda folder: tmp_path / "elsewhere")
-    assert kernel.build(files=tiny) == built
+    built = build(files=tiny)
+    monkeypatch.setattr(kernel_build, "_writable", lambda folder: tmp_path / "elsewhere")
+    assert build(files=tiny) == built

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from awm_kit import kernel
-from awm_kit.kernel import KERNEL_C
+from awm_kit.kernel_build import KERNEL_C, WARNINGS, sources
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Flavor, Shape, random_model
 
@@ -24,7 +23,7 @@ _spec.loader.exec_module(generate)
 
 FLAGS = (
     "-std=c99", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-    "-fsanitize-coverage=trace-pc", "-fno-strict-aliasing", *kernel.WARNINGS,
+    "-fsanitize-coverage=trace-pc", "-fno-strict-aliasing", *WARNINGS,
 )  # fmt: skip
 SEEDS: tuple[tuple[Shape, Flavor], ...] = (
     (Shape(16, 3, 8, 8, 2, 2), "plain"),
@@ -57,7 +56,7 @@ def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [compiler, *FLAGS, "-Wno-error", "-o", str(program)]
     if subprocess.run([*command, str(probe)], capture_output=True, check=False).returncode:
         pytest.skip("this gcc has no sanitizers")
-    files = [KERNEL_C / "fuzz_kernel.c", KERNEL_C / "fuzz_main.c", *kernel.sources()]
+    files = [KERNEL_C / "fuzz_kernel.c", KERNEL_C / "fuzz_main.c", *sources()]
     subprocess.run([*command, *map(str, files)], check=True)
     for number, data in enumerate(seed_inputs()):
         (folder / f"seed{number}").write_bytes(data)

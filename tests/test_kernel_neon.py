@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from awm_kit.kernel import BACKENDS, FLAGS, KERNEL_C, sources
+from awm_kit.kernel import BACKENDS
+from awm_kit.kernel_build import FLAGS, KERNEL_C, sources
 from awm_kit.quant.reference import state_hash
 from awm_kit.schema import FRAME
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from awm_kit.kernel import KERNEL_C, find_compiler
+from awm_kit.kernel_build import KERNEL_C, find_compiler
 from awm_kit.quant import layout
 from awm_kit.schema import (
     CONTROLLER_BYTES,

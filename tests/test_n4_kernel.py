@@ -25,7 +25,9 @@ from solders.transaction_metadata import TransactionMetadata
 from awm_kit import kernel
 from awm_kit.chain.sbf.build import KERNEL, compile_object
 from awm_kit.chain.sbf.link import link
-from awm_kit.kernel import BACKENDS, FLAGS, KERNEL_C, Kernel
+from awm_kit.kernel import BACKENDS
+from awm_kit.kernel_build import FLAGS, KERNEL_C
+from awm_kit.kernel_library import Kernel
 from awm_kit.quant import n4
 
 CASES = list(cases())

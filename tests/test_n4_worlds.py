@@ -17,6 +17,7 @@ from awm_kit import kernel
 from awm_kit.chain.cu import measure_cu, measure_formats
 from awm_kit.errors import KernelError, ModelFileError
 from awm_kit.kernel import NativeWorld
+from awm_kit.kernel_build import KERNEL_C, sources
 from awm_kit.play.engine import NativeEngine
 from awm_kit.quant import layout as L
 from awm_kit.quant import n4, reference
@@ -242,7 +243,7 @@ def test_hostile_bytes_under_sanitizers(tmp_path: Path) -> None:
     probe = [compiler or "cc", *flags, str(tmp_path / "probe.c"), "-o", str(program)]
     if compiler is None or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("no compiler with AddressSanitizer here")
-    files = [str(p) for p in kernel.sources()] + [str(kernel.KERNEL_C / "test_kernel.c")]
+    files = [str(p) for p in sources()] + [str(KERNEL_C / "test_kernel.c")]
     subprocess.run([compiler, *flags, "-fno-strict-aliasing", "-o", str(program), *files], check=True)
     for seed, (shape, flavor, share) in enumerate(WORLDS[:2]):
         cartridge = pack(world(shape, flavor, share))

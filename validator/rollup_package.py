@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from awm_kit.errors import ValidatorError
-from awm_kit.kernel import cache_dir
+from awm_kit.kernel_build import cache_dir
 
 VERSION = "0.8.3"
 PACKAGES = {

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 
-from awm_kit.kernel import FLAGS, build, huge_pages
+from awm_kit.kernel import huge_pages
+from awm_kit.kernel_build import FLAGS, build
 
 NATIVE_FLAGS = (*FLAGS, "-march=native")
 _SOURCE = Path(__file__).with_name("read.c")

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from awm_kit.kernel import NativeWorld, build
+from awm_kit.kernel import NativeWorld
+from awm_kit.kernel_build import build
 from awm_kit.quant.layout import OpKind
 
 _SOURCE = Path(__file__).with_name("ops.c")
