@@ -16,10 +16,10 @@ from awm_kit.chain.frame_plan import frame_plan, has_syscall, left_of, syscall_u
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant.cartridge import Cartridge
-from awm_kit.quant.costs import CU_TRANSACTION
 from awm_kit.quant.layout import OpKind
-from awm_kit.quant.pack import CU_LIMIT, pack
+from awm_kit.quant.pack import LARGE, pack
 from awm_kit.quant.random_model import Shape, in_four_bits, random_model
+from awm_kit.quant.syscall_costs import CU_LIMIT, CU_TRANSACTION
 from awm_kit.schema import FIGHTER
 
 
@@ -77,6 +77,20 @@ def test_the_system_call_takes_fewer_transactions(large: Cartridge) -> None:
     spent = [CU_TRANSACTION + units[p.begin : p.end].sum() for p in plan]
     assert max(spent) <= CU_LIMIT
     assert len(plan) < len(frame_plan(large.manifest, keys))
+
+
+def test_a_large_world_s_shards_end_with_the_system_call_s_transactions() -> None:
+    """Each shard that a transaction names is copied whole; cut at 1 MiB these are copied three times."""
+    shape = Shape(d_model=384, nheads=12, headdim=64, d_state=16, n_layers=4)
+    cartridge = pack(random_model(1, shape, schema=replace(FIGHTER, end_field="")))
+    assert cartridge.manifest.n_params >= LARGE
+    keys, weights = keys_of(cartridge), sum(len(shard) for shard in cartridge.shards)
+    plan = frame_plan(cartridge.manifest, keys, syscall=True)
+    read = sum(len(cartridge.shards[keys.index(key)]) for piece in plan for key in piece.shards)
+    assert read < 1.2 * weights
+    units = syscall_units(cartridge.manifest)
+    spent = [CU_TRANSACTION + units[p.begin : p.end].sum() for p in plan]
+    assert min(spent[:-1]) > CU_LIMIT - 40_000 and max(spent) <= CU_LIMIT
 
 
 def test_four_bit_weights_are_not_the_system_call_s() -> None:

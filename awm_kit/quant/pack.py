@@ -2,7 +2,9 @@
 
 Tensors are laid out in the order in which a frame reads them, so that one transaction touches few shards.
 The tape is cut into segments, one transaction each: matrices and scans are split by rows and heads where a
-segment or a shard is full, everything else stays whole.
+segment or a shard is full, everything else stays whole. A large world's shards end where the transactions of
+the build with the system call do, since each of them takes its shards into the VM whole, and compares them
+when it ends.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 
 from awm_kit.errors import ModelFileError
 from awm_kit.quant import layout as L
-from awm_kit.quant import n4
+from awm_kit.quant import n4, syscall_costs
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.costs import CU_TRANSACTION, cost_of, op_cost
 from awm_kit.quant.decode_rules import head_record, type_code
@@ -25,6 +27,7 @@ from awm_kit.quant.model_check import check_model, count_params
 
 SHARD_LIMIT = 1 << 20
 CU_LIMIT = 1_350_000  # of the 1.4M that a transaction may use; plans are 1 to 4 % too high already
+LARGE = 3_000_000  # parameters from which on shards end with the syscall build's transactions
 ROW_MULTIPLE = (30, 16)  # the SBF kernel takes five rows of one view at once, sixteen of two
 
 
@@ -62,9 +65,11 @@ class _Writer:
     lut_at: dict[bytes, int] = field(default_factory=dict)
     segments: list[int] = field(default_factory=list)
     spent: float = CU_TRANSACTION
+    spent_there: float = syscall_costs.CU_TRANSACTION  # by the transaction of the syscall build
 
     def run(self) -> None:
         m = self.model
+        self.large = count_params(m) >= LARGE
         self.layers = np.zeros(len(m.layers) + (2 if m.choice else 1), L.LAYER)
         self.append(m.embed.astype("i1").tobytes())
         self.op(L.OpKind.FEATURES)
@@ -162,7 +167,24 @@ class _Writer:
         least = min(multiple, most)
         if self.spent + once + least * each > self.cu_limit:
             self.next_segment()
-        return max(least, _multiple(int((self.cu_limit - self.spent - once) / each), most, multiple))
+        found = max(least, _multiple(int((self.cu_limit - self.spent - once) / each), most, multiple))
+        return min(found, self.affordable_there(kind, most, multiple, cols, code)) if self.large else found
+
+    def affordable_there(self, kind: L.OpKind, most: int, multiple: int, cols: int, code: int) -> int:
+        """The same of the syscall build's transaction; begins a new shard with a new one."""
+        once = syscall_costs.cost_of(self.model, kind, 0, cols, code)
+        each = syscall_costs.cost_of(self.model, kind, most, cols, code) / most - once / most
+        least = min(multiple, most)
+        if self.spent_there + once + least * each > syscall_costs.CU_LIMIT:
+            self.next_shard()
+        left = syscall_costs.CU_LIMIT - self.spent_there - once
+        return max(least, _multiple(int(left / each), most, multiple))
+
+    def next_shard(self) -> None:
+        """End a transaction of the syscall build, and the shard."""
+        self.spent_there = syscall_costs.CU_TRANSACTION
+        if self.shards[-1]:
+            self.shards.append(bytearray())
 
     def next_segment(self) -> None:
         if self.ops and (not self.segments or self.segments[-1] < len(self.ops)):
@@ -182,6 +204,10 @@ class _Writer:
                 f"op {len(self.ops)} ({kind.name}) costs about {cost:.0f} CU: raise cu_limit={self.cu_limit}"
             )
         self.spent += cost
+        there = syscall_costs.op_cost(self.model, record[0])
+        if self.large and self.spent_there + there > syscall_costs.CU_LIMIT:
+            self.next_shard()
+        self.spent_there += there
         self.ops.append(record[0])
 
     def lut(self, data: bytes) -> int:

@@ -25,8 +25,10 @@ CU_SSM_HEAD = 280
 CU_SSM_CHANNEL = 240
 CU_NORM = 2.2  # more than elsewhere, for fewer stores
 _SSM_STATES, _SSM_CHANNELS, _SSM_MOST = 16, 8, 1 << 16
-#: Of a transaction around its ops; the first of a frame has 11,000, the last 7,000, the others 2,000.
-CU_TRANSACTION = 12_000
+#: Of a transaction around its ops, 2,000 with two shards.
+CU_TRANSACTION = 4_000
+# What a frame begins with (new inputs, which are logged) and ends with (the hash chain) besides.
+CU_BEGIN, CU_END = 11_000, 6_000
 #: Of the 1.4 million that a transaction may use: what an op takes depends on the values by less than 1 %.
 CU_LIMIT = 1_385_000
 
@@ -42,7 +44,8 @@ def cost_of(model: IntegerModel | Manifest, kind: OpKind, rows: int, cols: int, 
     if kind == OpKind.MATVEC and code == FORMAT_I8:
         return views * (CU_CALL + CU_COLUMN * cols + rows * (CU_ROW + CU_MAC * cols))
     if kind == OpKind.DECODE:
-        return costs.CU_OP + views * (costs.CU_HEAD * len(model.heads) + costs.CU_CLASS * _classes(model))
+        per_view = costs.CU_HEAD * len(model.heads) + costs.CU_CLASS * _classes(model)
+        return CU_END + costs.CU_OP + views * per_view
     # A manifest has the dimensions that the other costs depend on under the model's names.
     dimensions = cast(IntegerModel, model)
     if kind == OpKind.SSM and _has_few(dimensions, rows):
@@ -50,7 +53,7 @@ def cost_of(model: IntegerModel | Manifest, kind: OpKind, rows: int, cols: int, 
     usual = costs.cost_of(dimensions, kind, rows, cols, code)
     if kind in (OpKind.NORM, OpKind.GATED_NORM):
         return usual + views * CU_NORM * (model.d_model if kind == OpKind.NORM else model.d_inner)
-    return usual
+    return usual + CU_BEGIN if kind == OpKind.FEATURES else usual
 
 
 def _classes(model: IntegerModel | Manifest) -> int:
