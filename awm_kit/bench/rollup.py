@@ -89,25 +89,27 @@ def measure_rollup(
 
 def _play(session: RollupSession, rollup: RpcLedger, seconds: float, seed: int) -> dict[str, Any]:
     inputs = random_inputs(np.random.default_rng(seed), int(seconds * FRAMES_A_SECOND * 2))
-    sent, arrived = [], []
+    sent: dict[int, float] = {}
     signatures: list[str] = []
-    begun = due = time.perf_counter()
+    first, begun = session.begun + 1, time.perf_counter()
+    due = begun
     for pads in inputs:
         # Where frames come late the next ones follow at once, until the clock is caught up with.
         time.sleep(max(0.0, due - time.perf_counter()))
         due += 1 / FRAMES_A_SECOND
-        sent.append(time.perf_counter())
+        sent.setdefault(session.begun + 1, time.perf_counter())
         retries = session.retries
-        frame = session.step(pads)
-        arrived.append(session.stream.arrived)
+        frame = session.hasten(pads)
         if session.retries == retries:  # else they may be those of a needless second attempt
             signatures = session.last_signatures
         if frame["status"] != STATUS_PLAYING or time.perf_counter() - begun > seconds:
             break
-    gaps = np.diff(arrived)
-    latency = np.array(arrived) - sent
+    last = int(session.finish()["frame"])
+    told = {number: at for number, at in session.stream.arrivals if first <= number <= last}
+    gaps = np.diff(list(told.values()))
+    latency = np.array([at - sent[number] for number, at in told.items() if number in sent])
     return {
-        "frames": len(arrived),
+        "frames": len(told),
         "fps": round(len(gaps) / float(gaps.sum()), 2),
         "interval_p50_ms": _percentile(gaps, 50),
         "interval_p99_ms": _percentile(gaps, 99),

@@ -2,198 +2,40 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
+import math
 import secrets
-import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.sync.client import connect
 
 from awm_kit.chain import instructions as ix
-from awm_kit.chain.accounts import SESSION_STATE, Phase, SessionKeys, frame_of, parse, session_keys
+from awm_kit.chain.accounts import SessionKeys, session_keys
 from awm_kit.chain.frame_plan import Piece, left_of
+from awm_kit.chain.frame_stream import FRAME_SECONDS, FrameStream
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.rollup import delegate_match, open_match
-from awm_kit.chain.rollup_post import Parcel, Post, acknowledge_at_once
+from awm_kit.chain.rollup_post import Parcel, Post
 from awm_kit.chain.rpc import RpcLedger
-from awm_kit.chain.rpc_node import pubsub_url
 from awm_kit.chain.session import ChainSession
 from awm_kit.chain.worlds import World
 from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import LedgerError
 
-FRAME_SECONDS = 5.0  # a frame that is not there by then is not coming
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
 MOMENT_SECONDS = 0.002
 SILENCE_SECONDS = 0.25  # without news of a transaction that was sent: it is lost
 PIECE_SECONDS = 0.005  # what a transaction is thought to take until some have been seen
 LOOK_AFTER = 8  # attempts in vain: perhaps the frame is there, and the news of it was lost
-CLOSE_SECONDS = 0.2  # the rollup does not answer a WebSocket's farewell
 INPUT_UNITS = 50_000
-
-
-class FrameStream:
-    """The newest frame of a match and the newest slot of its rollup, from its WebSocket.
-
-    Parameters
-    ----------
-    url : str
-        JSON-RPC URL; `rpc_node.pubsub_url` says where the WebSocket is.
-    session : Pubkey
-        SessionState.
-
-    Attributes
-    ----------
-    record : np.void of SESSION_STATE or None
-        The account as last told.
-    news : int
-        How many transactions with the account the rollup has told of, whether or not they changed it.
-    begun_slot : int or None
-        That of the first of them since this was set to None.
-
-    Raises
-    ------
-    LedgerError
-        Nothing answers there.
-    """
-
-    def __init__(self, url: str, session: Pubkey) -> None:
-        self._changed, self._open = threading.Condition(), contextlib.ExitStack()
-        self.record: np.void | None = None
-        self.frame: np.ndarray | None = None
-        self.phase: Phase | None = None
-        self.slot = self.news = 0
-        self.begun_slot: int | None = None
-        self.arrived = 0.0
-        self.closed = False
-        self._data, self._acknowledged = b"", 0
-        self._watched: int | None = None
-        self._watches, self._refusals = 0, set[int]()
-        try:
-            self._socket = self._open.enter_context(
-                connect(pubsub_url(url), max_size=1 << 24, close_timeout=CLOSE_SECONDS)
-            )
-            account = {"encoding": "base64", "commitment": "processed"}
-            self._subscribe("accountSubscribe", str(session), account)
-            self._subscribe("slotSubscribe")
-        except (OSError, WebSocketException) as error:
-            self._close_socket()
-            raise LedgerError(f"the WebSocket of {url} does not answer: {error}") from None
-        self._thread = threading.Thread(target=self._listen, name="awm-frames", daemon=True)
-        self._thread.start()
-        with self._changed:  # a frame that came before the subscription would not be told of
-            self._changed.wait_for(lambda: self.closed or self._acknowledged == 2, FRAME_SECONDS)
-
-    def wait_frame(self, number: int, seconds: float, silence: float | None = None) -> np.ndarray | None:
-        """The newest frame once its number is at least ``number``.
-
-        None if it does not come in time, if no transaction touched the match for ``silence`` seconds, or if
-        the one of `watch` was refused.
-        """
-        give_up = time.monotonic() + seconds
-        with self._changed:
-            while True:
-                heard, left = self.news, give_up - time.monotonic()
-                patience = min(left, silence or left)
-                told = self._changed.wait_for(
-                    lambda: self.over or self._has(number) or self._watched in self._refusals, patience
-                )
-                if told or heard == self.news or left <= 0:
-                    return self.frame if self._has(number) else None
-
-    def watch(self, signature: str) -> None:
-        """Hear what becomes of a transaction, and no more of the one before."""
-        with self._changed:
-            self._watches, self._watched = self._watches + 1, None
-            self._refusals.clear()
-        with contextlib.suppress(ConnectionClosed):  # `over` tells
-            terms = {"commitment": "processed"}
-            self._subscribe("signatureSubscribe", signature, terms, number=self._watches)
-
-    def wait_slot(self, after: int, seconds: float) -> None:
-        """Until the rollup is in a slot above ``after``."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.closed or self.slot > after, seconds)
-
-    @property
-    def over(self) -> bool:
-        """Whether no more frames come: the match has ended, or the connection."""
-        return self.closed or self.phase == Phase.ENDED
-
-    def close(self) -> None:
-        """End the subscription."""
-        self._close_socket()
-        self._thread.join()
-
-    def _close_socket(self) -> None:
-        with contextlib.suppress(WebSocketException):  # it may be gone already
-            self._open.close()
-
-    def _has(self, number: int) -> bool:
-        return self.frame is not None and int(self.frame["frame"]) >= number
-
-    def _subscribe(self, method: str, *params: Any, number: int = 0) -> None:
-        self._socket.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
-
-    def _listen(self) -> None:
-        try:
-            for message in self._socket:
-                # A silent client is slow to acknowledge, 40 ms; whatever is sent carries that along.
-                if not acknowledge_at_once(self._socket.socket):
-                    self._socket.pong()
-                self._take(json.loads(message))
-        except (ConnectionClosed, OSError):  # OSError: gone, with this message still to be read
-            pass
-        finally:
-            with self._changed:
-                self.closed = True
-                self._changed.notify_all()
-
-    def _take_answer(self, message: dict[str, Any]) -> None:
-        """That of a subscription; the outcome of a transaction may come before it."""
-        with self._changed:
-            if not message.get("id"):
-                self._acknowledged += 1
-            elif message["id"] == self._watches:
-                self._watched = message.get("result")
-            self._changed.notify_all()
-
-    def _take(self, message: dict[str, Any]) -> None:
-        method, now = message.get("method"), time.perf_counter()
-        if method is None:
-            self._take_answer(message)
-            return
-        result = message["params"]["result"]
-        with self._changed:
-            if method == "slotNotification":
-                self.slot = result["slot"]
-            elif method == "signatureNotification":
-                if result["value"]["err"] is not None:
-                    self._refusals.add(message["params"]["subscription"])
-            else:
-                data = base64.b64decode(result["value"]["data"][0])
-                piece_only, self._data = data == self._data, data
-                if len(data) < SESSION_STATE.itemsize:  # closed on the L1, after the match
-                    self.phase = Phase.ENDED
-                else:
-                    self.record, self.frame = parse(data, SESSION_STATE), frame_of(data)
-                    self.phase = Phase(int(self.record["phase"]))
-                self.news, self.arrived = self.news + 1, now
-                self.begun_slot = self.begun_slot or result["context"]["slot"]
-                if piece_only:
-                    return  # whoever waits for a frame is left alone until there is one
-            self._changed.notify_all()
+# A frame that takes less is there long before the next is due, and that would be too early in the same slot.
+HASTE_SECONDS = 0.012
+LEAD_SECONDS = 0.003  # from a frame's end until the next one, sent when the end is told of, is on its way
 
 
 class RollupSession(ChainSession):
@@ -225,6 +67,8 @@ class RollupSession(ChainSession):
         self.retries, self._usual = 0, PIECE_SECONDS * len(self._plan)
         self._ahead: list[Parcel] = []
         self._ahead_of = (-1, 0, 0)  # frame, op and attempt that these are for
+        self._sent = (-1, 0)  # frame before the one that was sent last, and how often that was sent before
+        self._flying = 0  # number of the frame that `hasten` began last
         self.host: Keypair | None = None
 
     def disconnect(self) -> None:
@@ -256,6 +100,96 @@ class RollupSession(ChainSession):
         self._ahead_of = (-1, 0, 0)
         self._resume()
 
+    @property
+    def begun(self) -> int:
+        """Number of the newest frame whose transactions were sent, as far as this process knows."""
+        return max(int(self.frame["frame"]), self._flying)
+
+    def step(self, inputs: np.ndarray) -> np.ndarray:
+        """Compute the next frame, after the one that `hasten` began; see `ChainSession.step`."""
+        self.finish()
+        return super().step(inputs)
+
+    def hasten(self, inputs: np.ndarray) -> np.ndarray:
+        """Begin the next frame, and come back a moment before it is there.
+
+        Called in the game's time it leaves nothing to pass between two frames. The inputs are in the frame
+        that it begins, unless that was refused. Frames that take less than a slot are
+        waited for, as by `step`.
+
+        Parameters
+        ----------
+        inputs : ndarray of CONTROLLER, shape (2,)
+
+        Returns
+        -------
+        ndarray of FRAME, shape ()
+            The newest frame, mostly the one before; `finish` waits for the last.
+
+        Raises
+        ------
+        ProgramError, LedgerError
+            As `step`.
+        """
+        if self.crank is None or self._usual < HASTE_SECONDS or len(self._plan) == 1 or self._next_op:
+            return self.step(inputs)
+        orders, signers = self._submissions(inputs)
+        try:
+            landed = self._begin_frame(self.crank, orders, signers)
+        except LedgerError:
+            self._flying = 0
+            self._resume()
+            raise
+        if not landed:
+            return self._catch_up(inputs)
+        self.frames += 1
+        return self.frame
+
+    def finish(self) -> np.ndarray:
+        """The frame that `hasten` began last, as soon as it is there; without one, the newest."""
+        flying, self._flying = self._flying, 0
+        if flying > int(self.frame["frame"]):
+            frame = self.stream.wait_frame(flying, FRAME_SECONDS, SILENCE_SECONDS + self._usual)
+            if frame is None:
+                self._resume()
+            else:
+                self.frame = frame
+        return self.frame
+
+    def _begin_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> bool:
+        """Send a frame behind the one under way, if any; whether that is there, and this one nearly."""
+        n_pieces, number = len(self._plan), self.begun
+        lead = min(math.ceil(LEAD_SECONDS * n_pieces / self._usual), n_pieces - 1)
+        self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
+        begun, self.stream.begun_slot = time.perf_counter(), None
+        self.last_signatures = self._send_frame(crank, orders, signers, number, lead)
+        silence = max(SILENCE_SECONDS, 3 * self._usual / n_pieces)
+        if not self.stream.wait_landed(3 * self._usual + silence, silence):
+            return False
+        if number > int(self.frame["frame"]):
+            before = self.stream.wait_frame(number, silence)
+            if before is None:
+                return False
+            self.frame = before
+        self._note((time.perf_counter() - max(begun, self.stream.arrived)) * n_pieces / (n_pieces - lead))
+        self._flying, self._last_slot = number + 1, self.stream.begun_slot or self._last_slot
+        self.transactions += n_pieces
+        return True
+
+    def _catch_up(self, inputs: np.ndarray) -> np.ndarray:
+        """After a frame that was refused or lost: where the match stands, or if it stands still a `step`."""
+        number, self._flying = int(self.frame["frame"]), 0
+        if self.stream.closed:
+            self.reconnect()
+        else:
+            self._resume()
+        self.retries += 1
+        return self.frame if int(self.frame["frame"]) > number else self.step(inputs)
+
+    def _note(self, seconds: float) -> None:
+        """Take into account how long a frame took."""
+        self._usual += 0.1 * (seconds - self._usual)
+
     def _post_inputs(self, orders: list[Instruction], signers: list[Keypair]) -> None:
         self.last_signatures = [self._post.send(orders, self.payer, signers, INPUT_UNITS)]
         self.transactions += 1
@@ -279,11 +213,11 @@ class RollupSession(ChainSession):
             self.retries += attempt > 0
             if attempt:
                 time.sleep(MOMENT_SECONDS)
-            self.last_signatures = self._send_frame(crank, orders, signers, number, attempt)
+            self.last_signatures = self._send_frame(crank, orders, signers, number)
             silence = max(SILENCE_SECONDS, 3 * self._usual / len(self._plan))
             frame = self.stream.wait_frame(number + 1, 3 * self._usual + silence, silence)
             attempt += 1
-        self._usual += 0.1 * (time.monotonic() - begun - self._usual)
+        self._note(time.monotonic() - begun)
         self.frame, self._next_op, self._last_slot = frame, 0, self.stream.begun_slot or self._last_slot
         self.transactions += len(self.last_signatures)
 
@@ -298,15 +232,25 @@ class RollupSession(ChainSession):
         return False
 
     def _send_frame(
-        self, crank: Keypair, orders: list[Instruction], signers: list[Keypair], number: int, attempt: int
+        self,
+        crank: Keypair,
+        orders: list[Instruction],
+        signers: list[Keypair],
+        number: int,
+        lead: int = 0,
     ) -> list[str]:
-        """Send what is left of the frame. A second attempt is harmless: what has landed fails by its op."""
-        plan = left_of(self._plan, self._next_op)
+        """Send what is left of the frame, and watch the last transaction, and the one so many before it.
+
+        A second attempt is harmless: what has landed fails by its op.
+        """
+        attempt = self._sent[1] + 1 if self._sent[0] == number else 0
+        self._sent, plan = (number, attempt), left_of(self._plan, self._next_op)
         known = self._ahead if self._ahead_of == (number, plan[0].begin, attempt) else None
         parcels = known or self._sign(crank, number, plan, attempt)
         if orders:
             parcels[0] = self._parcel(crank, number, plan[0], attempt, orders, signers)
-        self.stream.watch(parcels[-1].signature)
+        watched = [parcels[-1 - lead], parcels[-1]] if lead else parcels[-1:]
+        self.stream.watch(*(parcel.signature for parcel in watched))
         self._post.post(parcels)
         # While the rollup computes: the next frame, which may only want another first piece, with inputs.
         ahead_of = (number + 1, 0, 0)
