@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from awm_kit.data.replay import open_npz
-from awm_kit.data.scuffle.players import hash32
+from awm_kit.data.scuffle.dice import hash32
 from awm_kit.errors import ModelFileError
 from awm_kit.files import written_whole
 from awm_kit.schema import CONTROLLER, FIGHTER, Button

@@ -9,11 +9,13 @@ from multiprocessing import get_context
 import numpy as np
 
 from awm_kit.data.replay import Replay
+from awm_kit.data.scuffle.dice import hash32
 from awm_kit.data.scuffle.game import initial_frame
 from awm_kit.data.scuffle.params import FOX, MARTH, Params, physics
-from awm_kit.data.scuffle.players import STYLE_NAMES, ScriptedPlayers, hash32
+from awm_kit.data.scuffle.players import ScriptedPlayers
 from awm_kit.data.scuffle.state import Pad, State
 from awm_kit.data.scuffle.step import step
+from awm_kit.data.scuffle.styles import STYLE_NAMES
 from awm_kit.schema import CONTROLLER, FRAME, STATUS_PLAYING
 
 CHUNK = 1024
