@@ -12,7 +12,8 @@ from awm_kit.data.bumper import BUMPER
 from awm_kit.data.bumper.game import TABLE_RADIUS
 from awm_kit.data.scuffle import FOX, initial_frame
 from awm_kit.errors import InputBatchError
-from awm_kit.play.app import FRIEND, play
+from awm_kit.play.app import play
+from awm_kit.play.app_bar import FRIEND
 from awm_kit.play.controllers import held
 from awm_kit.play.engine import NativeEngine
 from awm_kit.play.engines import make_engine
@@ -246,11 +247,11 @@ class TestApp:
         assert not app.view.running and app.view.banner == "PAUSED"
 
     def test_a_friend_sits_at_the_page_too(self, app: InstantApp) -> None:
-        app._opponent.value = FRIEND
+        app.bar.opponent.value = FRIEND
         assert app.view._referee is not None and app.view._referee.people == (0, 1)
 
     def test_the_teacher_is_not_offered(self, app: InstantApp, cartridge: Cartridge) -> None:
-        assert "teacher" not in [name for _, name in app._engine.options]
+        assert "teacher" not in [name for _, name in app.bar.engine.options]
         with pytest.raises(ValueError, match="expected an engine that plays a world"):
             play(cartridge, engine="teacher", instant=True)
 

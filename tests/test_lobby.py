@@ -371,6 +371,6 @@ class TestResults:
         app = play(world, engine="chain", ledger=place)
         app.match.run_headless(2)
         session = app.match.engine.keys.session
-        app._engine.value = "native"
+        app.bar.engine.value = "native"
         app.errands.wait(60)
         assert app.errands.error is None and place.ledger.account(session) is None

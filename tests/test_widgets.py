@@ -19,7 +19,8 @@ from awm_kit.chain.verify import MatchRecord, verify
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import ModelFileError
 from awm_kit.play import nodelay
-from awm_kit.play.app import FRIEND, PlayApp, play
+from awm_kit.play.app import PlayApp, play
+from awm_kit.play.app_bar import FRIEND
 from awm_kit.play.beat import Backlog, Beat
 from awm_kit.play.controllers import BIT, KeyboardMap, held
 from awm_kit.play.engines import make_engine
@@ -220,7 +221,7 @@ class TestApp:
         monkeypatch.chdir(tmp_path)
         for _ in range(20):
             app._tick()
-        app._save.click()
+        app.bar.save.click()
         app._tell()
         assert "saved 20 frames" in app._line.value, "the status is told anew twice a second"
         player = ReplayPlayer(next(tmp_path.glob("*.awmatch")), world=cartridge)
@@ -251,9 +252,9 @@ class TestApp:
         first = app.match
         app.rematch()
         assert app.match is not first and app.seed == 1 and app.match.frame["seed"] == 1
-        app._engine.value = "reference"
+        app.bar.engine.value = "reference"
         assert app.match.engine.name.startswith("reference")
-        app._opponent.value = FRIEND
+        app.bar.opponent.value = FRIEND
         assert app.view.scene.names == ("P1", "P2") and app.pad.gamepad_players == [0, 1]
 
     def test_errors_are_shown_not_raised(self, app: PlayApp) -> None:

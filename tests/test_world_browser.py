@@ -98,7 +98,7 @@ def test_a_game_from_the_shelf_plays_on_that_ledger(ledger: EmbeddedLedger) -> N
     world = shelve(ledger, tiny_cartridge())
     app = WorldBrowser(ledger).play(world.key)
     assert app is not None
-    app._engine.value = "chain"
+    app.bar.engine.value = "chain"
     app.match.run_headless(2)
     assert app.match.engine.world == world.key and app.match.n_frames == 2
     assert len(list_worlds(ledger)) == 1, "deployed once, not again"

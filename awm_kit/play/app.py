@@ -25,6 +25,7 @@ from awm_kit.chain.verify import MatchRecord
 from awm_kit.chain.worlds import World
 from awm_kit.errors import AwmError
 from awm_kit.play import nodelay
+from awm_kit.play.app_bar import FRIEND, Bar
 from awm_kit.play.beat import Beat
 from awm_kit.play.cards import CSS
 from awm_kit.play.controllers import OPPONENTS, Controller, KeyboardMap
@@ -50,7 +51,6 @@ from awm_kit.play.view import MatchView, View
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.wording import counted
 
-FRIEND = "a friend (same keyboard)"
 COUNTDOWN_FRAMES = 90
 STATUS_SECONDS = 0.5
 
@@ -82,9 +82,13 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
     result : MatchResult or None
         What a ledger keeps of it, once it is over.
     view : View
+    bar : Bar
     pad : Pad
     loop : FrameLoop
     """
+
+    #: Names of those in the menu.
+    engines = tuple(ENGINES)
 
     match: Match
 
@@ -112,16 +116,19 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.pad = Pad(words=WORDS.get(self.game))
         self.key_menu = KeyMenu(self._use_keys, gamepad_chosen=self.pad.remap_gamepad)
         self.loop = FrameLoop(self._tick, on_error=self._show_error)
-        self._make_controls(engine, opponent)
+        self._status, self._line, self._card = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.bar = Bar(self.engines, engine, opponent)
         self.errands = Errands(self._line)
         self.rematch(advance_seed=False)
         self.pad.on_click(self._clicked)
+        self.bar.run.on_click(lambda _: self.pause() if self.loop.running else self.start())
+        self.bar.again.on_click(lambda _: self.rematch())
+        self.bar.save.on_click(lambda _: self._save_clicked())
+        self.bar.on_change(lambda: self.rematch(advance_seed=False))
         self._keep_step()
-        controls = [self._run, self._again, self._engine, self._opponent, self._save]
-        bar = widgets.HBox(controls, layout=widgets.Layout(flex_flow="row wrap"))
         card = [widgets.HTML(CSS), self._line, self._card]
         keys = [] if keyboard else [widgets.Accordion([self.key_menu], titles=("Keys and gamepad",))]
-        super().__init__([self.view.widget, self.beat, bar, self.pad, self._status, *card, *keys])
+        super().__init__([self.view.widget, self.beat, self.bar, self.pad, self._status, *card, *keys])
         self.add_class("awm-play")
 
     def __repr__(self) -> str:
@@ -141,12 +148,12 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
                 self._countdown = COUNTDOWN_FRAMES
             self.view.scene.banner = ""
             self.loop.start()
-            self._offer_pause(True)
+            self.bar.offer_pause(True)
 
     def pause(self) -> None:
         """Stop the clock; `start` goes on from the same frame."""
         self.loop.stop()
-        self._offer_pause(False)
+        self.bar.offer_pause(False)
         self._show_banner("PAUSED")
 
     def rematch(self, advance_seed: bool = True) -> None:
@@ -155,7 +162,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             self.loop.stop()
             self.seed += advance_seed
             try:
-                engine = self._new_engine(self._engine.value, self._start_frame(self.seed))
+                engine = self._new_engine(self.bar.engine.value, self._start_frame(self.seed))
             except (AwmError, ValueError) as error:
                 if not hasattr(self, "match"):
                     raise
@@ -166,7 +173,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             if before is not None:
                 self._put_away(before.engine)
             self.view.scene.names = self._names()
-            self._offer_pause(False)
+            self.bar.offer_pause(False)
             self._begin()
             self._show_banner("CLICK TO PLAY")
             self._tell()
@@ -179,36 +186,18 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         """Write the match so far as an ``.awmatch`` file."""
         return self.record().save(path)
 
-    def _make_controls(self, engine: str, opponent: str) -> None:
-        small = widgets.Layout(width="auto")
-        self._run = widgets.Button(description="Start", icon="play", button_style="success", layout=small)
-        self._again = widgets.Button(description="Rematch", icon="refresh", layout=small)
-        self._save = widgets.Button(description="Save match", icon="download", layout=small)
-        choices = [(text, name) for name, text in ENGINES.items()]
-        self._engine = widgets.Dropdown(options=choices, value=engine, layout=small)
-        self._opponent = widgets.Dropdown(options=[*OPPONENTS, FRIEND], value=opponent, layout=small)
-        self._status, self._line, self._card = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self._run.on_click(lambda _: self.pause() if self.loop.running else self.start())
-        self._again.on_click(lambda _: self.rematch())
-        self._save.on_click(lambda _: self._save_clicked())
-        self._engine.observe(lambda _: self.rematch(advance_seed=False), "value")
-        self._opponent.observe(lambda _: self.rematch(advance_seed=False), "value")
-
-    def _offer_pause(self, running: bool) -> None:
-        self._run.description, self._run.icon = ("Pause", "pause") if running else ("Start", "play")
-
     def _seats(self) -> list[Controller]:
-        friend = self._opponent.value == FRIEND
+        friend = self.bar.opponent.value == FRIEND
         self.key_menu.show("shared" if friend else "solo")
         if friend:
             return [self.pad.controller(0), self.pad.controller(1)]
-        return [self.pad.controller(0), script(self.game, self._opponent.value, 1, self.seed)]
+        return [self.pad.controller(0), script(self.game, self.bar.opponent.value, 1, self.seed)]
 
     def _use_keys(self, chosen: KeyboardMap) -> None:
         self.pad.remap(self.keyboard or chosen)
 
     def _names(self) -> tuple[str, str]:
-        return ("P1", "P2") if self._opponent.value == FRIEND else (YOU, self._opponent.value.upper())
+        return ("P1", "P2") if self.bar.opponent.value == FRIEND else (YOU, self.bar.opponent.value.upper())
 
     def _clicked(self) -> None:
         if not self.loop.running and not self.match.over:
@@ -223,7 +212,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
             self._advance()
         if self.match.over:
             self.loop.stop()
-            self._offer_pause(False)
+            self.bar.offer_pause(False)
             self.errands.run("reading the result", partial(self._conclude, self.match), queue=True)
         if self.match.over or time.monotonic() - self._told > STATUS_SECONDS:
             self._tell()
@@ -277,7 +266,7 @@ class PlayApp(widgets.VBox):  # type: ignore[misc]
         self.view.show(self.match.frame)
 
     def _show_error(self, error: Exception) -> None:
-        self._offer_pause(False)
+        self.bar.offer_pause(False)
         self._told = time.monotonic()
         text = html.escape(f"{type(error).__name__}: {error}")
         self._status.value = f"<b style='color:#d55e00'>stopped</b> {text}"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from awm_kit.play.app import FRIEND, PlayApp
+from awm_kit.play.app import PlayApp
+from awm_kit.play.app_bar import FRIEND
+from awm_kit.play.engines import ENGINES
 from awm_kit.play.instant_view import InstantView
 
 
 class InstantApp(PlayApp):
     """A match that the page shows at once and Python or the chain confirms; ``play(..., instant=True)``."""
+
+    #: The teacher is ordinary code, which pages do not have.
+    engines = tuple(name for name in ENGINES if name != "teacher")
 
     view: InstantView
 
@@ -17,12 +22,6 @@ class InstantApp(PlayApp):
         # Not before: a tick under way would set it again.
         self.view.running = False
 
-    def _make_controls(self, engine: str, opponent: str) -> None:
-        super()._make_controls(engine, opponent)
-        # The teacher is ordinary code, which pages do not have.
-        self._engine.options = [choice for choice in self._engine.options if choice[1] != "teacher"]
-        self._engine.value = engine
-
     def _new_view(self) -> InstantView:
         view = InstantView(self.cartridge)
         view.on_error = self._show_error
@@ -30,7 +29,7 @@ class InstantApp(PlayApp):
 
     def _begin(self) -> None:
         self.view.running = False
-        self.view.oversee(self.match, (0, 1) if self._opponent.value == FRIEND else (0,))
+        self.view.oversee(self.match, (0, 1) if self.bar.opponent.value == FRIEND else (0,))
 
     def _advance(self) -> None:
         self.view.running = not self.match.over

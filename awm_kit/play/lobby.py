@@ -8,10 +8,8 @@ from __future__ import annotations
 import html
 import secrets
 from collections.abc import Callable
-from functools import lru_cache
 
 import ipywidgets as widgets
-import numpy as np
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -21,16 +19,16 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Ledger
 from awm_kit.chain.replays import publish_replay, verify_match
 from awm_kit.chain.results import MatchResult
 from awm_kit.chain.verify import VerifyReport, check_result, verify
-from awm_kit.chain.worlds import World, list_worlds, open_world
+from awm_kit.chain.worlds import World
 from awm_kit.errors import LedgerError
 from awm_kit.play.bout import Bout
 from awm_kit.play.cards import CSS
 from awm_kit.play.controllers import Controller, KeyboardMap
-from awm_kit.play.engines import deployed, start_frame
 from awm_kit.play.errand import Errands
-from awm_kit.play.games import CHARACTERS, game_of, script
+from awm_kit.play.games import game_of, script
 from awm_kit.play.lobby_invite import Invitation, InviteCard
 from awm_kit.play.lobby_pages import Desk, Room, Score
+from awm_kit.play.lobby_worlds import Choice, first_frame, offer_worlds, open_choice
 from awm_kit.play.loop import FrameLoop
 from awm_kit.play.places import Place, open_place
 from awm_kit.play.result_card import YOU, result_html
@@ -38,13 +36,10 @@ from awm_kit.play.seat import Seat
 from awm_kit.play.table import TableState, read_table, seat_script
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import FIGHTER
-from awm_kit.worlds import load_world, shipped
 
 #: How often the room looks who has come, a second.
 LOOKS = 4
 _GUEST_FUNDS = LAMPORTS_PER_SOL // 10
-#: A finished world never changes, and takes a while to read.
-_open_once = lru_cache(maxsize=4)(open_world)
 
 
 class Lobby(widgets.VBox):  # type: ignore[misc]
@@ -106,7 +101,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self.errands = Errands(self._line, buttons, self._show_room)
         self._watcher = FrameLoop(self._look, fps=LOOKS, on_error=self._lost)
         self._wire()
-        self._offer(world)
+        offer_worlds(self.desk.world, self.place.ledger, world)
         super().__init__([widgets.HTML(CSS), self._title, self._stage, self._line])
         self.add_class("awm-lobby")
         self._go(self.desk)
@@ -145,9 +140,9 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         """
         if not self._own_wallet:
             self.place.fund(self.wallet)
-        chosen = self._world(self.desk.world.value if world is None else world)
+        chosen = self._open(self.desk.world.value if world is None else world)
         mine = self._character(chosen.cartridge.manifest.schema.name, character)
-        frame = _first_frame(chosen.cartridge, mine, secrets.randbits(31) if seed is None else seed)
+        frame = first_frame(chosen.cartridge, mine, secrets.randbits(31) if seed is None else seed)
         self._sit(Seat.host(self.place, chosen, self.wallet, frame))
         return self._seated.key
 
@@ -223,8 +218,8 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         seat, result = self._seated, self.result
         if result is None:
             raise ValueError("expected a match that has ended (got none): create one or join one")
-        world = self._world(seat.session.world)
-        frame = _first_frame(world.cartridge, result.characters[0], result.seed + 1)
+        world = self._open(seat.session.world)
+        frame = first_frame(world.cartridge, result.characters[0], result.seed + 1)
         frame["players"]["character"][1] = result.characters[1]
         self._sit(seat.rematch(frame, world, result))
 
@@ -242,7 +237,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         if self.result is None or seat.record is None:
             report = verify_match(self.place.ledger, seat.key)
         else:
-            report = verify(seat.record, self._world(seat.session.world).cartridge)
+            report = verify(seat.record, self._open(seat.session.world).cartridge)
             check_result(seat.record, self.result)
         self._show_score(repr(report.check()))
         return report
@@ -312,26 +307,8 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         if int(table.frame["players"][seat.player]["character"]) != character:
             self.errands.run("changing your character", lambda: self.pick(character))
 
-    def _offer(self, world: World | Cartridge | Pubkey | str | None) -> None:
-        """Fill the menu: what was asked for, the ledger's worlds, and shipped ones that it lacks."""
-        found = list_worlds(self.place.ledger)
-        options: list[tuple[str, object]] = [(info.name, info.key) for info in found]
-        keys = {info.name: info.key for info in found}
-        options += [(f"{name} (deployed first)", name) for name in shipped() if name not in keys]
-        if isinstance(world, str):
-            world = keys.get(world, world)
-        if world is not None and world not in [value for _, value in options]:
-            options.insert(0, (_name(world), world))
-        self.desk.world.options = options
-        self.desk.world.value = next((v for _, v in options if v == world), options[0][1])
-
-    def _world(self, world: World | Cartridge | Pubkey | str) -> World:
-        if isinstance(world, World):
-            return world
-        if isinstance(world, Pubkey):
-            return _open_once(self.place.ledger, world)
-        cartridge = world if isinstance(world, Cartridge) else load_world(world)
-        return deployed(self.place, cartridge, self.wallet)
+    def _open(self, world: Choice) -> World:
+        return open_choice(self.place, world, self.wallet)
 
     def _character(self, game: str, asked: int | None) -> int | None:
         """Who is played in a game: whom one asked for, or the menu's fighter; None leaves it to the game."""
@@ -356,7 +333,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self.seat, self.bout, self.result, self.table = seat, None, None, None
         self._scripts = {}
         if self._instant:
-            self._world(seat.session.world)  # read before the match begins
+            self._open(seat.session.world)  # read before the match begins
         self.invite.show(Invitation.to(seat.key, self.place.name))
         if seat.player is not None:
             self.room.offer(seat.game, int(seat.look().frame["players"][seat.player]["character"]))
@@ -387,7 +364,7 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
             names[seat.player] = YOU
         for player in self._scripts:
             names[player] = self._style.upper()
-        world = self._world(seat.session.world).cartridge if self._instant else None
+        world = self._open(seat.session.world).cartridge if self._instant else None
         self.bout = Bout(seat, names, self._over, self._lost, self._scripts, self._keyboard, world)
         bar = [self._quit, self._claim] if seat.player is not None else [self.score.done]
         self._go(self.bout, widgets.HBox(bar))
@@ -420,25 +397,9 @@ class Lobby(widgets.VBox):  # type: ignore[misc]
         self.seat = self.bout = self.table = self.result = None
         self.invite.show(None)
         self._go(self.desk)
-        self._offer(self.desk.world.value)
+        offer_worlds(self.desk.world, self.place.ledger, self.desk.world.value)
 
     def _go(self, *pages: widgets.Widget) -> None:
         where = html.escape(self.place.name)
         self._title.value = f"<div class='awm-head'><b>ARCADE</b><code>{where}</code></div>"
         self._stage.children = list(pages)
-
-
-def _first_frame(cartridge: Cartridge, character: int | None, seed: int) -> np.ndarray:
-    """A start frame in which the host has a character, and the other seat one that the host has not."""
-    frame = start_frame(cartridge, seed % 2**32)
-    if character is not None:
-        others = CHARACTERS.get(cartridge.manifest.schema.name, {}).values()
-        frame["players"]["character"] = character, next((c for c in others if c != character), character)
-    return frame
-
-
-def _name(world: World | Cartridge | Pubkey | str) -> str:
-    if isinstance(world, (Pubkey, str)):
-        return str(world)
-    cartridge = world.cartridge if isinstance(world, World) else world
-    return str(cartridge.manifest.name)
