@@ -88,14 +88,21 @@ class FrameStream:
         None if it does not come in time, if no transaction touched the match for ``silence`` seconds, or if
         one of `watch` was refused.
         """
-        self._wait(lambda: self._has(number), seconds, silence)
+        self._wait(lambda: self.has(number), seconds, silence)
         with self._changed:
-            return self.frame if self._has(number) else None
+            return self.frame if self.has(number) else None
 
-    def wait_landed(self, seconds: float, silence: float) -> bool:
-        """Whether the first transaction of `watch` has changed the match; False as with `wait_frame`."""
-        first = self._watches.start
-        return self._wait(lambda: self._outcomes.get(self._watched.get(first, 0), False), seconds, silence)
+    def wait_landed(self, place: int, number: int, seconds: float, silence: float) -> bool:
+        """Whether that one of the transactions of `watch` was executed, or its frame is there; else False.
+
+        As with `wait_frame`, after that time, that silence, or a refusal.
+        """
+        watch = self._watches[place]
+        return self._wait(
+            lambda: self.has(number) or self._outcomes.get(self._watched.get(watch, 0), False),
+            seconds,
+            silence,
+        )
 
     def watch(self, *signatures: str) -> None:
         """Hear what becomes of these transactions, and no more of those before."""
@@ -142,7 +149,8 @@ class FrameStream:
     def _refused(self) -> bool:
         return any(self._outcomes.get(number) is False for number in self._watched.values())
 
-    def _has(self, number: int) -> bool:
+    def has(self, number: int) -> bool:
+        """Whether a frame of that number or a later one was told."""
         return self.frame is not None and int(self.frame["frame"]) >= number
 
     def _subscribe(self, method: str, *params: Any, number: int = 0) -> None:

@@ -36,6 +36,10 @@ INPUT_UNITS = 50_000
 # A frame that takes less is there long before the next is due, and that would be too early in the same slot.
 HASTE_SECONDS = 0.012
 LEAD_SECONDS = 0.003  # from a frame's end until the next one, sent when the end is told of, is on its way
+EARLY, LATE = (
+    0,
+    1,
+)  # which of a frame's last transactions are watched: so long before its end, and the last but one
 
 
 class RollupSession(ChainSession):
@@ -131,7 +135,7 @@ class RollupSession(ChainSession):
         ProgramError, LedgerError
             As `step`.
         """
-        if self.crank is None or self._usual < HASTE_SECONDS or len(self._plan) == 1 or self._next_op:
+        if self.crank is None or self._usual < HASTE_SECONDS or len(self._plan) < 3 or self._next_op:
             return self.step(inputs)
         orders, signers = self._submissions(inputs)
         try:
@@ -157,23 +161,36 @@ class RollupSession(ChainSession):
         return self.frame
 
     def _begin_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> bool:
-        """Send a frame behind the one under way, if any; whether that is there, and this one nearly."""
+        """Send a frame behind the one under way, if any; whether that is there, and this one nearly.
+
+        An executor that always has the next transaction never looks at the clock, and refuses the frame as
+        too early for the slot of the one before. So the first transaction goes ahead alone, and again with
+        the rest when the frame before ends: if it was refused, the executor was idle in between.
+        """
         n_pieces, number = len(self._plan), self.begun
-        lead = min(math.ceil(LEAD_SECONDS * n_pieces / self._usual), n_pieces - 1)
-        self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
-        begun, self.stream.begun_slot = time.perf_counter(), None
-        self.last_signatures = self._send_frame(crank, orders, signers, number, lead)
+        lead = min(max(math.ceil(LEAD_SECONDS * n_pieces / self._usual), 2), n_pieces - 1)
         silence = max(SILENCE_SECONDS, 3 * self._usual / n_pieces)
-        if not self.stream.wait_landed(3 * self._usual + silence, silence):
+        patience = 3 * self._usual + silence
+        self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
+        under_way = not self.stream.has(number) and number > int(self.frame["frame"])
+        ahead = [self._first(crank, number, orders, signers)] if under_way else []
+        if ahead:
+            self._post.post(ahead)
+            if not self.stream.wait_landed(LATE, number, patience, silence):
+                return False
+        begun, self.stream.begun_slot = time.perf_counter(), None
+        rest = self._send_frame(crank, orders, signers, number, lead, again=under_way)
+        self.last_signatures = [*(parcel.signature for parcel in ahead), *rest]
+        if not self.stream.wait_landed(EARLY, number + 1, patience, silence):
             return False
         if number > int(self.frame["frame"]):
-            before = self.stream.wait_frame(number, silence)
+            before = self.stream.wait_frame(number, patience, silence)
             if before is None:
                 return False
             self.frame = before
         self._note((time.perf_counter() - max(begun, self.stream.arrived)) * n_pieces / (n_pieces - lead))
         self._flying, self._last_slot = number + 1, self.stream.begun_slot or self._last_slot
-        self.transactions += n_pieces
+        self.transactions += len(self.last_signatures)
         return True
 
     def _catch_up(self, inputs: np.ndarray) -> np.ndarray:
@@ -238,18 +255,20 @@ class RollupSession(ChainSession):
         signers: list[Keypair],
         number: int,
         lead: int = 0,
+        *,
+        again: bool = False,
     ) -> list[str]:
-        """Send what is left of the frame, and watch the last transaction, and the one so many before it.
+        """Send what is left of the frame, and watch the last transaction; with a ``lead`` two before it too.
 
-        A second attempt is harmless: what has landed fails by its op.
+        A second attempt is harmless: what has landed fails by its op. ``again``: the first was sent.
         """
         attempt = self._sent[1] + 1 if self._sent[0] == number else 0
-        self._sent, plan = (number, attempt), left_of(self._plan, self._next_op)
+        self._sent, plan = (number, attempt + again), left_of(self._plan, self._next_op)
         known = self._ahead if self._ahead_of == (number, plan[0].begin, attempt) else None
         parcels = known or self._sign(crank, number, plan, attempt)
-        if orders:
-            parcels[0] = self._parcel(crank, number, plan[0], attempt, orders, signers)
-        watched = [parcels[-1 - lead], parcels[-1]] if lead else parcels[-1:]
+        if orders or again:
+            parcels[0] = self._parcel(crank, number, plan[0], attempt + again, orders, signers)
+        watched = [parcels[-1 - lead], parcels[-2], parcels[-1]] if lead else parcels[-1:]
         self.stream.watch(*(parcel.signature for parcel in watched))
         self._post.post(parcels)
         # While the rollup computes: the next frame, which may only want another first piece, with inputs.
@@ -259,6 +278,14 @@ class RollupSession(ChainSession):
         if not self._post.collect():
             self._ahead_of = (-1, 0, 0)
         return [parcel.signature for parcel in parcels]
+
+    def _first(
+        self, crank: Keypair, number: int, orders: list[Instruction], signers: list[Keypair]
+    ) -> Parcel:
+        """A frame's first transaction."""
+        if not orders and self._ahead_of == (number, 0, 0):
+            return self._ahead[0]
+        return self._parcel(crank, number, self._plan[0], 0, orders, signers)
 
     def _sign(self, crank: Keypair, number: int, pieces: Sequence[Piece], attempt: int) -> list[Parcel]:
         return [self._parcel(crank, number, piece, attempt, [], []) for piece in pieces]
