@@ -30,7 +30,7 @@ from awm_kit.worlds import find_world
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-REVISION = 1  # of what sections hold; a new one measures all worlds again
+REVISION = 2  # of what sections hold; a new one measures all worlds again
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,30 @@ def _accuracy(subject: Subject, effort: Effort) -> Measured:
 
 
 def _soak(subject: Subject, effort: Effort) -> Measured:
-    if subject.cartridge.manifest.schema.name not in {Teacher(name).schema.name for name in TEACHERS}:
+    if not _rules_known(subject):
         return {"left_out": "its rules are not known here"}, None
     if subject.recipe is None or subject.recipe.teacher:
-        report = soak_scripted(subject.cartridge, effort.minutes, progress=False)
-    elif games := subject.unseen(effort.games):
-        report = soak_replays(subject.cartridge, games, progress=False)
-    else:
+        return _played(subject, effort)
+    if not (games := subject.unseen(effort.games)):
         return {"left_out": "the games that it never saw are not on this machine"}, None
-    return report.to_json(), report.plot()
+    report = soak_replays(subject.cartridge, games, progress=False)
+    return {"players": "recorded", **report.to_json()}, report.plot()
+
+
+def _play(subject: Subject, effort: Effort) -> Measured:
+    """A world of recorded games under players who see what it does, as people do; see `soak_replays`."""
+    if subject.recipe is None or subject.recipe.teacher or not _rules_known(subject):
+        return {}, None
+    return _played(subject, effort)
+
+
+def _rules_known(subject: Subject) -> bool:
+    return subject.cartridge.manifest.schema.name in {Teacher(name).schema.name for name in TEACHERS}
+
+
+def _played(subject: Subject, effort: Effort) -> Measured:
+    report = soak_scripted(subject.cartridge, effort.minutes, progress=False)
+    return {"players": "scripted", **report.to_json()}, report.plot()
 
 
 def _probes(subject: Subject, effort: Effort) -> Measured:
@@ -176,6 +191,7 @@ SECTIONS: dict[str, Callable[[Subject, Effort], Measured]] = {
     "facts": _facts,
     "accuracy": _accuracy,
     "soak": _soak,
+    "play": _play,
     "probes": _probes,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ def page(report: dict[str, Any], folder: Path) -> str:
     parts = [INTRO.format(command=_command(report["effort"]))]
     for name, sections in report["worlds"].items():
         parts += [f"## `{name}`", _facts(sections["facts"])]
-        for title, show in (("accuracy", _accuracy), ("soak", _soak), ("probes", _probes)):
-            facts = sections[title]
+        for title, show in SHOWN.items():
+            if not (facts := sections[title]):
+                continue
             parts.append(f"_No {title}: {facts['left_out']}._" if "left_out" in facts else show(facts))
             if (image := facts.get("plot")) and (folder / image).exists():
                 parts.append(f"![{title} of {name}]({image})")
@@ -87,7 +88,7 @@ def _forced_rows(int8: dict[str, Any], fp32: dict[str, Any]) -> Iterable[Sequenc
 
 
 def _soak(facts: dict[str, Any]) -> str:
-    head = f"**Left alone** for {facts['minutes']:.1f} minutes in "
+    head = f"{PLAYERS[facts['players']]} for {facts['minutes']:.1f} minutes in "
     head += f"{counted(facts['matches'], 'match', 'matches')}, beside "
     head += f"{facts['reference_minutes']:.1f} minutes of the reference."
     rows = []
@@ -104,6 +105,13 @@ def _soak(facts: dict[str, Any]) -> str:
             _table(["impossible", "frames", "a minute"], wrong),
         ]
     )
+
+
+#: Who played in a soak: scripted players see what the world does, a recording goes on with what it held.
+PLAYERS = {
+    "scripted": "**Left alone** with scripted players, who also play the reference, the teacher,",
+    "recorded": "**Left alone** under the inputs of recorded games, which are the reference,",
+}
 
 
 def _wrongs(facts: dict[str, Any]) -> Iterable[tuple[str, int]]:
@@ -146,3 +154,12 @@ def _number(value: float | None, scale: float = 1) -> str:
         return "none seen"
     shown = value * scale
     return f"{shown:.1f}" if scale == 100 else f"{shown:.2f}" if abs(shown) >= 0.1 else f"{shown:.3f}"
+
+
+#: Section -> what writes it, in the order of the page; a section with nothing in it is not for this world.
+SHOWN: dict[str, Callable[[dict[str, Any]], str]] = {
+    "accuracy": _accuracy,
+    "soak": _soak,
+    "play": _soak,
+    "probes": _probes,
+}

@@ -10,6 +10,7 @@ import pytest
 from awm_kit import report
 from awm_kit.files import SHIPPED
 from awm_kit.report import Effort, make_report
+from awm_kit.report_page import SHOWN
 from awm_kit.worlds import find_world, load_world, shipped
 
 TINY = Effort(games=1, starts=4, minutes=0.1)
@@ -66,6 +67,14 @@ def test_worlds_without_games_here_say_so(tmp_path: Path) -> None:
     for section in ("accuracy", "probes"):
         facts, figure = report.SECTIONS[section](subject, TINY)
         assert "left_out" in facts and figure is None
+
+
+def test_a_world_of_recorded_games_is_played_too() -> None:
+    """Recorded players do not see what the world does; scripted ones do."""
+    facts, figure = report.SECTIONS["play"](report.Subject.of("melee"), TINY)
+    assert facts["players"] == "scripted" and facts["minutes"] >= 0.1 and figure is not None
+    assert "scripted players" in SHOWN["play"](facts)
+    assert report.SECTIONS["play"](report.Subject.of("scuffle"), TINY) == ({}, None)
 
 
 def test_the_committed_page_is_about_the_shipped_worlds() -> None:
