@@ -15,8 +15,8 @@ from awm_kit.data.bumper.game import ONE, TABLE_RADIUS
 from awm_kit.data.replay import Replay
 from awm_kit.data.teachers import Teacher
 from awm_kit.errors import RecipeError
+from awm_kit.feature_table import FeatureTable
 from awm_kit.model.dataset import PackedReplays
-from awm_kit.model.features import FeatureTable
 from awm_kit.model.heads import fit_heads
 from awm_kit.model.practice import TeacherPractice
 from awm_kit.model.recipe_file import load_recipe

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from awm_kit.model.features import Encoder, FeatureTable
+from awm_kit.feature_table import FeatureTable
+from awm_kit.model.features import Encoder
 from awm_kit.model.heads import BASE, FREE, SET, HeadDecoder, fit_heads, n_logits
 from awm_kit.quant import reference
 from awm_kit.quant.quantize import feature_records

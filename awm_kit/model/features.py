@@ -1,103 +1,16 @@
 """From frames and controllers to the int8 features that every home of a world computes.
 
-Training uses the very integers of the deployed step (`FeatureTable.compute`), so the encoder adds
-no quantisation error: what the network sees in PyTorch is what it sees onchain.
+Training uses the very integers of the deployed step, so the encoder adds no quantisation error: what the
+network sees in PyTorch is what it sees onchain.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from awm_kit.schema import Field, Schema
-
-FEATURE_ONE = 64  # an int8 feature of 64 means 1.0
-LINEAR_SHIFT = 24
-LINEAR_MAX = 127
-SLOTS = ("self", "other", "global", "input", "other_input")
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One row of the feature table; see NUMERICS.md, FEATURES, for the arithmetic."""
-
-    mode: str  # linear | table | bits
-    slot: str
-    field: Field
-    out: int
-    width: int = 1
-    relative: bool = False
-    bias: int = 0
-    mul: int = 0
-    mirror: str = ""
-
-
-class FeatureTable:
-    """All features of a schema, in order.
-
-    Attributes
-    ----------
-    features : list of Feature
-    d_feat : int
-        Length of the feature vector, padded to a multiple of 8.
-    columns : dict
-        (slot, field name) -> column of the raw integer matrix of `columns_of`.
-    """
-
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
-        self.features: list[Feature] = []
-        self.width = 0
-        groups = {
-            "self": schema.player_fields,
-            "other": schema.player_fields,
-            "global": schema.global_fields,
-            "input": schema.controller_fields,
-            "other_input": schema.controller_fields,
-        }
-        self.columns: dict[tuple[str, str], int] = {}
-        for slot, fields in groups.items():
-            for item in fields:
-                self.columns[slot, item.name] = len(self.columns)
-                self._add_field(slot, item)
-        self.d_feat = -(-self.width // 8) * 8
-
-    def _add_field(self, slot: str, item: Field) -> None:
-        for scale in item.scales:
-            if scale.relative and not scale.mirror and slot != "self":
-                continue
-            full = scale.reach * (1 << item.frac_bits)
-            mul = round(LINEAR_MAX / full * (1 << LINEAR_SHIFT))
-            bias = round(scale.center * (1 << item.frac_bits))
-            self._append(
-                Feature("linear", slot, item, self.width, 1, scale.relative, bias, mul, scale.mirror)
-            )
-        if item.embed:
-            self._append(Feature("table", slot, item, self.width, item.embed))
-        if item.bits:
-            self._append(Feature("bits", slot, item, self.width, item.bits, mul=FEATURE_ONE))
-
-    def _append(self, feature: Feature) -> None:
-        self.features.append(feature)
-        self.width += feature.width
-
-    def raw(self, globals_: Tensor, players: Tensor, inputs: Tensor, view: int) -> Tensor:
-        """Raw integers as one view sees them.
-
-        Parameters
-        ----------
-        globals_ : Tensor of int, shape (..., n_global_fields)
-        players : Tensor of int, shape (..., 2, n_player_fields)
-        inputs : Tensor of int, shape (..., 2, n_controller_fields)
-        view : int
-            Which player is *self*.
-        """
-        me, other = view, 1 - view
-        mine, theirs = players[..., me, :], players[..., other, :]
-        return torch.cat([mine, theirs, globals_, inputs[..., me, :], inputs[..., other, :]], -1)
+from awm_kit.feature_table import FEATURE_ONE, LINEAR_MAX, LINEAR_SHIFT, Feature, FeatureTable
 
 
 class Encoder(nn.Module):
@@ -172,3 +85,19 @@ def quantized_table(weight: Tensor) -> Tensor:
     """An embedding table rounded to the int8 grid; gradients pass straight through."""
     grid = (weight * FEATURE_ONE).round().clamp(-LINEAR_MAX, LINEAR_MAX) / FEATURE_ONE
     return weight + (grid - weight).detach()
+
+
+def raw_columns(globals_: Tensor, players: Tensor, inputs: Tensor, view: int) -> Tensor:
+    """Raw integers as one view sees them, in the order of `FeatureTable.columns`.
+
+    Parameters
+    ----------
+    globals_ : Tensor of int, shape (..., n_global_fields)
+    players : Tensor of int, shape (..., 2, n_player_fields)
+    inputs : Tensor of int, shape (..., 2, n_controller_fields)
+    view : int
+        Which player is *self*.
+    """
+    me, other = view, 1 - view
+    mine, theirs = players[..., me, :], players[..., other, :]
+    return torch.cat([mine, theirs, globals_, inputs[..., me, :], inputs[..., other, :]], -1)

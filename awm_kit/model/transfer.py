@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
+from awm_kit.feature_table import Feature, FeatureTable
 from awm_kit.model.dataset import PackedReplays
-from awm_kit.model.features import Feature, FeatureTable
 from awm_kit.model.heads import Head, fit_heads
 from awm_kit.model.mamba2 import Mamba2
 from awm_kit.model.world import WorldModel

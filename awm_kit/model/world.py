@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from awm_kit.feature_table import FeatureTable
 from awm_kit.model.choice import Choice
 from awm_kit.model.config import ModelConfig
-from awm_kit.model.features import Encoder, FeatureTable
+from awm_kit.model.features import Encoder, raw_columns
 from awm_kit.model.heads import Head, HeadDecoder, leading, n_logits
 from awm_kit.model.mamba2 import LayerState, Mamba2, RMSNorm
 from awm_kit.schema import Schema
@@ -68,9 +69,9 @@ class WorldModel(nn.Module):
         return [layer.initial_state(n * self.config.n_views, device) for layer in self.mixers]
 
     def views(self, globals_: Tensor, players: Tensor, inputs: Tensor) -> Tensor:
-        """Stack what each view sees along the batch axis; shapes as in `FeatureTable.raw`."""
+        """Stack what each view sees along the batch axis; shapes as in `raw_columns`."""
         views = range(self.config.n_views)
-        return torch.cat([self.table.raw(globals_, players, inputs, v) for v in views], 0)
+        return torch.cat([raw_columns(globals_, players, inputs, v) for v in views], 0)
 
     def forward(
         self, raw: Tensor, state: WorldState, chosen: Tensor | None = None

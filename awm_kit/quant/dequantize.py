@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from awm_kit.errors import ModelFileError
+from awm_kit.feature_table import FEATURE_ONE
 from awm_kit.model.choice import GATE_ONE
 from awm_kit.model.config import ModelConfig
-from awm_kit.model.features import FEATURE_ONE
 from awm_kit.model.heads import LOGIT_ONE, SET, Head
 from awm_kit.model.mamba2 import Mamba2
 from awm_kit.model.world import WorldModel

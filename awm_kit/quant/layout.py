@@ -23,7 +23,6 @@ WEIGHT_MAX = 63
 COLUMN_ALIGN = 8
 LUT_POINTS = 257
 LOGIT_FRAC_BITS = 12
-FEATURE_ONE = 64  # an int8 feature of 64 is 1.0 for the network
 GATE_FRAC_BITS = 7  # of CHOOSE's int8 gates
 RESIDUAL_MAX = (1 << 23) - 1
 NO_SLOT = 0xFF

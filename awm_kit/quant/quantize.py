@@ -11,16 +11,18 @@ import torch
 from torch import Tensor
 
 from awm_kit.errors import QuantizationError
+from awm_kit.feature_table import FEATURE_ONE, FeatureTable
 from awm_kit.model import choice as choice_module
-from awm_kit.model.features import Feature, FeatureTable, quantized_table
+from awm_kit.model.features import quantized_table
 from awm_kit.model.heads import LOGIT_ONE, Head
 from awm_kit.model.mamba2 import Mamba2
 from awm_kit.model.qat import MATRICES
 from awm_kit.model.qat import four_bits as round_to_four_bits
 from awm_kit.model.world import WorldModel
 from awm_kit.quant.calibrate import LayerRanges, Ranges
+from awm_kit.quant.feature_records import records_of
 from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
-from awm_kit.quant.layout import FEATURE, FEATURE_ONE, NO_SLOT, TYPE_CODES, WEIGHT_MAX, FeatureMode, SlotCode
+from awm_kit.quant.layout import WEIGHT_MAX, SlotCode
 
 INT8 = 127
 INT16 = 32767
@@ -265,26 +267,7 @@ def feature_records(table: FeatureTable, tables: Mapping[str, Tensor]) -> tuple[
         rows = (weight.detach() * FEATURE_ONE).round().clamp(-INT8, INT8).numpy().astype(np.int8)
         embed.append(rows.ravel())
         size += rows.size
-    records = np.zeros(len(table.features), FEATURE)
-    for record, item in zip(records, table.features, strict=True):
-        _feature_record(record, item, blobs.get(item.field.name, 0))
-        if item.mirror:
-            record["operand"] = 1 + table.schema.player(item.mirror).offset
-    return records, np.concatenate(embed) if embed else np.zeros(0, np.int8)
-
-
-def _feature_record(record: np.void, item: Feature, table: int) -> None:
-    record["mode"] = FeatureMode[item.mode.upper()]
-    record["slot"] = SlotCode[item.slot.upper()]
-    record["type"] = TYPE_CODES[item.field.dtype.lstrip("<")]
-    record["offset"] = item.field.offset
-    opposite = SlotCode.SELF if item.slot == "other" else SlotCode.OTHER
-    record["minus_slot"] = opposite if item.relative else NO_SLOT
-    record["shift"] = 24 if item.mode == "linear" else 1
-    record["width"], record["out"] = item.width, item.out
-    record["bias"], record["mul"] = item.bias, item.mul
-    if item.mode == "table":
-        record["table"], record["rows"] = table, item.field.classes
+    return records_of(table, blobs), np.concatenate(embed) if embed else np.zeros(0, np.int8)
 
 
 def _head(head: Head) -> HeadTable:

@@ -7,11 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from awm_kit.feature_table import FEATURE_ONE, FeatureTable
 from awm_kit.quant import layout as L
 from awm_kit.quant import n4
+from awm_kit.quant.feature_records import records_of
 from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.luts import silu_lut
-from awm_kit.schema import FIGHTER, FRAME, Field, Schema, Slot
+from awm_kit.schema import FIGHTER, FRAME, Schema
 
 Flavor = Literal["plain", "extreme"]
 
@@ -190,53 +192,22 @@ class _Draw:
 
 
 def random_features(schema: Schema, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-    """FEATURE records of every field that the schema gives to the network, random tables, and d_feat."""
-    groups: list[tuple[Slot, tuple[Field, ...]]] = [
-        ("self", schema.player_fields),
-        ("other", schema.player_fields),
-        ("global", schema.global_fields),
-        ("input", schema.controller_fields),
-        ("other_input", schema.controller_fields),
-    ]
-    rows: list[dict[str, int]] = []
-    out = table = 0
-    for slot, fields in groups:
-        for field in fields:
-            place = {
-                "slot": L.SlotCode[slot.upper()],
-                "type": L.TYPE_CODES[np.dtype(field.dtype).str[1:]],
-                "offset": field.offset,
-                "minus_slot": L.NO_SLOT,
-            }
-            for scale in field.scales:
-                if scale.relative and not scale.mirror and slot != "self":
-                    continue
-                one = 1 << field.frac_bits
-                mul = round(L.FEATURE_ONE * (1 << 20) / (scale.reach * one))
-                linear = {
-                    "mode": L.FeatureMode.LINEAR,
-                    "shift": 20,
-                    "mul": mul,
-                    "bias": round(scale.center * one),
-                }
-                opposite = L.SlotCode.SELF if slot == "other" else L.SlotCode.OTHER
-                minus = {"minus_slot": opposite} if scale.relative else {}
-                mirror = {"operand": 1 + schema.player(scale.mirror).offset} if scale.mirror else {}
-                rows.append({**place, **linear, **minus, **mirror, "out": out})
-                out += 1
-            if field.embed:
-                size = {"width": field.embed, "rows": field.classes, "table": table}
-                rows.append({**place, **size, "mode": L.FeatureMode.TABLE, "out": out})
-                out, table = out + field.embed, table + field.embed * field.classes
-            if field.bits:
-                bits = {"width": field.bits, "operand": 0, "mul": L.FEATURE_ONE}
-                rows.append({**place, **bits, "mode": L.FeatureMode.BITS, "out": out})
-                out += field.bits
-    records = np.zeros(len(rows), L.FEATURE)
-    for record, row in zip(records, rows, strict=True):
-        for name, value in row.items():
-            record[name] = value
-    return records, rng.integers(-127, 128, table).astype(np.int8), -(-out // 8) * 8
+    """FEATURE records of every field that the schema gives to the network, random tables, and d_feat.
+
+    Unlike in a trained world, linear features are coarser, their width is left out, and each slot of a field
+    has a table of its own.
+    """
+    table = FeatureTable(schema)
+    records = records_of(table, {f.field.name: 0 for f in table.features})
+    records["shift"] = 0
+    for record, feature in zip(records, table.features, strict=True):
+        if feature.mode == "linear":
+            record["width"], record["shift"] = 0, 20
+            record["mul"] = round(FEATURE_ONE * (1 << 20) / feature.reach)
+    embed = records["mode"] == L.FeatureMode.TABLE
+    sizes = np.where(embed, records["width"].astype(np.int64) * records["rows"], 0)
+    records["table"] = np.where(embed, np.cumsum(sizes) - sizes, 0)
+    return records, rng.integers(-127, 128, int(sizes.sum())).astype(np.int8), table.d_feat
 
 
 def random_heads(
