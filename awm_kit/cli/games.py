@@ -19,12 +19,11 @@ def parse_seeds(text: str) -> range:
     return range(int(first), int(end))
 
 
-def teacher_of(notes: dict[str, Any]) -> dict[str, Any] | None:
-    """What a world's notes say about the teacher's games it learned from; None if it had none."""
-    from awm_kit.data.teachers import TEACHERS
+def taught_seeds(notes: dict[str, Any]) -> range | None:
+    """Seeds of the teacher's games that a world learned from; None if no built-in teacher taught it."""
+    from awm_kit.data.teachers import teacher_of
 
-    data = notes.get("data")
-    return data if isinstance(data, dict) and data.get("kind") in TEACHERS else None
+    return None if teacher_of(notes) is None else range(*notes["data"].get("seeds", (0, 0)))
 
 
 def choose_games(
@@ -59,10 +58,9 @@ def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
     ValueError
         If the notes name no built-in teacher.
     """
-    from awm_kit.data.teachers import Teacher
+    from awm_kit.data.teachers import teacher_of
 
-    data = teacher_of(notes)
-    if data is None:
+    teacher = teacher_of(notes)
+    if teacher is None:
         raise ValueError("this world learned from recorded games, not from a built-in one: give it such")
-    teacher = Teacher(str(data["kind"]), data.get("params", {}))
-    return teacher.generate(seeds, int(data.get("n_frames", 3600)))
+    return teacher.generate(seeds, int(notes["data"].get("n_frames", 3600)))

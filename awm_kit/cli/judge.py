@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_fill, to_write
-from awm_kit.cli.games import choose_games, parse_seeds, teacher_of
+from awm_kit.cli.games import choose_games, parse_seeds, taught_seeds
 from awm_kit.wording import counted
 
 if TYPE_CHECKING:
@@ -196,9 +196,9 @@ def _cell(value: float, ends: tuple[float, float], width: int) -> str:
 
 
 def _warn_of_training_games(notes: dict[str, Any], seeds: str | None) -> None:
-    data = teacher_of(notes)
-    if seeds is None or data is None:
+    taught = taught_seeds(notes)
+    if seeds is None or taught is None:
         return
-    asked, (first, end) = parse_seeds(seeds), data.get("seeds", (0, 0))
-    if asked.start < end and first < asked.stop:
-        note(f"some of these games were trained on: seeds {first}:{end}")
+    asked = parse_seeds(seeds)
+    if asked.start < taught.stop and taught.start < asked.stop:
+        note(f"some of these games were trained on: seeds {taught.start}:{taught.stop}")

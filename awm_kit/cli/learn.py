@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from awm_kit.cli.app import Json, Progress, Replays, Seeds, app, note, show, to_fill, to_name, to_write
-from awm_kit.cli.games import choose_games, parse_seeds, teacher_games, teacher_of
+from awm_kit.cli.games import choose_games, parse_seeds, taught_seeds, teacher_games
 from awm_kit.errors import ModelFileError
 from awm_kit.files import check_folder, check_writable, find_file
 from awm_kit.wording import counted
@@ -117,9 +117,8 @@ def quantize(
     title = name or str(notes.get("name") or checkpoint.stem)
     path = out or Path(f"{title}.awm")
     check_writable(path)
-    if replays is None and seeds is None and (data := teacher_of(notes)) is not None:
-        first, end = data["seeds"]
-        seeds = f"{first}:{min(end, first + CALIBRATION_GAMES)}"
+    if replays is None and seeds is None and (taught := taught_seeds(notes)):
+        seeds = f"{taught.start}:{taught[:CALIBRATION_GAMES].stop}"
     games = choose_games(notes, replays, seeds, progress)
     packed = PackedReplays(model.schema, games)
     four_bits = FOUR_BITS if weights is Weights.N4 else ()
@@ -155,6 +154,6 @@ def quantize(
 
 
 def _unseen_seeds(notes: dict[str, Any], calibrated: str | None) -> range:
-    trained = int((teacher_of(notes) or {}).get("seeds", (0, 0))[1])
-    first = max(trained, parse_seeds(calibrated).stop if calibrated else 0)
+    taught = taught_seeds(notes) or range(0)
+    first = max(taught.stop, parse_seeds(calibrated).stop if calibrated else 0)
     return range(first, first + REPORT_GAMES)
