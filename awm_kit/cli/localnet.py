@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 
 from awm_kit.cli.app import Json, app, show
-from awm_kit.errors import ValidatorError
 
 localnet = typer.Typer(
     help="A Solana and a rollup on this machine.", no_args_is_help=True, rich_markup_mode=None
@@ -38,7 +36,9 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Start it; it stays until `awm localnet down`."""
-    launch = _launch()
+    from awm_kit.play.places import launcher
+
+    launch = launcher()
     if build not in launch.BUILDS:
         raise ValueError(f"expected a build of {', '.join(launch.BUILDS)} (got {build!r})")
     image = program or launch.BUILDS[build]
@@ -48,7 +48,9 @@ def up(
 @localnet.command()
 def status(as_json: Json = False) -> None:
     """Say where it answers; exit code 1 if it does not run."""
-    found = _launch().status()
+    from awm_kit.play.places import launcher
+
+    found = launcher().status()
     _show(found, as_json)
     if found is None or not found.alive:
         raise typer.Exit(1)
@@ -57,20 +59,10 @@ def status(as_json: Json = False) -> None:
 @localnet.command()
 def down(as_json: Json = False) -> None:
     """Stop it and delete what it kept, but no --state folder."""
-    stopped = _launch().down()
+    from awm_kit.play.places import launcher
+
+    stopped = launcher().down()
     show({"stopped": stopped}, "stopped" if stopped else "nothing was running", as_json)
-
-
-def _launch() -> ModuleType:
-    """The launcher lies beside the package, in a checkout."""
-    try:
-        from validator import launch
-    except ModuleNotFoundError as error:
-        raise ValidatorError(
-            f"the local network needs a checkout of awm-kit ({error.name} is not installed); "
-            "the embedded ledger needs none"
-        ) from error
-    return launch
 
 
 def _show(network: Any, as_json: bool) -> None:

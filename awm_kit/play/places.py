@@ -126,13 +126,20 @@ def _connect(ledger: str, rollup: str, unit_price: int | None = 0, program_id: P
 
 
 def _localnet() -> Place:
-    network = _launcher().status()
+    network = launcher().status()
     if network is None or not network.alive:
         raise ValidatorError("the local network does not run: start it with `awm localnet up`")
     return _connect(network.l1, network.rollup)
 
 
-def _launcher() -> ModuleType:
+def launcher() -> ModuleType:
+    """What starts, checks and stops the local network; it lies beside the package, in a checkout.
+
+    Raises
+    ------
+    ValidatorError
+        If it is not there.
+    """
     try:
         from validator import launch
     except ModuleNotFoundError as error:
