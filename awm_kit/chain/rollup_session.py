@@ -106,7 +106,7 @@ class RollupSession(ChainSession):
 
     @property
     def begun(self) -> int:
-        """Number of the newest frame whose transactions were sent, as far as this process knows."""
+        """Number of the newest frame whose transactions were sent; see `ChainSession.begun`."""
         return max(int(self.frame["frame"]), self._flying)
 
     def step(self, inputs: np.ndarray) -> np.ndarray:
@@ -118,8 +118,8 @@ class RollupSession(ChainSession):
         """Begin the next frame, and come back a moment before it is there.
 
         Called in the game's time it leaves nothing to pass between two frames. The inputs are in the frame
-        that it begins, unless that was refused. Frames that take less than a slot are
-        waited for, as by `step`.
+        that it begins, unless that was refused. Frames that take less than a slot are waited for, as by
+        `step`, and those of few transactions, where the last one but one ends long before the frame does.
 
         Parameters
         ----------
@@ -135,7 +135,9 @@ class RollupSession(ChainSession):
         ProgramError, LedgerError
             As `step`.
         """
-        if self.crank is None or self._usual < HASTE_SECONDS or len(self._plan) < 3 or self._next_op:
+        n_pieces = len(self._plan)
+        few = n_pieces < 3 or self._usual > n_pieces * LEAD_SECONDS
+        if self.crank is None or self._usual < HASTE_SECONDS or few or self._next_op:
             return self.step(inputs)
         orders, signers = self._submissions(inputs)
         try:
@@ -150,7 +152,7 @@ class RollupSession(ChainSession):
         return self.frame
 
     def finish(self) -> np.ndarray:
-        """The frame that `hasten` began last, as soon as it is there; without one, the newest."""
+        """Wait for the frame that `hasten` began last; see `ChainSession.finish`."""
         flying, self._flying = self._flying, 0
         if flying > int(self.frame["frame"]):
             frame = self.stream.wait_frame(flying, FRAME_SECONDS, SILENCE_SECONDS + self._usual)

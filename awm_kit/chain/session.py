@@ -221,6 +221,22 @@ class ChainSession:
         self.frames += 1
         return self.frame
 
+    @property
+    def begun(self) -> int:
+        """Number of the newest frame that was begun, as far as this process knows."""
+        return int(self.frame["frame"])
+
+    def hasten(self, inputs: np.ndarray) -> np.ndarray:
+        """As `step`, but on a rollup it may come back a moment before the frame is there.
+
+        For whoever runs frames in the game's time. `finish` waits for the last one.
+        """
+        return self.step(inputs)
+
+    def finish(self) -> np.ndarray:
+        """The frame that `hasten` began last, as soon as it is there; without one, the newest."""
+        return self.frame
+
     def submit(self, inputs: np.ndarray) -> None:
         """Send what changed in the controllers of the players that this process speaks for.
 

@@ -118,16 +118,23 @@ def finish_seat(seat: Seat, *, publish: bool) -> MatchResult:
 
 
 def _lead(seat: Seat, controller: Controller, frames: int | None, rhythm: Rhythm) -> None:
-    frame, due = seat.session.frame, time.perf_counter()
-    guest = _Pulse(seat, 1)
-    while not is_over(frame) and (frames is None or int(frame["frame"]) < frames):
+    session, due = seat.session, time.perf_counter()
+    frame, guest = session.frame, _Pulse(seat, 1)
+    while not is_over(frame) and (frames is None or session.begun < frames):
         due = max(due + 1 / FRAMES_A_SECOND, time.perf_counter() - 1.0)  # catches up after a short stall only
         time.sleep(max(0.0, due - time.perf_counter()))
-        frame = seat.step(_inputs(seat, controller, frame))
+        newest = session.hasten(_inputs(seat, controller, frame))
+        if int(newest["frame"]) == int(frame["frame"]):
+            continue
+        frame = newest
         rhythm.saw(frame)
         if int(frame["frame"]) % FRAMES_A_SECOND == 0 and guest.silent(int(frame["frame"])):
+            session.finish()
             seat.claim()
             return
+    last = session.finish()
+    if int(last["frame"]) > int(frame["frame"]):
+        rhythm.saw(last)
 
 
 def _follow(seat: Seat, controller: Controller, rhythm: Rhythm) -> None:
