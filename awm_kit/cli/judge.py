@@ -86,10 +86,11 @@ def probe(
     --replays, what recorded games show of them instead: a world that learned from such has no teacher.
     """
     from awm_kit.model.plots import save_figure
-    from awm_kit.probe import run_probes
+    from awm_kit.probe import check_fighter, run_probes
     from awm_kit.worlds import load_world
 
     cartridge = load_world(world)
+    check_fighter(cartridge)
     games = None if replays is None else choose_games(cartridge.manifest.notes, replays, None, progress)
     report = run_probes(cartridge, games=games)
     if not report.against:

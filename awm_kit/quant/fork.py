@@ -43,14 +43,15 @@ def physics_recipe(
     Raises
     ------
     ModelFileError
-        If the parent's notes name no built-in teacher.
+        If scuffle did not teach the parent.
     ValueError
         If there is no such physics: see `Params.of`.
     """
     data = parent.manifest.notes.get("data", {})
     if data.get("kind") != "scuffle":
         raise ModelFileError(
-            f"{parent.manifest.name}'s notes name no built-in teacher: fork it with a recipe"
+            f"{parent.manifest.name} was not taught by scuffle, whose physics can be changed: "
+            "fork it with a recipe (--recipe)"
         )
     Params.of(physics)
     changes = ", ".join(f"{key} {value:g}" for key, value in physics.items()) or "unchanged physics"
