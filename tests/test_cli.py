@@ -388,7 +388,7 @@ class TestErrors:
             (("quantize", "WORLD"), "expected a .safetensors file"),
             (("film", "WORLD", "out.gif", "--replay", "TEXT"), "text.npz: not a complete replay archive"),
             (("probe", "bumper"), "expected a world of the schema 'fighter'"),
-            (("eval", "melee", "--seeds", "0:1"), "this world has no teacher to play games"),
+            (("eval", "melee", "--seeds", "0:1"), "no teacher plays more: give it recorded ones"),
             (("fork", "x", "--name", "y", "--recipe", "z", "--gravity", "1"), "either --recipe"),
         ],
     )

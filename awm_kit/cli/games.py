@@ -62,5 +62,7 @@ def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
 
     teacher = teacher_of(notes)
     if teacher is None:
-        raise ValueError("this world has no teacher to play games: it learned from recorded ones, give it such")
+        raise ValueError(
+            "this world learned from recorded games, no teacher plays more: give it recorded ones"
+        )
     return teacher.generate(seeds, int(notes["data"].get("n_frames", 3600)))
