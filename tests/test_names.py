@@ -1,4 +1,4 @@
-"""Names of the library in notebooks, documents and docstrings exist: a rename that forgets one fails here."""
+"""What notebooks, documents and docstrings name exists: a rename that forgets one fails here, in seconds."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
+
+from awm_kit.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 DOTTED = re.compile(r"(?<![\w/.-])awm_kit(?:\.\w+)+(?![\w/-])")
+COMMAND = re.compile(r"^(?: {4,}|\$ )?awm ([a-z][^#\n]*)|`awm ([a-z][^`\n]*)`", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 PYTHON_BLOCK = re.compile(r"^```py(?:thon)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def tracked(*endings: str) -> list[Path]:
-    """Files of the checkout with these endings, those not yet added too."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
+    """Files of the checkout with these endings."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     paths = (ROOT / name for name in listed.stdout.decode().split("\0"))
     return sorted(path for path in paths if path.suffix in endings and path.is_file())
 
@@ -116,3 +117,37 @@ def test_a_name_that_is_gone_is_seen() -> None:
     missing = [name for name in used(code) if not exists(name)]
     assert missing == ["awm_kit.worlds.FOLDER", "awm_kit.worlds.gone"]
     assert exists("awm_kit.play.Lobby") and exists("awm_kit.quant.cartridge.Cartridge.save")
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words after ``awm`` in lines and code spans, one list a command."""
+    found = ("".join(match) for match in COMMAND.findall(text))
+    parts = (part.strip().removeprefix("awm ") for line in found for part in line.split(";"))
+    return [part.split() for part in parts if part and part[0].islower()]
+
+
+def unknown(words: list[str]) -> list[str]:
+    """What of a command the command line does not know: its verb, or its options."""
+    command = typer.main.get_command(app)
+    while isinstance(command, TyperGroup):
+        names = words.pop(0).split("|")
+        if missing := [name for name in names if name not in command.commands]:
+            return missing
+        if len(names) > 1 or not words:
+            return []
+        command = command.commands[names[0]]
+    known = {"--help"}.union(*((*option.opts, *option.secondary_opts) for option in command.params))
+    return [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
+
+
+@pytest.mark.parametrize("path", tracked(".ipynb", ".md"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_and_links_in_documents_are_right(path: Path) -> None:
+    text = text_of(path)
+    wrong = {" ".join(words): missing for words in commands(text) if (missing := unknown(words[:]))}
+    assert wrong == {}
+    assert [link for link in LINK.findall(text) if not (path.parent / link).exists()] == []
+
+
+def test_a_command_that_is_gone_is_seen() -> None:
+    text = "awm host x --seat 1; awm jion ID\nsee `awm bench cu --json`"
+    assert [unknown(words) for words in commands(text)] == [["--seat"], ["jion"], []]
