@@ -201,7 +201,8 @@ def test_a_refused_frame_is_sent_again_at_once(stack: Stack, monkeypatch: pytest
 
 def test_frames_that_are_begun_ahead_are_the_same(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames as short as these may be too early, behind the one before in its slot: those are sent again."""
-    monkeypatch.setattr(rollup_session, "HASTE_SECONDS", 0.0)
+    monkeypatch.setattr(rollup_session, "HASTE_SECONDS", (0.0, 60.0))
+    monkeypatch.setattr(rollup_session, "LEAD_SECONDS", 0.02)
     native = NativeWorld(tiny_cartridge())
     with lend(stack).open(RollupSession) as session:
         state, expected = native.initial_state(), session.start_frame

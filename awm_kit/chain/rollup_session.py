@@ -34,12 +34,11 @@ PIECE_SECONDS = 0.005  # what a transaction is thought to take until some have b
 LOOK_AFTER = 8  # attempts in vain: perhaps the frame is there, and the news of it was lost
 INPUT_UNITS = 50_000
 # A frame that takes less is there long before the next is due, and that would be too early in the same slot.
-HASTE_SECONDS = 0.012
+# One that takes more is late by so much that it would only gain latency.
+HASTE_SECONDS = (0.012, 0.025)
 LEAD_SECONDS = 0.003  # from a frame's end until the next one, sent when the end is told of, is on its way
-EARLY, LATE = (
-    0,
-    1,
-)  # which of a frame's last transactions are watched: so long before its end, and the last but one
+# Which of a frame's last transactions are watched: the one that lead before its end, and the last but one.
+EARLY, LATE = 0, 1
 
 
 class RollupSession(ChainSession):
@@ -118,8 +117,8 @@ class RollupSession(ChainSession):
         """Begin the next frame, and come back a moment before it is there.
 
         Called in the game's time it leaves nothing to pass between two frames. The inputs are in the frame
-        that it begins, unless that was refused. Frames that take less than a slot are waited for, as by
-        `step`, and those of few transactions, where the last one but one ends long before the frame does.
+        that it begins, unless that was refused. Frames that take less than a slot or much more are waited
+        for, as by `step`, and those of few transactions, whose last one but one ends long before they do.
 
         Parameters
         ----------
@@ -136,8 +135,9 @@ class RollupSession(ChainSession):
             As `step`.
         """
         n_pieces = len(self._plan)
+        least, most = HASTE_SECONDS
         few = n_pieces < 3 or self._usual > n_pieces * LEAD_SECONDS
-        if self.crank is None or self._usual < HASTE_SECONDS or few or self._next_op:
+        if self.crank is None or self._next_op or few or not least < self._usual < most:
             return self.step(inputs)
         orders, signers = self._submissions(inputs)
         try:
