@@ -208,7 +208,7 @@ def _gravity(track: np.ndarray) -> float:
 
 
 def _lowest_speed(track: np.ndarray) -> float:
-    return float(-_real(track, "speed_y").min())
+    return max(0.0, float(-_real(track, "speed_y").min()))
 
 
 def _top_speed(name: str) -> Callable[[np.ndarray], float]:
