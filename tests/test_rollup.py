@@ -30,10 +30,11 @@ from awm_kit.chain.accounts import (
     session_keys,
 )
 from awm_kit.chain.deploy import deploy
+from awm_kit.chain.frame_stream import FrameStream
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.results import read_result
 from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match, wait_for
-from awm_kit.chain.rollup_session import LOOK_AFTER, FrameStream, RollupSession, local_match
+from awm_kit.chain.rollup_session import LOOK_AFTER, RollupSession, local_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
 from awm_kit.chain.session import ChainSession

@@ -18,11 +18,11 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
-from awm_kit.chain import rollup_session
+from awm_kit.chain import frame_stream
 from awm_kit.chain.delegation import LOCAL_VALIDATOR
+from awm_kit.chain.frame_stream import FrameStream
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
 from awm_kit.chain.rollup_post import Post
-from awm_kit.chain.rollup_session import FrameStream
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.rpc_node import pubsub_url
 from awm_kit.errors import LedgerError
@@ -139,7 +139,7 @@ def test_a_stream_whose_socket_is_gone_is_closed(monkeypatch: pytest.MonkeyPatch
     with l1.running(l1_chain.Chain(), slot_ms=20) as url:
         stream = FrameStream(url, Pubkey.new_unique())
         assert not stream.over
-        monkeypatch.setattr(rollup_session, "acknowledge_at_once", gone)
+        monkeypatch.setattr(frame_stream, "acknowledge_at_once", gone)
         stream.wait_slot(1 << 62, 20)
         assert stream.over
         stream.close()
