@@ -100,7 +100,7 @@ class RollupSession(ChainSession):
         """Open both connections again and read where the match stands; `LedgerError` if nothing answers."""
         self.disconnect()
         self.stream = FrameStream(self.ledger.name, self.keys.session)
-        self._ahead_of = (-1, 0, 0)
+        self._ahead_of, self._flying = (-1, 0, 0), 0
         self._resume()
 
     @property
