@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -408,3 +410,27 @@ def test_exits_end_beyond_every_blast_zone() -> None:
 def _hits(games: list[Replay]) -> int:
     risen = (np.diff(g.frames["players"]["percent"].astype(int), axis=0) > 0 for g in games)
     return sum(int(r.sum()) for r in risen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stage": 99}, "expected a stage of"),
+        ({"stocks": 9}, "a whole number of 0 to 4 for stocks"),
+        ({"stocks": 2.5}, "a whole number"),
+        ({"gravity_scale": -1}, "a number of 0 to 8 for gravity_scale"),
+        ({"gravity_scale": float("nan")}, "got nan"),
+        ({"time_limit": -1}, "for time_limit"),
+        ({"respawn_height": 1e9}, "for respawn_height"),
+    ],
+)
+def test_physics_that_no_frame_can_hold_are_refused(changes: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Params.of(changes)
+
+
+def test_the_wildest_physics_allowed_make_games() -> None:
+    scales = {f.name: 8 for f in fields(Params) if f.name.endswith("_scale")}
+    wild = {**scales, "roll_speed": 30, "air_dodge_speed": 30, "max_knockback": 30}
+    for replay in generate(range(3), 600, Params.of(wild)):
+        replay.validate()

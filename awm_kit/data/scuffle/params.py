@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from awm_kit.data.scuffle.stage import STAGES
+
 FOX, MARTH = 1, 18
 
 
@@ -72,6 +74,18 @@ FLOATER = CharacterParams(
     air_friction=0.015625, jump_speed=2.5, hop_speed=1.625, double_jump_speed=2.25, jump_squat=4,
     special_start=6, special_rise=3.5, reach=1.3125, height=15.0,
 )  # fmt: skip
+
+
+#: Speeds above 30 would not fit into a frame's int16, and nothing else has reason to be larger, but these.
+_MOST = {
+    "stocks": 4, "stage": 63, "time_limit": 2**32 - 1, "dizzy_frames": 4000, "grab_frames": 4000,
+    "hitstun_min": 4000, "respawn_height": 100, "shield_after_break": 60,
+}  # fmt: skip
+
+
+def _most(name: str) -> int:
+    """The largest value of a constant that another world may have; the least is 0."""
+    return 8 if name.endswith("_scale") else _MOST.get(name, 30)
 
 
 @dataclass(frozen=True)
@@ -151,14 +165,20 @@ class Params:
         Raises
         ------
         ValueError
-            If there is no such constant, or what it is to be is no number.
+            If there is no such constant, or what it is to be is no number or out of its range.
         """
         known = {f.name for f in fields(cls)} - {"characters"}
         if unknown := sorted(set(changes) - known):
             raise ValueError(f"expected physics of {sorted(known)} (got {unknown})")
+        if (stage := changes.get("stage", cls.stage)) not in STAGES:
+            raise ValueError(f"expected a stage of {sorted(STAGES)} (got {stage!r})")
         for name, value in changes.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"expected a number for {name} (got {value!r})")
+            whole, most = isinstance(getattr(cls, name), int), _most(name)
+            if not 0 <= value <= most or (whole and value != int(value)):
+                kind = "a whole number" if whole else "a number"
+                raise ValueError(f"expected {kind} of 0 to {most} for {name} (got {value!r})")
         return cls(**changes)
 
     @classmethod
