@@ -29,18 +29,17 @@ WIDE_INLINE __m512i upper_halves(__m512i even, __m512i odd) {
     return _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
 }
 
-/* (v * mul + 2^(shift - 1)) >> shift of sixteen, shift >= 32: even and odd lanes are 64-bit products of their own,
- * whose upper halves fit int32 whatever v and mul are. */
+/* (v * mul + 2^(shift - 1)) >> shift of sixteen, shift >= 33: even and odd lanes are 64-bit products of their own. Their upper
+ * halves are at most 2^30, whatever v and mul are; the half added to these is at most 2^29 and has no lower part. */
 WIDE_INLINE __m512i divided(__m512i v, __m512i mul, __m512i odd_mul, uint32_t shift) {
-    const __m512i half = _mm512_set1_epi64((int64_t)1 << (shift - 1));
-    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, mul), half);
-    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_lanes(v), odd_mul), half);
-    return _mm512_sra_epi32(upper_halves(even, odd), _mm_cvtsi32_si128((int)shift - 32));
+    const __m512i half = _mm512_set1_epi32((int32_t)1 << (shift - 33));
+    const __m512i top = upper_halves(_mm512_mul_epi32(v, mul), _mm512_mul_epi32(odd_lanes(v), odd_mul));
+    return _mm512_sra_epi32(_mm512_add_epi32(top, half), _mm_cvtsi32_si128((int)shift - 32));
 }
 
-/* By how much a factor must be raised for divided to do with a shift. */
+/* By how much a factor must be raised for divided to do with a shift: at most 32. */
 WIDE_INLINE uint32_t raise_of(uint32_t shift) {
-    return shift < 32 ? 32 - shift : 0;
+    return shift < 33 ? 33 - shift : 0;
 }
 
 WIDE_INLINE __m512i load8(__mmask8 mask, const int32_t *p) {

@@ -15,13 +15,13 @@ static int has_blocks(const awm_model *model, const awm_op *op) {
 }
 
 /* How requantisation may be computed in halves of 64-bit products: 0 if it may not, else 1 plus the bits by which sums
- * are raised, so that raised multipliers fit int32 and shift plus both raises is 32 or more.
+ * are raised, so that raised multipliers fit int32 and shift plus both raises is 33 or more.
  *
  * |acc| <= 63 * 128 cols; |acc + bias|, raised, must be below 2^31, its quotient below 2^30: 2^23 may be added. */
 static uint32_t narrow_of(const awm_model *model, const awm_op *op) {
     const int32_t *bias = (const int32_t *)(const void *)(model->shards[op->shard] + op->params);
     const int32_t *mul = bias + op->rows;
-    const uint32_t raise = op->shift < 32 ? 32u - op->shift : 0;
+    const uint32_t raise = op->shift < 33 ? 33u - op->shift : 0;
     uint64_t most_sum = 0, most_mul = 0, most_product = 0;
     uint32_t up = 0, i;
     for (i = 0; i < op->rows; i++) {

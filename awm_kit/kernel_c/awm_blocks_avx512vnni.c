@@ -46,25 +46,11 @@ WIDE_INLINE int32_t sum_of(const int8_t *x, uint32_t cols) {
     return _mm512_reduce_add_epi32(sum);
 }
 
-/* Stores rows r .. r + 15 of a view, clamped. */
-WIDE_INLINE void put16(const awm_store_args *to, uint32_t r, __mmask16 mask, __m512i t) {
-    const __m512i most = _mm512_set1_epi32((int32_t)to->limit), least = _mm512_set1_epi32((int32_t)-to->limit);
-    int32_t *word = (int32_t *)to->out + r;
-    if (to->kind == AWM_ADD_I32) t = _mm512_add_epi32(t, _mm512_maskz_loadu_epi32(mask, word));
-    t = _mm512_max_epi32(_mm512_min_epi32(t, most), least);
-    switch (to->kind) {
-    case AWM_STORE_I8: _mm512_mask_cvtepi32_storeu_epi8((int8_t *)to->out + r, mask, t); break;
-    case AWM_STORE_I16: _mm512_mask_cvtepi32_storeu_epi16((int16_t *)to->out + r, mask, t); break;
-    default: _mm512_mask_storeu_epi32(word, mask, t); break;
-    }
-}
-
-/* Requantises and stores rows r .. r + 15 of V views. The op is narrow: sums and multipliers are raised so that the
- * quotient is one by 2^32 or more. */
-WIDE_INLINE void store16(const awm_blocks_args *a, uint32_t r, const __m512i *sum, const uint32_t V) {
+/* Rows r .. r + 15 of V views, requantised but for clamps. The op is narrow: sums and multipliers are raised so that
+ * the quotient is one by 2^33 or more. */
+WIDE_INLINE void quotients(const awm_blocks_args *a, uint32_t r, __mmask16 mask, __m512i *sum, const uint32_t V) {
     const awm_store_args *to = a->to;
     const uint32_t raise = raise_of(to->shift), up = a->narrow - 1;
-    const __mmask16 mask = first16(a->rows - r);
     const __m128i sum_up = _mm_cvtsi32_si128((int)up), mul_up = _mm_cvtsi32_si128((int)(raise - up));
     const __m512i bias = _mm512_maskz_loadu_epi32(mask, to->bias + r);
     const __m512i mul = _mm512_sll_epi32(_mm512_maskz_loadu_epi32(mask, to->mul + r), mul_up), odd_mul = odd_lanes(mul);
@@ -72,15 +58,53 @@ WIDE_INLINE void store16(const awm_blocks_args *a, uint32_t r, const __m512i *su
     AWM_UNROLL(2)
     for (v = 0; v < V; v++) {
         const __m512i t = _mm512_sll_epi32(_mm512_add_epi32(sum[v], bias), sum_up);
-        put16(&to[v], r, mask, divided(t, mul, odd_mul, to->shift + raise));
+        sum[v] = divided(t, mul, odd_mul, to->shift + raise);
     }
 }
 
-WIDE_INLINE void store_group(const awm_blocks_args *a, uint32_t r, const __m512i *sum, const uint32_t V) {
+/* Stores rows r .. r + 15 of a view, clamped. Narrowing saturates at the limits of bytes and words, but for the lowest. */
+WIDE_INLINE void put16(const awm_store_args *to, uint32_t r, __mmask16 mask, __m512i t) {
+    const __m512i most = _mm512_set1_epi32((int32_t)to->limit), least = _mm512_set1_epi32((int32_t)-to->limit);
+    int32_t *word = (int32_t *)to->out + r;
+    if (to->kind == AWM_ADD_I32) t = _mm512_add_epi32(t, _mm512_maskz_loadu_epi32(mask, word));
+    t = _mm512_max_epi32(t, least);
+    switch (to->kind) {
+    case AWM_STORE_I8: _mm_mask_storeu_epi8((int8_t *)to->out + r, mask, _mm512_cvtsepi32_epi8(t)); break;
+    case AWM_STORE_I16: _mm256_mask_storeu_epi16((int16_t *)to->out + r, mask, _mm512_cvtsepi32_epi16(t)); break;
+    default: _mm512_mask_storeu_epi32(word, mask, _mm512_min_epi32(t, most)); break;
+    }
+}
+
+/* Rows r .. r + 63 of a view as bytes: quarters of the sums are woven by narrowing, then put in order. */
+WIDE_INLINE void put64(int8_t *out, __m512i p, __m512i q, __m512i s, __m512i t) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i bytes = _mm512_packs_epi16(_mm512_packs_epi32(p, q), _mm512_packs_epi32(s, t));
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi32(order, _mm512_max_epi8(bytes, _mm512_set1_epi8(-127))));
+}
+
+/* Requantises and stores a block of 64 rows that is narrow. */
+WIDE_INLINE void store_block(const awm_blocks_args *a, uint32_t r, __m512i (*sum)[2], const uint32_t V) {
+    const __mmask16 all = 0xFFFF;
+    uint32_t v, g;
+    AWM_UNROLL(4)
+    for (g = 0; g < 4; g++) quotients(a, r + GROUP * g, all, sum[g], V);
+    AWM_UNROLL(2)
+    for (v = 0; v < V; v++) {
+        if (a->to[v].kind == AWM_STORE_I8) {
+            put64((int8_t *)a->to[v].out + r, sum[0][v], sum[1][v], sum[2][v], sum[3][v]);
+            continue;
+        }
+        AWM_UNROLL(4)
+        for (g = 0; g < 4; g++) put16(&a->to[v], r + GROUP * g, all, sum[g][v]);
+    }
+}
+
+WIDE_INLINE void store_group(const awm_blocks_args *a, uint32_t r, __m512i *sum, const uint32_t V) {
     const uint32_t left = a->rows - r;
     uint32_t v;
     if (a->narrow) {
-        store16(a, r, sum, V);
+        quotients(a, r, first16(left), sum, V);
+        for (v = 0; v < V; v++) put16(&a->to[v], r, first16(left), sum[v]);
         return;
     }
     for (v = 0; v < V; v++) {
@@ -112,10 +136,12 @@ WIDE_INLINE void block(const awm_blocks_args *a, const uint8_t *w, uint32_t row,
             }
         }
     }
-    for (g = 0; g < G; g++) {
-        for (v = 0; two && v < V; v++) sum[0][g][v] = _mm512_add_epi32(sum[0][g][v], sum[1][g][v]);
-        store_group(a, row + GROUP * g, sum[0][g], V);
-    }
+    for (g = 0; two && g < G; g++)
+        for (v = 0; v < V; v++) sum[0][g][v] = _mm512_add_epi32(sum[0][g][v], sum[1][g][v]);
+    if (G == 4 && a->narrow && a->rows - row >= ROWS)
+        store_block(a, row, sum[0], V);
+    else
+        for (g = 0; g < G; g++) store_group(a, row + GROUP * g, sum[0][g], V);
 }
 
 #define BLOCKS(V) \

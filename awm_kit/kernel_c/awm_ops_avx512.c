@@ -45,7 +45,7 @@ WIDE void awm_norm_avx512(int8_t *u, const int32_t *x, const awm_norm_args *a) {
     const uint32_t raise = raise_of(a->shift);
     const __m512i mul = _mm512_set1_epi64((int64_t)(m << raise));
     uint32_t i;
-    if (m >> (31 - raise)) { /* not an int32 once it is raised */
+    if (raise > 31 || m >> (31 - raise)) { /* not an int32 once it is raised */
         for (i = 0; i < a->n; i += 8) {
             const __m512i t = scaled(load8(255, x + i), _mm512_set1_epi64((int64_t)m), a->shift);
             _mm512_mask_cvtepi64_storeu_epi8(u + i, 255, clamp64(t, 127));
@@ -87,7 +87,8 @@ WIDE_INLINE void conv_store16(const awm_conv_args *a, uint32_t c, __m512i sum) {
     const uint32_t raise = raise_of(a->shift);
     const __m512i bias = _mm512_loadu_si512(a->bias + c), mul = _mm512_loadu_si512(a->mul + c);
     const __mmask16 far = _mm512_cmpgt_epu32_mask(_mm512_abs_epi32(bias), _mm512_set1_epi32(INT32_MAX - (1 << 16)));
-    const __mmask16 large = _mm512_cmpgt_epu32_mask(_mm512_abs_epi32(mul), _mm512_set1_epi32(INT32_MAX >> raise));
+    const __m512i most = _mm512_set1_epi32((int32_t)((uint64_t)INT32_MAX >> raise));
+    const __mmask16 large = _mm512_cmpgt_epu32_mask(_mm512_abs_epi32(mul), most);
     if (far | large) {
         conv_store8(a, c, _mm512_castsi512_si256(sum));
         conv_store8(a, c + 8, _mm512_extracti64x4_epi64(sum, 1));

@@ -110,12 +110,12 @@ WIDE_INLINE void outputs16(const awm_scan_args *a, const int32_t *from, uint32_t
     const __mmask16 mask = first16(a->headdim - p);
     const __m128i shift = _mm_cvtsi32_si128((int)(a->y_shift + raise - 32));
     const __m512i y_mul = _mm512_set1_epi64(a->y_mul * ((int64_t)1 << raise)), x_mul = _mm512_set1_epi64(a->x_mul);
-    const __m512i half = _mm512_set1_epi64(a->y_half << raise);
+    const __m512i half = _mm512_set1_epi32((int32_t)(a->y_half << raise >> 32));
     const __m512i y = _mm512_maskz_loadu_epi32(mask, from + p);
     const __m512i x = _mm512_sll_epi32(bytes16(mask, a->x + p), _mm_cvtsi32_si128((int)raise));
     const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(y, y_mul), _mm512_mul_epi32(x, x_mul));
     const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_lanes(y), y_mul), _mm512_mul_epi32(odd_lanes(x), x_mul));
-    __m512i t = _mm512_sra_epi32(upper_halves(_mm512_add_epi64(even, half), _mm512_add_epi64(odd, half)), shift);
+    __m512i t = _mm512_sra_epi32(_mm512_add_epi32(upper_halves(even, odd), half), shift);
     t = _mm512_max_epi32(_mm512_min_epi32(t, _mm512_set1_epi32(32767)), _mm512_set1_epi32(-32767));
     t = _mm512_add_epi32(_mm512_mullo_epi32(t, gate), _mm512_set1_epi32(128));
     _mm512_mask_storeu_epi32(a->v + p, mask, _mm512_srai_epi32(t, 8));
