@@ -274,7 +274,7 @@ class TestBench:
         result = awm.json("bench", "kernel", "--size", "1M")
         assert set(result) == {"read_gbps", "sizes", "machine"}
         (row,) = result["sizes"]
-        shares = {"bandwidth_share", "matvec_share", "parts_us", "speedup_over"}
+        shares = {"bandwidth_share", "weights_share", "matvec_share", "parts_us", "speedup_over"}
         assert set(row) == {"name", "params", "fps", "fps_two_threads", "gmacs", *shares}
         assert set(row["parts_us"]) >= {"matvec", "ssm", "conv", "norm", "features", "decode"}
         assert row["name"] == "1M" and 0.9e6 < row["params"] < 1.2e6

@@ -74,8 +74,8 @@ def measure_sizes(names: tuple[str, ...] = tuple(SIZES), rounds: int = 12) -> di
         two threads that share each frame; everything else is of one), ``gmacs`` (10^9
         multiply-accumulates of matrices a second), ``bandwidth_share`` (the time that the bytes which a frame
         moves would take at that rate, over the frame's: all shards once, the state once in and once out),
-        ``matvec_share`` (the same of the matrices alone), ``parts_us`` (microseconds by kind of op, of each
-        op its least),
+        ``weights_share`` (the same of the shards alone, as if the state moved for nothing), ``matvec_share``
+        (the same of the matrices alone), ``parts_us`` (microseconds by kind of op, of each op its least),
         ``speedup_over`` (a peer's time over the kernel's; None where the peer is not
         installed).
         ``machine``: what it was measured on.
@@ -94,7 +94,8 @@ def _measure_size(name: str, rounds: int) -> tuple[float, dict[str, Any]]:
     shape = SIZES[name]
     cartridge = pack(random_model(1, shape))
     manifest, kernel = cartridge.manifest, NativeWorld(cartridge)
-    held = sum(map(len, cartridge.shards)) + kernel.state_bytes
+    weights = sum(map(len, cartridge.shards))
+    held = weights + kernel.state_bytes
     config = ModelConfig(
         d_model=shape.d_model, n_layers=shape.n_layers, d_state=shape.d_state, headdim=shape.headdim
     )
@@ -116,6 +117,7 @@ def _measure_size(name: str, rounds: int) -> tuple[float, dict[str, Any]]:
         "fps_two_threads": round(1 / seconds["team"]),
         "gmacs": round(manifest.macs_per_frame / frame / 1e9, 1),
         "bandwidth_share": round((held + kernel.state_bytes) / rate / frame, 3),
+        "weights_share": round(weights / rate / frame, 3),
         "matvec_share": round(manifest.macs_per_frame / manifest.n_views / rate / parts.seconds("matvec"), 3),
         "parts_us": parts.microseconds(),
         "speedup_over": {
