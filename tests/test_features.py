@@ -147,6 +147,19 @@ def decoder() -> HeadDecoder:
     return HeadDecoder(fit_heads(FIGHTER, old, new))
 
 
+def test_values_out_of_a_regressed_steps_reach_have_classes_of_their_own() -> None:
+    """A regressed step moves 72 units at most; where a lost life goes on is further."""
+    old, new = still(300_000)
+    y, frequent = column("y"), np.arange(300_000) % 100
+    new[:, y] = old[:, y] + frequent * 700  # more frequent steps than there are classes, all within reach
+    new[:2, y], new[2, y] = 188 << 10, -190 << 10
+    head = next(h for h in fit_heads(FIGHTER, old, new) if h.field.name == "y")
+    classes = list(zip(head.kinds, head.consts, strict=True))
+    assert (SET, 188 << 10) in classes
+    assert (SET, -190 << 10) not in classes  # once only
+    assert head.n_classes == FIGHTER.player("y").update.codebook + 1
+
+
 def test_what_is_decoded_stays_within_the_schema(decoder: HeadDecoder) -> None:
     """The free step of a percent never falls, and no value leaves its field's range."""
     old = torch.zeros(2, len(NAMES), dtype=torch.int64)

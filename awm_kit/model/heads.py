@@ -20,6 +20,7 @@ OLD, BASE, SET, FREE = range(4)  # what a class means for its constant; the numb
 LOGIT_ONE = 4096  # logits travel as integers in Q12
 FREE_CLIP = 8.0
 _MIN_SHARE = 2e-5  # a constant rarer than this among transitions is not worth a row
+_FEWEST_FAR = 2  # of values out of reach; one alone may be a slip of the recording
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,11 @@ def n_logits(heads: list[Head]) -> int:
 def _fit_codebook(
     item: Field, old: np.ndarray, base: np.ndarray, new: np.ndarray
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Greedy: repeatedly take the constant step or value that explains most of what is left."""
+    """Greedy: repeatedly take the constant step or value that explains most of what is left.
+
+    Values that no regressed step reaches come first, however rare: whoever is not put where a lost life goes
+    on falls below the stage for good.
+    """
     entries = [(OLD, 0)] if not item.update.step else [(BASE, 0)]
     if item.update.velocities:
         entries.append((BASE, 0))
@@ -115,6 +120,17 @@ def _fit_codebook(
     reference = {OLD: old, BASE: base, SET: np.zeros_like(new)}
     for kind, const in entries:
         left &= np.abs(reference[kind] + const - new) > item.update.tolerance
+    if item.update.free:
+        far = left & (
+            np.abs(new - base) > FREE_CLIP * (1 + FREE_CLIP) * item.update.free_scale * (1 << item.frac_bits)
+        )
+        while len(entries) < item.update.codebook // 2 and far.any():
+            count, const = _most_common(new[far])
+            if count < _FEWEST_FAR:
+                break
+            entries.append((SET, const))
+            missed = np.abs(const - new) > item.update.tolerance
+            left, far = left & missed, far & missed
     floor = max(3, int(_MIN_SHARE * len(new)))
     while len(entries) < item.update.codebook and left.any():
         steps, values = new[left] - base[left], new[left]
