@@ -195,7 +195,7 @@ def test_frames_after_a_mistake_in_practice_weigh_more(tmp_path: Path, games: li
 
 
 def test_drills_have_their_share_of_the_frames() -> None:
-    counts = {"fights": 2, "strikes": 6, "swings": 9, "throws": 5, "moves": 3, "exits": 4}
+    counts = {"fights": 2, "strikes": 6, "swings": 9, "throws": 5, "moves": 3, "exits": 4, "strays": 2}
     recipe = replace(load_recipe("scuffle"), seeds=(0, 4), drill_share=0.3, **counts)
     games = recipe.replays(progress=False)
     data = recipe.pack(games)

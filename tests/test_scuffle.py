@@ -21,7 +21,7 @@ from awm_kit.data.scuffle import (
     play,
 )
 from awm_kit.data.scuffle.actions import FLAGS, Act, Flag
-from awm_kit.data.scuffle.drills import exits, fights, moves, strikes, swings, throws
+from awm_kit.data.scuffle.drills import exits, fights, moves, strays, strikes, swings, throws
 from awm_kit.data.scuffle.params import physics
 from awm_kit.impossible import impossible_events
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Button, neutral_inputs
@@ -395,6 +395,14 @@ def test_throws_catch_release_and_let_escape() -> None:
     assert 60 < thrown < caught < len(games)
     seen = np.concatenate([g.frames["players"]["action_state"].ravel() for g in games])
     assert {Act.THROW_F, Act.THROW_B, Act.THROW_HI, Act.THROW_LW, Act.CAPTURE_CUT} <= set(seen.tolist())
+
+
+def test_strays_find_their_way_back_at_once() -> None:
+    games = strays(range(80))
+    assert games[5].sha256() == strays([5])[0].sha256()
+    astray = [impossible_events(g.frames[:1])["air_and_ground"] for g in games]
+    assert sum(n > 0 for n in astray) > 60
+    assert sum(impossible_events(g.frames[1:])["air_and_ground"] for g in games) == 0
 
 
 def test_exits_end_beyond_every_blast_zone() -> None:

@@ -21,7 +21,7 @@ TEACHERS = ("scuffle", "bumper")
 
 #: Game -> names of its drills; recipes say how many of each.
 DRILLS = {
-    "scuffle": ("fights", "strikes", "swings", "throws", "moves", "exits"),
+    "scuffle": ("fights", "strikes", "swings", "throws", "moves", "exits", "strays"),
     "bumper": ("crashes", "brinks"),
 }
 

@@ -65,7 +65,7 @@ class Recipe:
     parent : str
         Shipped world or checkpoint whose network is trained on, with codebooks refitted, the
         schema's features and at least the layers and width that the recipe asks for; none by default.
-    fights, strikes, swings, throws, moves, exits, crashes, brinks : int
+    fights, strikes, swings, throws, moves, exits, strays, crashes, brinks : int
         Drills beside the matches: the first six scuffle's, the last two bumper's; see their ``drills.py``.
     drill_share : float
         Share of the frames walked that are drills'.
@@ -93,6 +93,7 @@ class Recipe:
     throws: int = 0
     moves: int = 0
     exits: int = 0
+    strays: int = 0
     crashes: int = 0
     brinks: int = 0
     drill_share: float = 0.1

@@ -4,7 +4,7 @@ In a match most attacks meet a shield, a dodge or another attack, and nobody wal
 stick half tilted. `fights` put a scripted player before one who stands still, `strikes` single attacks
 at somebody close by, `swings` attacks that just reach somebody or just do not, `throws` what follows a grab,
 `moves` two players who hold their sticks for a while and let go, `exits` players on their way over the
-blast zones.
+blast zones, `strays` the way back from where no match ever is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle.actions import Act
+from awm_kit.data.scuffle.actions import FLAGS, Act, Flag
 from awm_kit.data.scuffle.game import Scuffle, initial_frame
 from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.params import FOX, MARTH, Params
@@ -68,6 +68,11 @@ def moves(seeds: Iterable[int], n_frames: int = 300, params: Params | None = Non
 def exits(seeds: Iterable[int], n_frames: int = 130, params: Params | None = None) -> list[Replay]:
     """Players who fly or fall towards a blast zone, near it already, and come back if they can."""
     return _scripted("exit", seeds, n_frames, params, _exit)
+
+
+def strays(seeds: Iterable[int], n_frames: int = 40, params: Params | None = None) -> list[Replay]:
+    """Players on the ground in an action of the air or in the air in one of the ground, as networks err."""
+    return _scripted("stray", seeds, n_frames, params, _stray)
 
 
 Script = Callable[[np.ndarray, np.ndarray, np.random.Generator], None]
@@ -267,6 +272,25 @@ def _exit(start: np.ndarray, pads: np.ndarray, rng: np.random.Generator) -> None
             end = at + int(rng.integers(4, 40))
             _hold(pad[at:end], rng)
             at = end
+
+
+_OF_THE_AIR, _OF_THE_GROUND = (np.flatnonzero(FLAGS & flag) for flag in (Flag.DRIFT, Flag.GROUND_FREE))
+
+
+def _stray(start: np.ndarray, pads: np.ndarray, rng: np.random.Generator) -> None:
+    _face_off(start, rng, rng.uniform(NEAREST, 3 * FURTHEST))
+    astray = rng.random(2) < (0.9, 0.3)
+    for player in np.flatnonzero(astray):
+        record = start["players"][player]
+        lands = rng.random() < 0.7
+        record["action_state"] = rng.choice(_OF_THE_AIR if lands else _OF_THE_GROUND)
+        if lands and rng.random() < 0.5:
+            record["action_state"] = Act.FALL
+        record["state_age"] = min(int(rng.exponential(60)), 4000)
+        record["on_ground"] = lands
+        record["y"] = 0 if lands else FIGHTER.player("y").to_stored(rng.uniform(1, 60))
+        if rng.random() < 0.5:
+            _hold(pads[int(rng.integers(20)) :, player], rng)
 
 
 def _put(record: np.ndarray, x: float, y: float, flies: tuple[float, float], falls: float) -> None:

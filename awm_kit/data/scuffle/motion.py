@@ -82,7 +82,13 @@ def wear_shields(s: State, k: Physics, active: np.ndarray) -> np.ndarray:
 def _lose_footing(
     s: State, active: np.ndarray, flags: np.ndarray, left: np.ndarray, right: np.ndarray, floor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the floor under each player; who stands on nothing starts to fall."""
+    """Ends of the floor under each player; who stands on nothing starts to fall.
+
+    So does who stands in an action of the air, or is in the air in one of the ground. Nobody does or is here,
+    but networks that play err, and this is what corrects them: how they go on has to be a way back.
+    """
+    s.assign(active & (s.ground == 1) & ((flags & Flag.DRIFT) != 0), ground=0)
+    s.enter(active & (s.ground == 0) & ((flags & Flag.GROUND_FREE) != 0), Act.FALL)
     lo, hi = np.full_like(s.x, 1), np.zeros_like(s.x)
     for i in range(MAX_FLOORS):
         here = (s.y == floor[i]) & (s.x >= left[i]) & (s.x <= right[i])
