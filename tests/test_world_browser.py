@@ -125,7 +125,7 @@ def test_a_world_without_teacher_cannot_be_forked_by_gravity(ledger: EmbeddedLed
     browser = WorldBrowser(ledger)
     split = browser._cards.children[0].children[1].children[1]
     assert split.disabled and "no built-in teacher" in split.tooltip
-    with pytest.raises(ModelFileError, match="no built-in teacher"):
+    with pytest.raises(ModelFileError, match="was not taught by scuffle"):
         browser.fork(world.key, "moon", 0.4)
     assert [w.key for w in list_worlds(ledger)] == [world.key]
 
