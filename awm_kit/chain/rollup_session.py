@@ -171,8 +171,7 @@ class RollupSession(ChainSession):
         """
         n_pieces, number = len(self._plan), self.begun
         lead = min(max(math.ceil(LEAD_SECONDS * n_pieces / self._usual), 2), n_pieces - 1)
-        silence = max(SILENCE_SECONDS, 3 * self._usual / n_pieces)
-        patience = 3 * self._usual + silence
+        patience, silence = self._patience()
         self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
         under_way = not self.stream.has(number) and number > int(self.frame["frame"])
         ahead = [self._first(crank, number, orders, signers)] if under_way else []
@@ -205,6 +204,11 @@ class RollupSession(ChainSession):
         self.retries += 1
         return self.frame if int(self.frame["frame"]) > number else self.step(inputs)
 
+    def _patience(self) -> tuple[float, float]:
+        """Seconds to wait for a frame that was sent, and without any news of it."""
+        silence = max(SILENCE_SECONDS, 3 * self._usual / len(self._plan))
+        return 3 * self._usual + silence, silence
+
     def _note(self, seconds: float) -> None:
         """Take into account how long a frame took."""
         self._usual += 0.1 * (seconds - self._usual)
@@ -233,8 +237,7 @@ class RollupSession(ChainSession):
             if attempt:
                 time.sleep(MOMENT_SECONDS)
             self.last_signatures = self._send_frame(crank, orders, signers, number)
-            silence = max(SILENCE_SECONDS, 3 * self._usual / len(self._plan))
-            frame = self.stream.wait_frame(number + 1, 3 * self._usual + silence, silence)
+            frame = self.stream.wait_frame(number + 1, *self._patience())
             attempt += 1
         self._note(time.monotonic() - begun)
         self.frame, self._next_op, self._last_slot = frame, 0, self.stream.begun_slot or self._last_slot

@@ -54,13 +54,17 @@ class Head:
     @property
     def free_scale(self) -> float:
         """Stored units of one unit of the companded free step."""
-        return self.field.update.free_scale * (1 << self.field.frac_bits)
+        return _free_scale(self.field)
 
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest stored value."""
         one = 1 << self.field.frac_bits
         return round(self.field.lo * one), round(self.field.hi * one)
+
+
+def _free_scale(item: Field) -> float:
+    return item.update.free_scale * (1 << item.frac_bits)
 
 
 def fit_heads(schema: Schema, old: np.ndarray, new: np.ndarray) -> list[Head]:
@@ -121,9 +125,7 @@ def _fit_codebook(
     for kind, const in entries:
         left &= np.abs(reference[kind] + const - new) > item.update.tolerance
     if item.update.free:
-        far = left & (
-            np.abs(new - base) > FREE_CLIP * (1 + FREE_CLIP) * item.update.free_scale * (1 << item.frac_bits)
-        )
+        far = left & (np.abs(new - base) > FREE_CLIP * (1 + FREE_CLIP) * _free_scale(item))
         while len(entries) < item.update.codebook // 2 and far.any():
             count, const = _most_common(new[far])
             if count < _FEWEST_FAR:

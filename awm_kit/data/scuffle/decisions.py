@@ -12,7 +12,7 @@ from awm_kit.data.scuffle.actions import FLAGS, Act, Flag
 from awm_kit.data.scuffle.dice import Dice
 from awm_kit.data.scuffle.params import FOX, SPEED_ONE
 from awm_kit.data.scuffle.stage import stage_tables
-from awm_kit.data.scuffle.state import PAD_FIELDS, State
+from awm_kit.data.scuffle.state import PAD_FIELDS, PadParts, State
 from awm_kit.schema import Button
 
 _EDGE_MARGIN = 8 * SPEED_ONE
@@ -71,7 +71,7 @@ class View:
     o_percent: np.ndarray
 
 
-class Plan:
+class Plan(PadParts):
     """A controller for each deciding player, how long it is held, and when its buttons go up."""
 
     def __init__(self, n: int, dice: Dice, pace: np.ndarray) -> None:
@@ -79,14 +79,6 @@ class Plan:
             setattr(self, name, np.zeros(n, np.int32))
         self.hold = pace.astype(np.int32) + dice.below(6)
         self.press = 2 + dice.below(4)
-
-    sx: np.ndarray
-    sy: np.ndarray
-    cx: np.ndarray
-    cy: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    buttons: np.ndarray
 
     def put(self, mask: np.ndarray, **values: np.ndarray | int) -> None:
         """Set parts of the plan where ``mask``."""

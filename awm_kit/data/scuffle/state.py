@@ -28,8 +28,8 @@ SHIELD_BUTTONS = Button.L | Button.R
 MASH_BUTTONS = Button.A | Button.B | JUMP_BUTTONS | SHIELD_BUTTONS | Button.Z
 
 
-class Pad:
-    """Both players' controllers, int32 arrays of shape (2, N)."""
+class PadParts:
+    """What a controller consists of, each an array of int32: `PAD_FIELDS`."""
 
     sx: np.ndarray
     sy: np.ndarray
@@ -38,6 +38,10 @@ class Pad:
     left: np.ndarray
     right: np.ndarray
     buttons: np.ndarray
+
+
+class Pad(PadParts):
+    """Both players' controllers, int32 arrays of shape (2, N)."""
 
     def __init__(self, n: int) -> None:
         for name in PAD_FIELDS:
