@@ -16,8 +16,8 @@ from awm_kit.chain.accounts import EndReason, Phase, Winner
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
+from awm_kit.chain.match_record import NO_HASH
 from awm_kit.chain.results import list_results
-from awm_kit.chain.verify import NO_HASH
 from awm_kit.chain.worlds import World
 from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
@@ -89,7 +89,7 @@ def test_a_match_of_two(lobbies: list[Lobby], shelf: tuple[Place, World]) -> Non
         wait(lambda lobby=lobby: lobby.bout is not None and lobby.bout.frames >= 10)
     assert guest.bout is not None and host.bout is not None
     guest.bout.pad.state.receive(np.array((1, 1, 1, 0, 2, 0, 0, 0, 0, 0, 0), _message()).tobytes())
-    wait(lambda: int(host.seat.session._read(host.seat.session.keys.input)[0][12]) == 80)
+    wait(lambda: int(host.seat.session.read(host.seat.session.keys.input)[0][12]) == 80)
     guest._quit.click()
     for lobby in lobbies:
         wait(lambda lobby=lobby: lobby.result is not None)

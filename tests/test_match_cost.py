@@ -20,7 +20,7 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.match_cost import match_cost
 from awm_kit.chain.rollup import delegate_match
 from awm_kit.chain.rpc import RpcLedger
-from awm_kit.chain.session import create_session, join_session
+from awm_kit.chain.session_entry import create_session, join_session
 from awm_kit.chain.worlds import World
 from awm_kit.cli import app
 from awm_kit.data.scuffle import initial_frame

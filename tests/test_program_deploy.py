@@ -22,6 +22,7 @@ from awm_kit.chain.frame_plan import SYSCALL, has_syscall
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.session import ChainSession
+from awm_kit.chain.session_entry import local_match
 from awm_kit.cli import app
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.play.places import open_place
@@ -86,7 +87,7 @@ def test_a_match_on_a_program_of_one_s_own(url: str) -> None:
     put(anybody, wallet, program, program_image())
     ledger = RpcLedger(url, program_id=program.pubkey())
     assert has_syscall(ledger) == (SYSCALL in program_image())
-    session = ChainSession.local(ledger, deploy(ledger, tiny_cartridge(), wallet, progress=False))
+    session = local_match(ledger, deploy(ledger, tiny_cartridge(), wallet, progress=False))
     frame, state = session.frame, reference.initial_state(tiny_model())
     for pads in controllers(3):
         frame = reference.step(tiny_model(), state, frame, pads)
@@ -114,7 +115,7 @@ def test_a_program_outlives_the_l1_that_keeps_its_state(tmp_path: Path) -> None:
             if run == 0:
                 ledger.airdrop(wallet.pubkey(), 1_000 * LAMPORTS_PER_SOL)
                 put(ledger, wallet, program, program_image())
-                session = ChainSession.local(ledger, deploy(ledger, tiny_cartridge(), wallet, progress=False))
+                session = local_match(ledger, deploy(ledger, tiny_cartridge(), wallet, progress=False))
             else:
                 left = session
                 session = ChainSession(ledger, left.keys, left.payer, left.players, left.crank)

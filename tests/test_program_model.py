@@ -17,7 +17,8 @@ from stages import pad
 
 from awm_kit.chain import accounts as A
 from awm_kit.chain import instructions as I
-from awm_kit.chain.verify import Resimulation, read_inputs
+from awm_kit.chain.match_record import read_inputs
+from awm_kit.chain.resimulation import Resimulation
 from awm_kit.schema import FRAME
 
 STRANGER = keypair("a stranger")

@@ -11,6 +11,7 @@ from awm_kit.chain.deploy import deploy
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
 from awm_kit.chain.session import ChainSession
+from awm_kit.chain.session_entry import local_match
 from awm_kit.chain.witness import Witness
 from awm_kit.errors import InputBatchError
 from awm_kit.play.instant import BATCH, HASH_EVERY
@@ -34,7 +35,7 @@ def ledger() -> EmbeddedLedger:
 def session(ledger: EmbeddedLedger) -> ChainSession:
     owner = Keypair()
     ledger.airdrop(owner.pubkey(), 10 * LAMPORTS_PER_SOL)
-    return ChainSession.local(ledger, deploy(ledger, tiny_cartridge(), owner, progress=False), seed=2)
+    return local_match(ledger, deploy(ledger, tiny_cartridge(), owner, progress=False), seed=2)
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.embedded import EmbeddedLedger
+from awm_kit.chain.match_record import record_from_session
 from awm_kit.chain.replays import publish_replay
-from awm_kit.chain.session import ChainSession
-from awm_kit.chain.verify import record_from_session
+from awm_kit.chain.session_entry import local_match
 from awm_kit.cli import app
 from awm_kit.data.replay import Replay
 from awm_kit.data.scuffle import Params, generate, initial_frame
@@ -200,7 +200,7 @@ class TestOpen:
         ledger, payer, cartridge = EmbeddedLedger(), Keypair(), tiny_cartridge()
         ledger.airdrop(payer.pubkey(), 100_000_000_000)
         deployed = deploy(ledger, cartridge, payer, progress=False)
-        session = ChainSession.local(ledger, deployed, start_frame=initial_frame(5))
+        session = local_match(ledger, deployed, start_frame=initial_frame(5))
         frames = [session.frame] + [session.step(pads) for pads in controllers(9)]
         key = session.keys.session
         with pytest.raises(LedgerError, match="still running"):

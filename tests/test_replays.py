@@ -21,11 +21,13 @@ from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.leaderboard import history, leaderboard
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt
+from awm_kit.chain.match_record import NO_HASH, MatchRecord, record_from_session
 from awm_kit.chain.replays import fetch_record, find_replay, plan_replay, publish_replay, verify_match
 from awm_kit.chain.results import read_result
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.verify import NO_HASH, MatchRecord, check_result, record_from_session
+from awm_kit.chain.session_entry import local_match
+from awm_kit.chain.verify import check_result
 from awm_kit.chain.worlds import World
 from awm_kit.cli import app
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
@@ -73,7 +75,7 @@ def played(ledger: Fragile, world: World) -> tuple[Pubkey, MatchRecord]:
 def play(
     ledger: EmbeddedLedger, world: World, seed: int = 0, close: bool = True
 ) -> tuple[Pubkey, MatchRecord]:
-    session = ChainSession.local(ledger, world, seed=seed)
+    session = local_match(ledger, world, seed=seed)
     for pads in controllers(150, seed):
         session.step(pads)
     session.quit(1)
@@ -241,7 +243,7 @@ def test_over_http_too() -> None:
         payer = Keypair()
         ledger.airdrop(payer.pubkey(), 10 * LAMPORTS_PER_SOL)
         world = deploy(ledger, tiny_cartridge(), payer, progress=False)
-        session = ChainSession.local(ledger, world)
+        session = local_match(ledger, world)
         for pads in controllers(5):
             session.step(pads)
         session.quit(0)
@@ -263,7 +265,7 @@ def test_a_match_that_ended_in_mid_frame_is_verified(
     ledger: Fragile, world: World, tmp_path: Path, frames: int, leave: Callable[[ChainSession], Any]
 ) -> None:
     """The unfinished frame's inputs are in the log; that must not make the proof impossible."""
-    session, inputs = ChainSession.local(ledger, world), controllers(frames + 1)
+    session, inputs = local_match(ledger, world), controllers(frames + 1)
     for pads in inputs[:frames]:
         session.step(pads)
     ledger.cut = 2  # inputs and first piece land, the second one does not
@@ -285,7 +287,7 @@ def test_a_match_that_ended_in_mid_frame_is_verified(
 
 def test_a_match_without_a_frame_has_nothing_to_verify(ledger: Fragile, world: World) -> None:
     """It does not fail, either: frame 0 comes into the log with the first frame only."""
-    session = ChainSession.local(ledger, world)
+    session = local_match(ledger, world)
     session.quit(0)
     record = record_from_session(ledger, session)
     session.record_result()

@@ -32,13 +32,14 @@ from awm_kit.chain.accounts import (
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.frame_stream import FrameStream
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
+from awm_kit.chain.match_record import record_from_session
 from awm_kit.chain.results import read_result
 from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match, wait_for
 from awm_kit.chain.rollup_session import LOOK_AFTER, RollupSession, local_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.verify import record_from_session, verify
+from awm_kit.chain.verify import verify
 from awm_kit.chain.worlds import World
 from awm_kit.cli import app
 from awm_kit.data.replay import clean_frame

@@ -20,9 +20,10 @@ from websockets.sync.client import connect
 
 from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, compose
+from awm_kit.chain.match_record import record_from_session
 from awm_kit.chain.rpc import RpcLedger, _base58
-from awm_kit.chain.session import ChainSession
-from awm_kit.chain.verify import record_from_session, verify
+from awm_kit.chain.session_entry import local_match
+from awm_kit.chain.verify import verify
 from awm_kit.chain.worlds import list_worlds
 from awm_kit.errors import LedgerError, TransactionError
 from validator import l1, l1_chain, l1_json
@@ -78,7 +79,7 @@ def ask(url: str, method: str, *params: Json) -> Json:
 def test_a_world_is_deployed_played_verified_and_retired(ledger: RpcLedger, payer: Keypair) -> None:
     world = deploy(ledger, tiny_cartridge(), payer, progress=False)
     assert [w.key for w in list_worlds(ledger)] == [world.key]
-    session = ChainSession.local(ledger, world)
+    session = local_match(ledger, world)
     for inputs in controllers(5):
         session.step(inputs)
     assert session.cu_per_frame > 10_000

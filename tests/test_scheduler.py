@@ -17,11 +17,12 @@ from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import EndReason, frame_of
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
+from awm_kit.chain.match_record import record_from_session
 from awm_kit.chain.rollup import open_match, settle_match
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.scheduler import cancel_frames, follow_scheduled, schedule_frames, schedule_task
 from awm_kit.chain.session_setup import manifest_of
-from awm_kit.chain.verify import record_from_session, verify
+from awm_kit.chain.verify import verify
 from awm_kit.errors import LedgerError, ProgramError
 from awm_kit.schema import CONTROLLER
 

@@ -21,18 +21,12 @@ from awm_kit.chain.accounts import ABANDON_SECONDS, FORFEIT_FRAMES, EndReason, P
 from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt
+from awm_kit.chain.match_record import NO_HASH, MatchRecord, record_from_session
+from awm_kit.chain.resimulation import leading, record_match, winner_for
 from awm_kit.chain.results import list_results, read_result
-from awm_kit.chain.session import HEARTBEAT_FRAMES, ChainSession, create_session, join_session, resume_session
-from awm_kit.chain.verify import (
-    NO_HASH,
-    MatchRecord,
-    check_result,
-    leading,
-    record_from_session,
-    record_match,
-    verify,
-    winner_for,
-)
+from awm_kit.chain.session import HEARTBEAT_FRAMES, ChainSession
+from awm_kit.chain.session_entry import create_session, join_session, local_match, resume_session
+from awm_kit.chain.verify import check_result, verify
 from awm_kit.chain.worlds import World
 from awm_kit.data import load_slp
 from awm_kit.data.scuffle import initial_frame
@@ -83,7 +77,7 @@ def play(session: ChainSession, inputs: np.ndarray) -> list[bytes]:
 
 def test_three_engines_give_one_match(chain: tuple[Fragile, World]) -> None:
     ledger, world = chain
-    session = ChainSession.local(ledger, world, seed=5)
+    session = local_match(ledger, world, seed=5)
     native, model = NativeWorld(world.cartridge), tiny_model()
     state_c, state_py = native.initial_state(), reference.initial_state(model)
     frame_c = frame_py = session.start_frame
@@ -103,7 +97,7 @@ def test_three_engines_give_one_match(chain: tuple[Fragile, World]) -> None:
 def test_a_thousand_frames_of_real_inputs(chain: tuple[Fragile, World], slp_dir: Path) -> None:
     ledger, world = chain
     inputs = load_slp(min((slp_dir / "train").glob("*.slp"))).inputs[1:1001]
-    session = ChainSession.local(ledger, world, seed=1)
+    session = local_match(ledger, world, seed=1)
     for pair in inputs:
         session.step(pair)
     native, model, frame = NativeWorld(world.cartridge), tiny_model(), session.start_frame
@@ -125,7 +119,7 @@ def test_undefined_padding_of_a_first_frame_is_cleared(chain: tuple[Fragile, Wor
     raw = bytearray(initial_frame(1).tobytes())
     raw[6:8] = b"\xaa\xbb"  # between status and time limit
     dirty = np.frombuffer(raw, FRAME).reshape(())
-    session = ChainSession.local(*chain, start_frame=dirty)
+    session = local_match(*chain, start_frame=dirty)
     assert session.start_frame.tobytes() == initial_frame(1).tobytes()
     native = record_match(tiny_cartridge(), dirty, controllers(2))
     assert native.start_frame.tobytes() == initial_frame(1).tobytes()
@@ -133,7 +127,7 @@ def test_undefined_padding_of_a_first_frame_is_cleared(chain: tuple[Fragile, Wor
 
 def test_a_match_is_recorded_saved_and_verified(chain: tuple[Fragile, World], tmp_path: Path) -> None:
     ledger, world = chain
-    session = ChainSession.local(ledger, world, seed=5)
+    session = local_match(ledger, world, seed=5)
     inputs = controllers(100)
     play(session, inputs)
     assert session.end() == Winner.DRAW
@@ -163,7 +157,7 @@ def test_a_match_is_recorded_saved_and_verified(chain: tuple[Fragile, World], tm
 
 def test_a_native_match_gives_the_record_that_the_program_gives(chain: tuple[Fragile, World]) -> None:
     ledger, world = chain
-    session, inputs = ChainSession.local(ledger, world, seed=9), controllers(20, seed=2)
+    session, inputs = local_match(ledger, world, seed=9), controllers(20, seed=2)
     play(session, inputs)
     session.end()
     onchain = record_from_session(ledger, session.keys.session)
@@ -251,7 +245,7 @@ def test_a_damaged_record_is_named(record: MatchRecord, tmp_path: Path) -> None:
 
 def test_a_decided_match_ends_and_goes_no_further() -> None:
     ledger, world = open_ledger(endless=False)
-    session = ChainSession.local(ledger, world)
+    session = local_match(ledger, world)
     for inputs in controllers(200):
         if session.step(inputs)["status"]:
             break
@@ -271,7 +265,7 @@ def test_a_decided_match_ends_and_goes_no_further() -> None:
 
 def test_time_runs_out(chain: tuple[Fragile, World]) -> None:
     ledger, world = chain
-    session = ChainSession.local(ledger, world, time_limit=3)
+    session = local_match(ledger, world, time_limit=3)
     assert [int(session.step(pair)["status"]) for pair in neutral_inputs(3)] == [0, 0, 2]
     assert session.end() == leading(session.frame)
     record = record_from_session(ledger, session.keys.session)
@@ -282,7 +276,7 @@ def test_time_runs_out(chain: tuple[Fragile, World]) -> None:
 def test_who_quits_loses(chain: tuple[Fragile, World]) -> None:
     ledger, world = chain
     for player, winner in ((0, Winner.PLAYER_1), (1, Winner.PLAYER_0)):
-        session = ChainSession.local(ledger, world)
+        session = local_match(ledger, world)
         session.step(controllers(1)[0])
         assert session.quit(player) == winner == winner_for(EndReason(3 + player), Winner.DRAW)
         assert verify(record_from_session(ledger, session), world.cartridge).ok
@@ -290,7 +284,7 @@ def test_who_quits_loses(chain: tuple[Fragile, World]) -> None:
 
 def test_unchanged_inputs_are_not_sent_again(chain: tuple[Fragile, World]) -> None:
     ledger, world = chain
-    session = ChainSession.local(ledger, world)
+    session = local_match(ledger, world)
     pair = controllers(1)[0]
     for _ in range(5):
         session.step(pair)
@@ -301,7 +295,7 @@ def test_unchanged_inputs_are_not_sent_again(chain: tuple[Fragile, World]) -> No
 
 
 def test_a_held_controller_is_repeated_now_and_then(chain: tuple[Fragile, World]) -> None:
-    session = ChainSession.local(*chain)
+    session = local_match(*chain)
     for _ in range(2 * HEARTBEAT_FRAMES + 2):
         session.step(neutral_inputs()[0])
     assert session.silence(0) == session.silence(1) == 1
@@ -416,7 +410,7 @@ def test_two_processes_share_a_match(chain: tuple[Fragile, World]) -> None:
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_frame_that_was_interrupted_is_finished(chain: tuple[Fragile, World], lost: int) -> None:
     ledger, world = chain
-    session, inputs = ChainSession.local(ledger, world), controllers(6)
+    session, inputs = local_match(ledger, world), controllers(6)
     play(session, inputs[:3])
     ledger.cut = ledger.sent + lost
     with pytest.raises(PowerCut):
@@ -430,7 +424,7 @@ def test_a_frame_that_was_interrupted_is_finished(chain: tuple[Fragile, World], 
 
 def test_a_match_outlives_its_process(chain: tuple[Fragile, World]) -> None:
     ledger, world = chain
-    session, inputs = ChainSession.local(ledger, world), controllers(8)
+    session, inputs = local_match(ledger, world), controllers(8)
     play(session, inputs[:4])
     again = ChainSession(ledger, session.keys, session.payer, session.players, session.crank)
     play(again, inputs[4:])
@@ -469,7 +463,7 @@ def test_rent_returns_to_the_host(chain: tuple[Fragile, World]) -> None:
 
 def test_what_a_session_refuses(chain: tuple[Fragile, World]) -> None:
     ledger, world = chain
-    session = ChainSession.local(ledger, world)
+    session = local_match(ledger, world)
     with pytest.raises(ValueError, match="controllers"):
         session.step(np.zeros(3, CONTROLLER))
     with pytest.raises(LedgerError, match="still running"):
@@ -517,7 +511,7 @@ def test_a_retired_world_stops_its_matches(chain: tuple[Fragile, World]) -> None
     ledger = EmbeddedLedger()
     owner = wallet(ledger)
     world = deploy(ledger, tiny_cartridge(), owner, progress=False)
-    session = ChainSession.local(ledger, world)
+    session = local_match(ledger, world)
     play(session, controllers(3))
     retire(ledger, world, owner)
     with pytest.raises(ProgramError, match="WrongOwner"):

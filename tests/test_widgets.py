@@ -15,7 +15,8 @@ from ipycanvas.canvas import _CANVAS_MANAGER
 from nbclient import NotebookClient
 from PIL import Image
 
-from awm_kit.chain.verify import MatchRecord, verify
+from awm_kit.chain.match_record import MatchRecord
+from awm_kit.chain.verify import verify
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import ModelFileError
 from awm_kit.play import nodelay

@@ -14,7 +14,7 @@ from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.fork import deploy_fork
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, sol
-from awm_kit.chain.session import ChainSession
+from awm_kit.chain.session_entry import local_match
 from awm_kit.chain.worlds import World, list_worlds
 from awm_kit.errors import AwmError, LedgerError, ModelFileError
 from awm_kit.play.places import Place, open_place
@@ -40,7 +40,7 @@ def shelve(ledger: EmbeddedLedger, cartridge: Cartridge) -> World:
 
 
 def play_one(ledger: EmbeddedLedger, world: World) -> None:
-    session = ChainSession.local(ledger, world)
+    session = local_match(ledger, world)
     session.end()
     session.record_result()
     session.close()

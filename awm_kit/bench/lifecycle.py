@@ -18,11 +18,11 @@ from awm_kit.chain.accounts import entries_of, session_keys
 from awm_kit.chain.delegation import delegation_accounts
 from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
+from awm_kit.chain.match_record import record_from_session
 from awm_kit.chain.replays import publish_replay
 from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.rpc import RpcLedger
-from awm_kit.chain.verify import record_from_session
 from awm_kit.data.replay import clean_frame
 from awm_kit.data.scuffle import ScriptedPlayer, initial_frame
 from awm_kit.machine import machine

@@ -16,7 +16,7 @@ from solders.keypair import Keypair
 from awm_kit.chain.deploy import deploy
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt, Terms
-from awm_kit.chain.session import ChainSession
+from awm_kit.chain.session_entry import local_match
 from awm_kit.data.scuffle import ScriptedPlayer, initial_frame
 from awm_kit.model.qat import MATRICES
 from awm_kit.quant import layout as L
@@ -163,7 +163,7 @@ def _play(cartridge: Cartridge, frames: int, seed: int) -> np.ndarray:
     ledger, wallet = _Meter(), Keypair()
     ledger.airdrop(wallet.pubkey(), _FUNDS)
     world = deploy(ledger, cartridge, wallet, progress=False)
-    session = ChainSession.local(ledger, world, start_frame=initial_frame(seed))
+    session = local_match(ledger, world, start_frame=initial_frame(seed))
     players = [ScriptedPlayer("balanced", i, seed) for i in range(N_PLAYERS)]
     while session.frames < frames and session.frame["status"] == STATUS_PLAYING:
         inputs = np.zeros(N_PLAYERS, CONTROLLER)

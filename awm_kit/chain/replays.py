@@ -34,15 +34,9 @@ from awm_kit.chain.deploy_plan import (
     differing,
 )
 from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, AccountInfo, Ledger
+from awm_kit.chain.match_record import MatchRecord, read_inputs, record_from_session
 from awm_kit.chain.results import MatchResult, read_result
-from awm_kit.chain.verify import (
-    MatchRecord,
-    VerifyReport,
-    check_result,
-    read_inputs,
-    record_from_session,
-    verify,
-)
+from awm_kit.chain.verify import VerifyReport, check_result, verify
 from awm_kit.chain.worlds import fetch_world
 from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.quant.cartridge import Cartridge

@@ -335,7 +335,7 @@ def local_match(
     world : World or Pubkey
         On the L1.
     seed, stage, characters, time_limit, start_frame
-        As in `ChainSession.local`.
+        As in `session_entry.local_match`.
     """
     if start_frame is None:
         start_frame = initial_frame(seed, stage, characters)

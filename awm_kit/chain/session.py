@@ -1,4 +1,4 @@
-"""A match on chain: create it, join it, compute its frames, end it, keep its result.
+"""A match on chain for those who take part: submit inputs, compute frames, end it, keep its result.
 
 `ChainSession.step` has the signature of every engine's ``step``: whoever draws the frames cannot tell that
 a Solana program computed them.
@@ -6,41 +6,32 @@ a Solana program computed them.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterable
 
 import numpy as np
 from solders.instruction import Instruction
 from solders.keypair import Keypair
-from solders.pubkey import Pubkey
 
 from awm_kit.chain import instructions as ix
 from awm_kit.chain.accounts import (
     FORFEIT_FRAMES,
     HIDDEN_HEADER,
     INPUT_BUFFER,
-    MAX_LOG_KIB,
     SESSION_STATE,
     Phase,
     SessionKeys,
     Winner,
     frame_of,
     key_of,
-    keys_of_session,
     parse,
-    session_keys,
-    state_of,
 )
 from awm_kit.chain.frame_plan import left_of
-from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS, Ledger, Receipt
+from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, Ledger, Receipt
+from awm_kit.chain.match_accounts import MatchAccounts
 from awm_kit.chain.results import MatchResult, read_result
-from awm_kit.chain.session_setup import grow_accounts, plan_of
-from awm_kit.chain.worlds import World
-from awm_kit.data.replay import clean_frame
-from awm_kit.data.scuffle import initial_frame
+from awm_kit.chain.session_setup import plan_of
 from awm_kit.errors import LedgerError
-from awm_kit.quant.reference import state_hash
 from awm_kit.schema import CONTROLLER, N_PLAYERS
 
 FRAME_SECONDS = 60.0  # how long one who does not run the frames waits for the next
@@ -49,10 +40,10 @@ FRAME_SECONDS = 60.0  # how long one who does not run the frames waits for the n
 HEARTBEAT_FRAMES = FORFEIT_FRAMES // 5
 
 
-class ChainSession:
+class ChainSession(MatchAccounts):
     """One process's hold on a match: the session keys of the players it speaks for, and perhaps the crank.
 
-    Made by `create_session`, `join_session`, `resume_session` or `ChainSession.local`.
+    Made by the functions of `awm_kit.chain.session_entry`.
 
     Parameters
     ----------
@@ -85,8 +76,9 @@ class ChainSession:
         players: dict[int, Keypair],
         crank: Keypair | None = None,
     ) -> None:
-        self.ledger, self.keys, self.payer, self.players, self.crank = ledger, keys, payer, players, crank
-        session, inputs, hidden = self._read(keys.session, keys.input, keys.hidden)
+        super().__init__(ledger, keys)
+        self.payer, self.players, self.crank = payer, players, crank
+        session, inputs, hidden = self.read(keys.session, keys.input, keys.hidden)
         self.world = key_of(parse(session, SESSION_STATE), "world")
         self.frame = self.start_frame = frame_of(session)
         self._plan = plan_of(ledger, self.world)
@@ -95,43 +87,6 @@ class ChainSession:
         self._held = np.array(parse(inputs, INPUT_BUFFER)["controllers"], CONTROLLER)
         self._spoke = dict.fromkeys(players, int(self.frame["frame"]))
         self.compute_units = self.transactions = self.frames = 0
-
-    @classmethod
-    def local(
-        cls,
-        ledger: Ledger,
-        world: World | Pubkey,
-        seed: int = 0,
-        stage: int = 31,
-        characters: tuple[int, int] = (1, 18),
-        time_limit: int = 0,
-        start_frame: np.ndarray | None = None,
-    ) -> ChainSession:
-        """A match in which this process plays both sides, with throw-away keys; ready to `step`.
-
-        Parameters
-        ----------
-        ledger : Ledger
-            A development ledger: both wallets are funded by airdrop.
-        world : World or Pubkey
-        seed, stage, characters
-            As in `awm_kit.data.scuffle.initial_frame`.
-        time_limit : int
-            Frames after which the match ends; 0 for none.
-        start_frame : ndarray of FRAME, shape (), optional
-            Used instead of all these.
-        """
-        if start_frame is None:
-            start_frame = initial_frame(seed, stage, characters)
-            start_frame["time_limit"] = time_limit
-        host, guest = Keypair(), Keypair()
-        ledger.airdrop(host.pubkey(), 10 * LAMPORTS_PER_SOL)
-        ledger.airdrop(guest.pubkey(), LAMPORTS_PER_SOL)
-        session = create_session(ledger, world, host, start_frame)
-        joined = join_session(ledger, session.keys.session, guest)
-        session.players.update(joined.players)
-        session.ready()
-        return session
 
     @property
     def name(self) -> str:
@@ -148,22 +103,12 @@ class ChainSession:
         """Transactions that a frame took on average; nan before the first."""
         return self.transactions / self.frames if self.frames else float("nan")
 
-    @property
-    def phase(self) -> Phase:
-        """Whether the match is open, joined, running or over, read from the ledger."""
-        return Phase(int(parse(self._read(self.keys.session)[0], SESSION_STATE)["phase"]))
-
-    @property
-    def winner(self) -> Winner:
-        """Who won, read from the ledger; ``NONE_YET`` until the match ended."""
-        return Winner(int(parse(self._read(self.keys.session)[0], SESSION_STATE)["winner"]))
-
     def pick_character(self, player: int, character: int) -> None:
         """Change a character before the match begins."""
         key = self.players[player]
         order = ix.pick_character(self.keys, key.pubkey(), player, character, program_id=self._program)
         self._send([order], [key], "pick character")
-        self._refresh()
+        self.refresh()
 
     def ready(self) -> None:
         """Say that the players of this process are ready; the match begins when both are."""
@@ -171,7 +116,7 @@ class ChainSession:
             order = ix.ready(self.keys, key.pubkey(), player, self.world, program_id=self._program)
             # Zeroing the recurrent state costs units, so ask for all there are.
             self._send([order], [key], "ready", MAX_COMPUTE_UNITS)
-        self._refresh()
+        self.refresh()
 
     def wait(self, phase: Phase, timeout: float = 60.0) -> None:
         """Wait until the match has reached a phase; `LedgerError` after ``timeout`` seconds."""
@@ -180,7 +125,7 @@ class ChainSession:
             if time.monotonic() > give_up:
                 raise LedgerError(f"match {self.keys.session} did not become {phase.name} in {timeout:g} s")
             time.sleep(self.ledger.poll_seconds)
-        self._refresh()
+        self.refresh()
 
     def step(self, inputs: np.ndarray) -> np.ndarray:
         """Compute the next frame.
@@ -260,29 +205,17 @@ class ChainSession:
     def follow(self, seconds: float = FRAME_SECONDS) -> np.ndarray:
         """The newest frame, as soon as there is one after `frame`; without one after ``seconds``, `frame`."""
         before, give_up = int(self.frame["frame"]), time.monotonic() + seconds
-        self._refresh()
+        self.refresh()
         while int(self.frame["frame"]) <= before and time.monotonic() < give_up:
             time.sleep(self.ledger.poll_seconds)
-            self._refresh()
+            self.refresh()
         return self.frame
 
-    def state_hash(self) -> str:
-        """SHA-256 (hex) of the frame record and the recurrent state on the ledger."""
-        session, hidden = self._read(self.keys.session, self.keys.hidden)
-        return state_hash(frame_of(session), state_of(hidden))
-
-    def hidden_state(self) -> np.ndarray:
-        """The recurrent state on the ledger, uint8."""
-        return np.frombuffer(state_of(self._read(self.keys.hidden)[0]), np.uint8)
-
-    def chain_hash(self) -> str:
-        """The hash chain over all frames and inputs so far, hex."""
-        chain: bytes = parse(self._read(self.keys.session)[0], SESSION_STATE)["chain"].tobytes()
-        return chain.hex()
-
-    def silence(self, player: int) -> int:
-        """Frames in a row, at most 600, that have begun without a new input of a player; from the ledger."""
-        return int(parse(self._read(self.keys.hidden)[0], HIDDEN_HEADER)["silent"][player])
+    def refresh(self) -> None:
+        """Read `frame` anew; before the match begins `start_frame` too: a guest may change character."""
+        self.frame = frame_of(self.read(self.keys.session)[0])
+        if self.frame["frame"] == 0:
+            self.start_frame = self.frame
 
     def claim_forfeit(self, absent: int) -> Winner:
         """Win against a player who has been silent for 600 frames, as the other player or the crank.
@@ -379,17 +312,12 @@ class ChainSession:
             self._count(receipt)
             orders, signers = [], []
         self._next_op = 0
-        self._refresh()
-
-    def _refresh(self) -> None:
-        self.frame = frame_of(self._read(self.keys.session)[0])
-        if self.frame["frame"] == 0:  # a guest may still change character
-            self.start_frame = self.frame
+        self.refresh()
 
     def _resume(self) -> None:
         """Read where the match stands after a failure, so that the next `step` goes on from there."""
         try:
-            session, inputs, hidden = self._read(self.keys.session, self.keys.input, self.keys.hidden)
+            session, inputs, hidden = self.read(self.keys.session, self.keys.input, self.keys.hidden)
         except LedgerError:
             return  # the ledger itself is gone: the first failure is the one to report
         header = parse(hidden, HIDDEN_HEADER)
@@ -416,132 +344,6 @@ class ChainSession:
     ) -> Receipt:
         return self.ledger.send(orders, self.payer, signers, compute_units=compute_units, label=label)
 
-    def _read(self, *keys: Pubkey) -> list[bytes]:
-        accounts = self.ledger.accounts(keys)
-        if not all(a and a.owner == self._program for a in accounts):
-            raise LedgerError(f"there is no match {self.keys.session} on {self.ledger.name}; was it closed?")
-        return [account.data for account in accounts if account]
-
-    @property
-    def _program(self) -> Pubkey:
-        return self.ledger.program_id
-
     def __repr__(self) -> str:
         players = " and ".join(f"player {p}" for p in sorted(self.players)) or "nobody"
         return f"<ChainSession of {players}, frame {int(self.frame['frame'])}, on {self.ledger.name}>"
-
-
-def create_session(
-    ledger: Ledger,
-    world: World | Pubkey,
-    host: Keypair,
-    start_frame: np.ndarray,
-    *,
-    crank: Keypair | None = None,
-    session_id: int | None = None,
-    log_kib: int = MAX_LOG_KIB,
-) -> ChainSession:
-    """Open a match as its host and player 0.
-
-    Parameters
-    ----------
-    ledger : Ledger
-    world : World or Pubkey
-        A finalised world or its manifest account.
-    host : Keypair
-        Wallet of player 0; pays rent and fees, and gets the rent back when the match is closed.
-    start_frame : ndarray of FRAME, shape ()
-        Frame 0, e.g. `awm_kit.data.scuffle.initial_frame`. It names stage, seed and time limit.
-    crank : Keypair, optional
-        Who runs frames; by default the host.
-    session_id : int, optional
-        0..2**64-1, not used by this host before; by default random.
-    log_kib : int
-        Size of the input log in KiB, 1..64; a full log ends the match.
-
-    Raises
-    ------
-    ProgramError
-        The world is not finalised, or the start frame is not one.
-    InsufficientFundsError
-        The host cannot pay the rent.
-    """
-    key = world.key if isinstance(world, World) else world
-    session_id = secrets.randbits(64) if session_id is None else session_id
-    player, crank = Keypair(), crank or host
-    program = ledger.program_id
-    keys = session_keys(host.pubkey(), session_id, program)
-    create = ix.create_session(
-        keys, host.pubkey(), key, crank.pubkey(), player.pubkey(), session_id, clean_frame(start_frame),
-        log_kib=log_kib, program_id=program,
-    )  # fmt: skip
-    ledger.send([create], host, compute_units=MAX_COMPUTE_UNITS, label="create session")
-    grow_accounts(ledger, keys, host, key)
-    return ChainSession(ledger, keys, host, {0: player}, crank)
-
-
-def join_session(
-    ledger: Ledger, session: Pubkey, wallet: Keypair, character: int = ix.KEEP_CHARACTER
-) -> ChainSession:
-    """Join an open match as player 1.
-
-    Parameters
-    ----------
-    ledger : Ledger
-    session : Pubkey
-        The match's SessionState account.
-    wallet : Keypair
-        Pays this player's fees.
-    character : int
-        Melee internal character id; by default the one in the match's first frame.
-
-    Raises
-    ------
-    ProgramError
-        Somebody has joined already.
-    LedgerError
-        There is no such match.
-    """
-    keys = keys_of_session(session, ledger.program_id)
-    player = Keypair()
-    joined = ChainSession(ledger, keys, wallet, {1: player})
-    order = ix.join(keys, wallet.pubkey(), player.pubkey(), character, program_id=ledger.program_id)
-    ledger.send([order], wallet, label="join")
-    joined._refresh()
-    return joined
-
-
-def resume_session(
-    ledger: Ledger, session: Pubkey, wallet: Keypair, crank: Keypair | None = None
-) -> ChainSession:
-    """Take up a match again whose session key was lost with the process that held it.
-
-    The wallet authorises a new one, once for each seat that it has; the old one is then worthless.
-
-    Parameters
-    ----------
-    ledger : Ledger
-    session : Pubkey
-        The match's SessionState account.
-    wallet : Keypair
-        Of a player; pays the fees.
-    crank : Keypair, optional
-        The session's authority, if this process is to run frames.
-
-    Raises
-    ------
-    LedgerError
-        There is no such match, or the wallet has no seat in it.
-    """
-    keys = keys_of_session(session, ledger.program_id)
-    resumed = ChainSession(ledger, keys, wallet, {}, crank)
-    seats = parse(resumed._read(keys.hidden)[0], HIDDEN_HEADER)["wallets"]
-    resumed.players = {p: Keypair() for p in range(N_PLAYERS) if seats[p].tobytes() == bytes(wallet.pubkey())}
-    if not resumed.players:
-        raise LedgerError(f"{wallet.pubkey()} does not play in match {session}")
-    orders = [
-        ix.renew_key(keys, wallet.pubkey(), player, key.pubkey(), program_id=ledger.program_id)
-        for player, key in resumed.players.items()
-    ]
-    ledger.send(orders, wallet, label="renew key")
-    return resumed

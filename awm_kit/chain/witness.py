@@ -21,9 +21,9 @@ from awm_kit.chain.accounts import (
     frame_of,
     parse,
 )
+from awm_kit.chain.resimulation import Resimulation
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.verify import Resimulation
 from awm_kit.data.replay import as_record
 from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.quant.cartridge import Cartridge

@@ -240,7 +240,7 @@ def retire(
 
 
 def _verify_file(path: Path, world: str | None, as_json: bool) -> None:
-    from awm_kit.chain.verify import MatchRecord
+    from awm_kit.chain.match_record import MatchRecord
     from awm_kit.chain.verify import verify as resimulate
     from awm_kit.worlds import load_world, shipped
 

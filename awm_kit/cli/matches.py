@@ -81,8 +81,8 @@ def publish(
     There everybody can verify it. Run it again to go on with an interrupted upload.
     """
     from awm_kit.chain.ledger import sol
+    from awm_kit.chain.match_record import MatchRecord
     from awm_kit.chain.replays import plan_replay, publish_replay
-    from awm_kit.chain.verify import MatchRecord
 
     kept = MatchRecord.load(record)
     name = match or kept.meta.get("session")

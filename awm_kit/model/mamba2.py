@@ -27,36 +27,45 @@ class LayerState(NamedTuple):
 
 
 class RMSNorm(nn.Module):
-    """``x / sqrt(mean(x^2) + eps) * weight``."""
+    """``x / sqrt(mean(x^2) + eps) * weight``; before the gain on the int8 grid of ``reach``, if that is set."""
 
     def __init__(self, width: int, eps: float = 1e-5) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.reach = eps, 0.0
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis."""
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
+        plain = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        return (on_grid(plain, self.reach) if self.reach else plain) * self.weight
 
 
-def on_grid(x: Tensor, reach: float) -> Tensor:
+def on_grid(x: Tensor, reach: float | Tensor) -> Tensor:
     """``x`` limited to ``+-reach`` and rounded to 127 steps a side; the rounding passes gradients through."""
     limited = x.clamp(-reach, reach)
     step = reach / 127
     return limited + (torch.round(limited.detach() / step) * step - limited.detach())
 
 
+class InputReach(NamedTuple):
+    """Largest magnitudes of what a layer computes from its input: of ``z``, and of each of x, B and C's channels."""
+
+    z: float
+    channels: Tensor
+
+
 class Mamba2(nn.Module):
     """One pre-norm residual Mamba2 layer, in_proj order z, x, B, C, dt.
 
     With ``bf16`` set, a sequence's products are of bfloat16; the residual and both states stay float32, as
-    does the single step.
+    does the single step. With ``reach`` set, the projected input is on the int8 grids of the integer step.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.bf16 = False
+        self.reach: InputReach | None = None
         inner, heads = config.d_inner, config.nheads
         self.norm = RMSNorm(config.d_model)
         self.in_proj = nn.Linear(config.d_model, inner + config.channels + heads, bias=False)
@@ -123,6 +132,8 @@ class Mamba2(nn.Module):
     def _project(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         c = self.config
         z, xbc, dt = self.in_proj(u).split([c.d_inner, c.channels, c.nheads], dim=-1)
+        if self.reach:
+            z, xbc = on_grid(z, self.reach.z), on_grid(xbc, self.reach.channels)
         return z, xbc, F.softplus(dt + self.dt_bias)
 
     def _split(self, xbc: Tensor) -> tuple[Tensor, Tensor, Tensor]:

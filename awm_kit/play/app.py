@@ -18,10 +18,10 @@ import numpy as np
 from solders.keypair import Keypair
 
 from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.match_record import MatchRecord
 from awm_kit.chain.results import MatchResult
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.verify import MatchRecord
 from awm_kit.chain.worlds import World
 from awm_kit.errors import AwmError
 from awm_kit.play import nodelay

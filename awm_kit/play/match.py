@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from awm_kit.chain.verify import MatchRecord, record_match
+from awm_kit.chain.match_record import MatchRecord
+from awm_kit.chain.resimulation import record_match
 from awm_kit.data.replay import Replay
 from awm_kit.play.controllers import Controller
 from awm_kit.play.engine import Engine, name_of

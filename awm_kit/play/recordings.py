@@ -8,9 +8,9 @@ import numpy as np
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.match_record import MatchRecord, record_from_session
 from awm_kit.chain.replays import fetch_record
 from awm_kit.chain.results import find_result
-from awm_kit.chain.verify import MatchRecord, record_from_session
 from awm_kit.chain.worlds import fetch_world
 from awm_kit.data.bumper.schema import FRAME as BUMPER_FRAME
 from awm_kit.data.bumper.schema import SCHEMA_NAME as BUMPER

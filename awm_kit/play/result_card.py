@@ -9,8 +9,9 @@ from urllib.parse import quote
 import numpy as np
 
 from awm_kit.chain.accounts import EndReason, Winner
+from awm_kit.chain.match_record import NO_HASH
+from awm_kit.chain.resimulation import leading
 from awm_kit.chain.results import MatchResult
-from awm_kit.chain.verify import NO_HASH, leading
 from awm_kit.play.cards import code, face, facts
 from awm_kit.play.loop import FPS
 from awm_kit.play.palette import heat

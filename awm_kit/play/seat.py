@@ -11,11 +11,11 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from awm_kit.chain.accounts import FORFEIT_FRAMES, Winner
+from awm_kit.chain.match_record import MatchRecord, record_from_session
 from awm_kit.chain.results import MatchResult, read_result
 from awm_kit.chain.rollup import wait_for
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
-from awm_kit.chain.verify import MatchRecord, record_from_session
 from awm_kit.chain.worlds import World
 from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.play.games import game_of

@@ -32,7 +32,8 @@ from awm_kit.chain.ledger import MAX_COMPUTE_UNITS, Ledger
 from awm_kit.chain.results import MatchResult, find_result, read_result
 from awm_kit.chain.rollup import delegate_match, open_match, settle_match
 from awm_kit.chain.rollup_session import RollupSession
-from awm_kit.chain.session import ChainSession, create_session, join_session
+from awm_kit.chain.session import ChainSession
+from awm_kit.chain.session_entry import create_session, join_session
 from awm_kit.chain.worlds import World
 from awm_kit.data.replay import clean_frame
 from awm_kit.errors import LedgerError, ProgramError
