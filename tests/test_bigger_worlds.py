@@ -18,18 +18,18 @@ from awm_kit.chain.worlds import list_worlds, open_world
 from awm_kit.data.scuffle import generate
 from awm_kit.fidelity import fidelity_report
 from awm_kit.kernel import NativeWorld, available_backends
+from awm_kit.model.calibrate import Ranges, calibrate
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.config import PRESETS
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.plots import read_log
-from awm_kit.model.qat import FOUR_BITS
 from awm_kit.model.recipe import Recipe
 from awm_kit.model.recipe_file import load_recipe
+from awm_kit.model.rounding import FOUR_BITS
 from awm_kit.model.world import WorldModel
 from awm_kit.play import make_engine
 from awm_kit.play.engines import start_frame
 from awm_kit.play.headless import play_headless
-from awm_kit.quant.calibrate import Ranges, calibrate
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.dequantize import dequantize
 from awm_kit.quant.manifest import unpack

@@ -13,25 +13,24 @@ from typer.testing import CliRunner
 
 from awm_kit.cli import app
 from awm_kit.data.scuffle import generate
+from awm_kit.model.calibrate import calibrate
 from awm_kit.model.checkpoint import load_checkpoint, save_checkpoint
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.heads import fit_heads
-from awm_kit.model.qat import (
+from awm_kit.model.qat import TUNING, tune
+from awm_kit.model.rounding import (
     CHUNK,
     FOUR_BITS,
     MATRICES,
     SCALE_MAX,
-    TUNING,
     WEIGHT_MAX,
     four_bits,
     matrices,
     rounded,
-    tune,
 )
 from awm_kit.model.world import WorldModel
 from awm_kit.quant import n4
-from awm_kit.quant.calibrate import calibrate
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.dequantize import dequantize
 from awm_kit.quant.layout import FORMAT_N4
@@ -91,7 +90,7 @@ def test_training_rounds_what_quantising_rounds(model: WorldModel, data: PackedR
     """A network whose weights are rounded already loses nothing more: the same integers, the same floats."""
     ranges = calibrate(model, data, lanes=3, windows=1)
     plain = quantize(model, ranges, "x", four_bits=FOUR_BITS)
-    with rounded(model, FOUR_BITS):
+    with rounded(model, FOUR_BITS, lambda weight: four_bits(weight).real):
         expected = model.head.weight.detach() * model.final_norm.weight.detach()
     lead = model.n_lead
     got = plain.head.factors[:lead] * (plain.head.mul / 2.0**plain.head.shift)[:lead, None]
@@ -102,7 +101,7 @@ def test_training_rounds_what_quantising_rounds(model: WorldModel, data: PackedR
 def test_updates_reach_the_true_weights(model: WorldModel) -> None:
     weight = model.head.weight
     before = weight.detach().clone()
-    with rounded(model, ("head",)):
+    with rounded(model, ("head",), lambda weight: four_bits(weight).real):
         assert not torch.equal(weight, before)
         with torch.no_grad():
             weight += 0.5
@@ -139,7 +138,7 @@ def test_a_4_bit_world_can_be_forked(model: WorldModel, data: PackedReplays) -> 
     ranges = calibrate(model, data, lanes=3, windows=1)
     world = unpack(pack(quantize(model, ranges, "x", four_bits=FOUR_BITS)))
     back = dequantize(world)
-    with rounded(model, FOUR_BITS):
+    with rounded(model, FOUR_BITS, lambda weight: four_bits(weight).real):
         assert torch.allclose(back.head.weight, model.head.weight * _gains(model), rtol=1e-3, atol=1e-5)
 
 

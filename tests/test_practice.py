@@ -17,7 +17,15 @@ from awm_kit.data.scuffle.stage import STAGES
 from awm_kit.data.teachers import Teacher
 from awm_kit.model.dataset import PackedReplays, Streams
 from awm_kit.model.heads import fit_heads
-from awm_kit.model.practice import KnockoutPractice, TeacherPractice, free_runs, knock_out, rare_segments
+from awm_kit.model.practice import (
+    KnockoutPractice,
+    TeacherPractice,
+    bring_back,
+    free_runs,
+    knock_out,
+    rare_segments,
+    return_places,
+)
 from awm_kit.model.recipe_file import load_recipe
 from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.model.world import WorldModel
@@ -105,6 +113,23 @@ def test_leaving_the_blast_zones_alive_is_a_knock_out() -> None:
     assert np.argwhere(out).tolist() == [[0, 0], [1, 1], [4, 1]]
     assert after["players"]["action_state"][[0, 1, 4], [0, 1, 1]].tolist() == [0, 2, 4]
     assert after["players"]["stocks"].tolist() == [[2, 3], [3, 2], [3, 3], [3, 3], [3, 2], [3, 3]]
+
+
+def test_lives_go_on_where_they_did_in_recorded_games(games: list[Replay]) -> None:
+    places = return_places(games)
+    stage = int(games[0].frames["stage"][0])
+    assert set(places) == {stage}
+    known = places[stage]
+    before, after = np.zeros(3, FRAME), np.zeros(3, FRAME)
+    after["stage"] = stage, stage, 2
+    before["players"]["action_state"], after["players"]["action_state"] = 0, 12
+    after["players"]["x"], after["players"]["y"] = known[0]
+    after["players"]["y"][:, 1] = -400 << 10
+    before["players"]["action_state"][1, 1] = 12
+    put = bring_back(before, after, places)
+    assert np.argwhere(put).tolist() == [[0, 1]], "not who is there, who has been back, or on unknown stages"
+    assert (after["players"]["x"][0, 1], after["players"]["y"][0, 1]) == tuple(known[0])
+    assert after["players"]["y"][1, 1] == after["players"]["y"][2, 1] == -400 << 10
 
 
 def test_knock_outs_are_practised_about_the_moment() -> None:

@@ -8,12 +8,12 @@ import torch
 from test_model import TINY, falling
 
 from awm_kit.errors import ModelFileError, QuantizationError
+from awm_kit.model.calibrate import calibrate
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.evaluate import TorchRunner
 from awm_kit.model.heads import LOGIT_ONE, fit_heads
 from awm_kit.model.train import TrainConfig, Trainer
 from awm_kit.model.world import WorldModel
-from awm_kit.quant.calibrate import calibrate
 from awm_kit.quant.dequantize import dequantize
 from awm_kit.quant.integer_model import IntegerModel
 from awm_kit.quant.layout import FeatureMode

@@ -18,7 +18,7 @@ from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt, Terms
 from awm_kit.chain.session_entry import local_match
 from awm_kit.data.scuffle import ScriptedPlayer, initial_frame
-from awm_kit.model.qat import MATRICES
+from awm_kit.model.rounding import MATRICES
 from awm_kit.quant import layout as L
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.costs import FAST_COLS
@@ -114,7 +114,7 @@ def measure_formats(cartridge: Cartridge, frames: int = 30, seed: int = 0) -> di
     -------
     dict
         As `measure_cu`, with ``matvec_n4_cu_per_mac``; ``n4_cu_per_frame``, ``n4_tx_per_frame`` and
-        ``n4_bytes`` of the world of which the matrices of `awm_kit.model.qat.FOUR_BITS` are in 4 bits.
+        ``n4_bytes`` of the world of which the matrices of `awm_kit.model.rounding.FOUR_BITS` are in 4 bits.
     """
     result = measure_cu(cartridge, frames, seed)
     if cartridge.manifest.format == L.FORMAT_N4:

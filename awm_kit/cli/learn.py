@@ -104,11 +104,12 @@ def quantize(
 
     The file holds the exact bytes of the world's accounts.
     """
+    from awm_kit.model.calibrate import calibrate
     from awm_kit.model.checkpoint import load_checkpoint
     from awm_kit.model.dataset import PackedReplays
-    from awm_kit.model.qat import FOUR_BITS, TUNING
+    from awm_kit.model.qat import TUNING
     from awm_kit.model.qat import tune as tune_four_bits
-    from awm_kit.quant.calibrate import calibrate
+    from awm_kit.model.rounding import FOUR_BITS
     from awm_kit.quant.pack import pack
     from awm_kit.quant.quantize import quantize as to_integers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from awm_kit.model.mamba2 import RMSNorm
+from awm_kit.model.mamba2 import RMSNorm, on_grid
 
 GATE_ONE = 128  # a gate of 128 in int8 steps would be 1.0
 GATE_MAX = 127
@@ -33,7 +33,10 @@ class Choice(nn.Module):
     def shifted(self, r: Tensor, mine: Tensor, other: Tensor) -> Tensor:
         """The sum before the norm."""
         gate = quantized_gate(self.gate)
-        return r * (1 + gate[0][mine] + gate[1][other]) + self.offset[0][mine] + self.offset[1][other]
+        offset: Tensor = self.offset
+        if self.norm.reach:
+            offset = on_grid(offset, offset.detach().abs().amax().clamp(min=1e-9))
+        return r * (1 + gate[0][mine] + gate[1][other]) + offset[0][mine] + offset[1][other]
 
 
 def quantized_gate(weight: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class LayerState(NamedTuple):
 
 
 class RMSNorm(nn.Module):
-    """``x / sqrt(mean(x^2) + eps) * weight``; before the gain on the int8 grid of ``reach``, if that is set."""
+    """``x / sqrt(mean(x^2) + eps) * weight``; with ``reach`` set, on its int8 grid before the gain."""
 
     def __init__(self, width: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -42,13 +42,13 @@ class RMSNorm(nn.Module):
 
 def on_grid(x: Tensor, reach: float | Tensor) -> Tensor:
     """``x`` limited to ``+-reach`` and rounded to 127 steps a side; the rounding passes gradients through."""
-    limited = x.clamp(-reach, reach)
-    step = reach / 127
+    most = torch.as_tensor(reach, dtype=x.dtype, device=x.device)
+    limited, step = x.clamp(-most, most), most / 127
     return limited + (torch.round(limited.detach() / step) * step - limited.detach())
 
 
 class InputReach(NamedTuple):
-    """Largest magnitudes of what a layer computes from its input: of ``z``, and of each of x, B and C's channels."""
+    """Largest magnitudes of a layer's projected input: of z, and of each channel of x, B and C."""
 
     z: float
     channels: Tensor

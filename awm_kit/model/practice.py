@@ -25,9 +25,10 @@ from awm_kit.model.world import WorldModel
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_DECIDED, STATUS_PLAYING, Schema
 
 DEAD_DOWN, DEAD_LEFT, DEAD_RIGHT, DEAD_UP = 0, 1, 2, 4
-_ALIVE = -1
+_ALIVE, _REBIRTH = -1, 12
 #: Only characters that were hit upwards are knocked out at the top, and a jump may pass it.
 _TOP_MARGIN, _SIDE_MARGIN = 60.0, 1.0
+_NEAR = 8.0  # units about a place where a life goes on that are still that place
 _STOPPED = (
     *("speed_air_x", "speed_ground_x", "speed_y", "speed_attack_x", "speed_attack_y"),
     *("hitlag", "on_ground"),
@@ -92,8 +93,8 @@ class TeacherPractice:
 class KnockoutPractice:
     """Free runs under recorded inputs, for games whose rules nobody here knows but one.
 
-    Whoever leaves the blast zones alive is knocked out there and then, as recorded games do it: the frames
-    about these moments are the lessons.
+    Whoever leaves the blast zones alive is knocked out there and then, and whoever comes back does so at a
+    place where somebody did in the recorded games: the frames about these moments are the lessons.
 
     Parameters
     ----------
@@ -121,9 +122,10 @@ class KnockoutPractice:
             given = game.inputs[at : at + self.n_frames]
             inputs[: len(given), i] = given
         corrected = np.zeros((self.n_frames, len(self.games)), bool)
+        places = return_places(self.games)
 
         def correct(t: int, before: np.ndarray, after: np.ndarray) -> None:
-            corrected[t] = knock_out(before, after).any(1)
+            corrected[t] = (knock_out(before, after) | bring_back(before, after, places)).any(1)
 
         frames = free_runs(model, starts, self.n_frames, lambda t, _: inputs[t], correct)
         lessons = Lessons()
@@ -214,6 +216,55 @@ def knock_out(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     for name in ("state_age", *_STOPPED):
         players[name][out] = 0
     return out
+
+
+def return_places(games: Sequence[Replay]) -> dict[int, np.ndarray]:
+    """Where lives go on in recorded games, by stage: stored x and y, (places, 2), the commonest first."""
+    found: dict[int, list[np.ndarray]] = {}
+    for game in games:
+        players = game.frames["players"]
+        returns = _returns(players[:-1]["action_state"], players[1:]["action_state"])
+        came = players[1:][returns]
+        found.setdefault(int(game.frames["stage"][0]), []).append(np.stack([came["x"], came["y"]], 1))
+    places = {}
+    for stage, seen in found.items():
+        where, counts = np.unique(np.concatenate(seen), axis=0, return_counts=True)
+        places[stage] = where[np.argsort(-counts)]
+    return {stage: where for stage, where in places.items() if len(where)}
+
+
+def bring_back(before: np.ndarray, after: np.ndarray, places: dict[int, np.ndarray]) -> np.ndarray:
+    """Put, in place, whoever comes back elsewhere to the commonest place of the stage.
+
+    Parameters
+    ----------
+    before, after : ndarray of FRAME, shape (n,)
+        Consecutive frames; ``after`` is changed.
+    places : dict
+        From `return_places`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, 2)
+        Who was.
+    """
+    players = after["players"]
+    lost = np.zeros(players.shape, bool)
+    near = _NEAR * (1 << FIGHTER.player("x").frac_bits)
+    for i, j in np.argwhere(_returns(before["players"]["action_state"], players["action_state"])):
+        known = places.get(int(after["stage"][i]))
+        if known is None:
+            continue
+        at = np.array([players["x"][i, j], players["y"][i, j]], np.int64)
+        if np.abs(known - at).max(1).min() > near:
+            players["x"][i, j], players["y"][i, j] = known[0]
+            lost[i, j] = True
+    return lost
+
+
+def _returns(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    back: np.ndarray = (after == _REBIRTH) & (before != _REBIRTH)
+    return back
 
 
 def beyond(frames: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from awm_kit.model.qat import FOUR_BITS, MATRICES, four_bits
+from awm_kit.model.rounding import FOUR_BITS, MATRICES, four_bits
 from awm_kit.quant import n4
 from awm_kit.quant.integer_model import IntegerModel, Linear
 from awm_kit.quant.quantize import int32, multipliers
@@ -21,7 +21,7 @@ def to_four_bits(model: IntegerModel, names: Collection[str] = FOUR_BITS) -> Int
     ----------
     model : IntegerModel
     names : collection of str
-        Of `awm_kit.model.qat.MATRICES`. Matrices too wide for the format stay as they are.
+        Of `awm_kit.model.rounding.MATRICES`. Matrices too wide for the format stay as they are.
 
     Returns
     -------

@@ -13,13 +13,13 @@ from torch import Tensor
 from awm_kit.errors import QuantizationError
 from awm_kit.feature_table import FEATURE_ONE, FeatureTable
 from awm_kit.model import choice as choice_module
+from awm_kit.model.calibrate import LayerRanges, Ranges
 from awm_kit.model.features import quantized_table
 from awm_kit.model.heads import LOGIT_ONE, Head
 from awm_kit.model.mamba2 import Mamba2
-from awm_kit.model.qat import MATRICES
-from awm_kit.model.qat import four_bits as round_to_four_bits
+from awm_kit.model.rounding import MATRICES
+from awm_kit.model.rounding import four_bits as round_to_four_bits
 from awm_kit.model.world import WorldModel
-from awm_kit.quant.calibrate import LayerRanges, Ranges
 from awm_kit.quant.feature_records import records_of
 from awm_kit.quant.integer_model import Choice, HeadTable, IntegerModel, Layer, Linear, Norm
 from awm_kit.quant.layout import WEIGHT_MAX, SlotCode
@@ -54,7 +54,7 @@ def quantize(
     parent : bytes
         SHA-256 of the parent world's manifest, 32 zeros for none.
     four_bits : collection of str
-        Matrices in 4 bits, of `awm_kit.model.qat.MATRICES`; the others have 7.
+        Matrices in 4 bits, of `awm_kit.model.rounding.MATRICES`; the others have 7.
 
     Raises
     ------

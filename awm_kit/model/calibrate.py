@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from awm_kit.model.dataset import PackedReplays, Streams
-from awm_kit.model.mamba2 import LayerState, Mamba2, ssd_chunked
+from awm_kit.model.mamba2 import InputReach, LayerState, Mamba2, ssd_chunked
 from awm_kit.model.world import WorldModel
 
 #: Share of values that a range must hold; what lies beyond saturates.
@@ -61,26 +61,37 @@ def calibrate(
     """
     length = min(length, int((data.starts[1:] - data.starts[:-1]).max()) - 1)
     streams = Streams(data, lanes, length, seed)
-    state = model.initial_state(lanes)
+    state, device = model.initial_state(lanes), model.head.weight.device
     layers = [m for m in model.layers if isinstance(m, Mamba2)]
     ranges = Ranges(0.0, 0.0, [LayerRanges() for _ in layers])
     for _ in range(windows):
         batch = streams.next()
-        keep = (~batch.fresh).float().repeat(model.config.n_views)
+        keep = (~batch.fresh).to(device).float().repeat(model.config.n_views)
         state = [LayerState(s.conv * keep[:, None, None], s.ssm * keep[:, None, None, None]) for s in state]
-        raw = model.views(batch.globals[:, :length], batch.players[:, :length], batch.inputs)
+        g, p, c = (t.to(device) for t in (batch.globals, batch.players, batch.inputs))
+        raw = model.views(g[:, :length], p[:, :length], c)
         r = model.embedded(raw)
         for i, layer in enumerate(layers):
             ranges.residual = max(ranges.residual, float(r.abs().max()))
             r, state[i] = _observe(layer, r, state[i], ranges.layers[i])
         ranges.residual = max(ranges.residual, float(r.abs().max()))
         ranges.final = max(ranges.final, _reach(_plain_norm(r, model.final_norm.eps)))
-        chosen = model.chosen(batch.targets[:, 1 : length + 1])
+        chosen = model.chosen(batch.targets[:, 1 : length + 1].to(device))
         if model.choice is not None and chosen is not None:
             r = model.choice.shifted(r, chosen, chosen.roll(len(chosen) // 2, 0))
             ranges.residual = max(ranges.residual, float(r.abs().max()))
             ranges.choice = max(ranges.choice, _reach(_plain_norm(r, model.choice.norm.eps)))
     return ranges
+
+
+def on_grids(model: WorldModel, ranges: Ranges) -> None:
+    """From now on the network rounds what the integer step stores in 8 bits; gradients pass through."""
+    for layer, seen in zip(model.mixers, ranges.layers, strict=True):
+        layer.norm.reach, layer.gated_norm.reach = seen.u, seen.gated
+        layer.reach = InputReach(seen.z, seen.channels.clamp(min=1e-6))
+    model.final_norm.reach = ranges.final
+    if model.choice is not None:
+        model.choice.norm.reach = ranges.choice
 
 
 def _observe(layer: Mamba2, r: Tensor, state: LayerState, seen: LayerRanges) -> tuple[Tensor, LayerState]:
