@@ -72,16 +72,17 @@ def run_probes(
     ------
     ValueError
         If the world is no fighter, or games show no character long enough.
+    ModelFileError
+        If its notes name physics that there are not.
     ReplayUnsupportedError
         If the games are of another schema.
     """
     check_fighter(cartridge)
-    notes = cartridge.manifest.notes
     world = NativeWorld(cartridge)
     if games is not None:
         return _probes_beside_games(world, games)
-    if params is None and teacher_of(notes) is not None:
-        params = Params.from_notes(notes)
+    if params is None and (teacher := teacher_of(cartridge.manifest.notes)):
+        params = Params.of(teacher.params)
     results = [_probe(world, probe, character, params) for probe in PROBES for character in (FOX, MARTH)]
     return ProbeReport(results, "" if params is None else "taught")
 

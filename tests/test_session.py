@@ -27,7 +27,7 @@ from awm_kit.chain.results import list_results, read_result
 from awm_kit.chain.session import HEARTBEAT_FRAMES, ChainSession
 from awm_kit.chain.session_entry import create_session, join_session, local_match, resume_session
 from awm_kit.chain.verify import check_result, verify
-from awm_kit.chain.worlds import World
+from awm_kit.chain.worlds import World, open_world
 from awm_kit.data import load_slp
 from awm_kit.data.scuffle import initial_frame
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
@@ -478,6 +478,9 @@ def test_what_a_session_refuses(chain: tuple[Fragile, World]) -> None:
         join_session(ledger, session.keys.session, wallet(ledger))
     with pytest.raises(LedgerError, match="there is no match"):
         join_session(ledger, Pubkey.new_unique(), wallet(ledger))
+    for key in (session.keys.session, session.keys.input, session.keys.log):
+        with pytest.raises(LedgerError, match="a match's account"):
+            open_world(ledger, key)
     stranger = ChainSession(ledger, session.keys, wallet(ledger), {0: Keypair()}, session.crank)
     with pytest.raises(ProgramError, match="WrongSessionKey"):
         stranger.step(controllers(1)[0])

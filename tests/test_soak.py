@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from awm_kit.data.replay import Replay
-from awm_kit.data.scuffle import STAGES, Params, generate, initial_frame, play
+from awm_kit.data.scuffle import Params, generate, initial_frame, play
+from awm_kit.data.teachers import teacher_of
+from awm_kit.errors import ModelFileError
 from awm_kit.impossible import Normal, impossible_events, stays
 from awm_kit.schema import CONTROLLER
 from awm_kit.soak import report, soak_replays, soak_scripted
@@ -154,6 +156,16 @@ def test_soaking_replays_compares_with_them() -> None:
 
 
 def test_the_physics_of_a_world_come_from_its_notes() -> None:
-    assert Params.from_notes({}) == Params.from_notes({"data": {"kind": "replays", "params": {}}}) == Params()
-    moon = Params.from_notes({"data": {"kind": "scuffle", "params": {"gravity_scale": 0.5}}})
-    assert moon.gravity_scale == 0.5 and STAGES[moon.stage]
+    assert teacher_of({}) is teacher_of({"data": {"kind": "replays", "params": {}}}) is None
+    moon = teacher_of({"data": {"kind": "scuffle", "params": {"gravity_scale": 0.5}}})
+    assert moon is not None and Params.of(moon.params).gravity_scale == 0.5
+
+
+@pytest.mark.parametrize(
+    "params",
+    [5, None, {"gravity_scale": "x"}, {"stage": [1]}, {"stage": 99}, {"warp": 1}, {"stocks": float("nan")}],
+)
+def test_notes_of_unknown_physics_are_refused_by_name(params: object) -> None:
+    """Whoever deploys a world writes its notes."""
+    with pytest.raises(ModelFileError, match="the world's notes cannot be read"):
+        teacher_of({"data": {"kind": "scuffle", "params": params}})

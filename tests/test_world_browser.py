@@ -130,6 +130,18 @@ def test_a_world_without_teacher_cannot_be_forked_by_gravity(ledger: EmbeddedLed
     assert [w.key for w in list_worlds(ledger)] == [world.key]
 
 
+def test_strange_notes_spoil_nobody_elses_card(ledger: EmbeddedLedger) -> None:
+    notes = {"data": {"kind": "scuffle", "params": {"gravity_scale": "heavy"}}, "trained_on": ["<b>"]}
+    strange = shelve(ledger, pack(replace(tiny_model(1), name="strange", notes=notes)))
+    shelve(ledger, tiny_cartridge())
+    browser = WorldBrowser(ledger)
+    assert len(cards(browser)) == 2
+    at = [world.name for world in browser.worlds].index("strange")
+    assert browser._cards.children[at].children[1].children[1].disabled
+    with pytest.raises(ModelFileError, match="expected a number for gravity_scale"):
+        browser.play(strange.key)
+
+
 def test_pictures_differ_and_are_well_formed() -> None:
     pictures = {postcard(game, f"{i:02x}" * 32) for i in range(20) for game in ("fighter", "bumper")}
     faces = {portrait(g, c, p) for g, c in (("fighter", 1), ("fighter", 18), ("bumper", 1)) for p in (0, 1)}

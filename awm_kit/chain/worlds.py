@@ -43,6 +43,8 @@ class WorldInfo:
         Who deployed it and may retire it.
     parent : Pubkey or None
         Manifest account of the world that this one was forked from.
+    game : str
+        Name of its schema.
     params, layers, d_model : int
     transactions_per_frame : int
     size, rent : int
@@ -58,6 +60,7 @@ class WorldInfo:
     world_hash: str
     authority: Pubkey
     parent: Pubkey | None
+    game: str
     params: int
     layers: int
     d_model: int
@@ -170,6 +173,8 @@ def fetch_world(ledger: Ledger, key: Pubkey) -> Cartridge:
         There is no finalised world at ``key``.
     VerificationError
         A shard is missing, or bytes differ from what was committed.
+    ModelFileError
+        This version cannot read its manifest.
     """
     return open_world(ledger, key).cartridge
 
@@ -208,10 +213,9 @@ def _manifest_account(ledger: Ledger, key: Pubkey) -> AccountInfo:
         raise LedgerError(
             f"there is no world at {key} on {ledger.name}: `awm worlds` (list_worlds) shows those that are"
         )
-    header = parse(account.data, CONTENT_HEADER)
-    if header["magic"].tobytes() != MANIFEST_MAGIC:
+    if not account.data.startswith(MANIFEST_MAGIC):
         raise LedgerError(f"{key} is a weight shard or a match's account; a world's key is its manifest's")
-    if header["state"] != ContentState.FROZEN:
+    if parse(account.data, CONTENT_HEADER)["state"] != ContentState.FROZEN:
         raise LedgerError(f"the world at {key} is not fully uploaded; deploy it again to resume")
     return account
 
@@ -239,6 +243,7 @@ def _describe(ledger: Ledger, account: AccountInfo) -> WorldInfo:
         world_hash=header["sha256"].tobytes().hex(),
         authority=key_of(header, "authority"),
         parent=None if parent == Pubkey.default() else parent,
+        game=manifest.schema.name,
         params=manifest.n_params,
         layers=manifest.n_layers,
         d_model=manifest.d_model,

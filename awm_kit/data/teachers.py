@@ -15,6 +15,7 @@ from awm_kit.data.scuffle import Params, Scuffle
 from awm_kit.data.scuffle import drills as scuffle_drills
 from awm_kit.data.scuffle.matches import scripted_matches
 from awm_kit.data.scuffle.state import State
+from awm_kit.errors import ModelFileError
 from awm_kit.schema import FIGHTER, Schema
 
 TEACHERS = ("scuffle", "bumper")
@@ -111,11 +112,23 @@ class Teacher:
 
 
 def teacher_of(notes: dict[str, Any]) -> Teacher | None:
-    """The built-in game that a world's notes say it learned from; None if it learned from recordings."""
+    """The built-in game that a world's notes say it learned from; None if it learned from recordings.
+
+    Raises
+    ------
+    ModelFileError
+        If they name physics that the game does not have: notes are whatever the world's maker wrote.
+    """
     data = notes.get("data")
     if not isinstance(data, dict) or data.get("kind") not in TEACHERS:
         return None
-    return Teacher(str(data["kind"]), dict(data.get("params", {})))
+    params = data.get("params", {})
+    try:
+        if not isinstance(params, dict):
+            raise ValueError(f"expected a table of physics (got {params!r})")
+        return Teacher(str(data["kind"]), dict(params))
+    except ValueError as error:
+        raise ModelFileError(f"the world's notes cannot be read: {error}") from error
 
 
 def teacher_for(schema: Schema) -> Teacher:

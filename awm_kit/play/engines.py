@@ -47,8 +47,15 @@ def open_cartridge(world: World | Cartridge | str | None) -> Cartridge:
 
 
 def teacher_params(cartridge: Cartridge) -> Params:
-    """The physics that a world was taught, as its notes tell; the teacher's own where they do not."""
-    return Params.from_notes(cartridge.manifest.notes)
+    """The physics that a world was taught, as its notes tell; scuffle's own where they do not.
+
+    Raises
+    ------
+    ModelFileError
+        If they name physics that there are not.
+    """
+    teacher = teacher_of(cartridge.manifest.notes)
+    return Params.of(teacher.params if teacher else {})
 
 
 def start_frame(cartridge: Cartridge, seed: int) -> np.ndarray:
@@ -57,6 +64,13 @@ def start_frame(cartridge: Cartridge, seed: int) -> np.ndarray:
     Returns
     -------
     ndarray, `FRAME` scalar
+
+    Raises
+    ------
+    ModelFileError
+        If its notes name physics that there are not.
+    ValueError
+        If no built-in game has its schema.
     """
     manifest = cartridge.manifest
     teacher = teacher_of(manifest.notes) or teacher_for(manifest.schema)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from solders.pubkey import Pubkey
@@ -16,7 +17,7 @@ from awm_kit.data.bumper.schema import SCHEMA_NAME as BUMPER
 from awm_kit.data.bumper.schema import Act
 from awm_kit.data.scuffle import FOX, MARTH
 from awm_kit.data.teachers import teacher_of
-from awm_kit.errors import LedgerError
+from awm_kit.errors import LedgerError, ModelFileError
 from awm_kit.play.controllers import Controller, neutral, opponent
 from awm_kit.quant.manifest import Manifest
 from awm_kit.schema import FIGHTER
@@ -51,22 +52,20 @@ def state_number(game: str, name: str) -> int:
 
 
 @lru_cache(maxsize=32)
-def manifest_of(ledger: Ledger, world: Pubkey) -> Manifest:
-    """What a deployed world says of itself; `LedgerError` if it is gone."""
+def game_of(ledger: Ledger, world: Pubkey) -> str:
+    """The name of a deployed world's schema; `LedgerError` if it is gone."""
     account = ledger.account(world)
     if account is None:
         raise LedgerError(f"the match's world {world} is no longer on {ledger.name}")
-    return Manifest.parse(content_of(account.data))
+    return Manifest.parse(content_of(account.data)).schema.name
 
 
-def game_of(ledger: Ledger, world: Pubkey) -> str:
-    """The name of a deployed world's schema; raises as `manifest_of`."""
-    return str(manifest_of(ledger, world).schema.name)
-
-
-def has_gravity(manifest: Manifest) -> bool:
-    """Whether a world's teacher is built in and can teach it other physics."""
-    teacher = teacher_of(manifest.notes)
+def has_gravity(notes: dict[str, Any]) -> bool:
+    """Whether a world's teacher, as its notes tell, is built in and can teach it other physics."""
+    try:
+        teacher = teacher_of(notes)
+    except ModelFileError:
+        return False
     return teacher is not None and teacher.schema.name == FIGHTER.name
 
 

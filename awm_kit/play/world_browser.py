@@ -20,10 +20,9 @@ from awm_kit.errors import LedgerError
 from awm_kit.play.app import PlayApp, play
 from awm_kit.play.cards import CSS, facts
 from awm_kit.play.errand import Errands
-from awm_kit.play.games import has_gravity, manifest_of
+from awm_kit.play.games import has_gravity
 from awm_kit.play.places import Place, open_place
 from awm_kit.play.portraits import postcard
-from awm_kit.schema import FIGHTER
 from awm_kit.wording import counted
 
 _CARD = widgets.Layout(width="270px", margin="6px")
@@ -165,13 +164,12 @@ class WorldBrowser(widgets.VBox):  # type: ignore[misc]
         split = widgets.Button(description="Fork", icon="code-fork", layout=half)
         start.on_click(lambda _: self.errands.run(f"loading {world.name}", partial(self.play, world.key)))
         split.on_click(lambda _: self._ask_fork(world))
-        manifest = manifest_of(self.place.ledger, world.key)
-        if not has_gravity(manifest):
+        if not has_gravity(world.notes):
             split.disabled = True
             split.tooltip = "no built-in teacher knows other physics for it: fork it with a recipe"
         buttons = widgets.HBox([start, split], layout=widgets.Layout(margin="0 8px"))
         card = widgets.VBox(
-            [widgets.HTML(card_html(world, names, manifest.schema.name)), buttons],
+            [widgets.HTML(card_html(world, names)), buttons],
             layout=_CARD,
         )
         card.add_class("awm-card")
@@ -195,7 +193,7 @@ class WorldBrowser(widgets.VBox):  # type: ignore[misc]
         self._below.children = [widgets.HTML(text), name, gravity, steps, go]
 
 
-def card_html(world: WorldInfo, names: dict[Pubkey, str], game: str = FIGHTER.name) -> str:
+def card_html(world: WorldInfo, names: dict[Pubkey, str]) -> str:
     """What a world's manifest says, as a card.
 
     Parameters
@@ -203,8 +201,6 @@ def card_html(world: WorldInfo, names: dict[Pubkey, str], game: str = FIGHTER.na
     world : WorldInfo
     names : dict of Pubkey to str
         Of the worlds that may be its parent.
-    game : str
-        Name of its schema.
     """
     parent = "an original" if world.parent is None else names.get(world.parent, f"{world.parent} (retired)")
     rows = [
@@ -218,5 +214,5 @@ def card_html(world: WorldInfo, names: dict[Pubkey, str], game: str = FIGHTER.na
         ("key", f"{str(world.key)[:12]}…"),
     ]
     taught = html.escape(world.trained_on or "its maker does not say what it learned from")
-    head = f"{postcard(game, world.world_hash)}<h3>{html.escape(world.name)}</h3><p>{taught}</p>"
+    head = f"{postcard(world.game, world.world_hash)}<h3>{html.escape(world.name)}</h3><p>{taught}</p>"
     return f"<div class='awm-facts' title='{world.key}'>{head}{facts(rows)}</div>"

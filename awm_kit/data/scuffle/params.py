@@ -170,24 +170,16 @@ class Params:
         known = {f.name for f in fields(cls)} - {"characters"}
         if unknown := sorted(set(changes) - known):
             raise ValueError(f"expected physics of {sorted(known)} (got {unknown})")
-        if (stage := changes.get("stage", cls.stage)) not in STAGES:
-            raise ValueError(f"expected a stage of {sorted(STAGES)} (got {stage!r})")
         for name, value in changes.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"expected a number for {name} (got {value!r})")
+            if name == "stage" and value not in STAGES:
+                raise ValueError(f"expected a stage of {sorted(STAGES)} (got {value!r})")
             whole, most = isinstance(getattr(cls, name), int), _most(name)
             if not 0 <= value <= most or (whole and value != int(value)):
                 kind = "a whole number" if whole else "a number"
                 raise ValueError(f"expected {kind} of 0 to {most} for {name} (got {value!r})")
         return cls(**changes)
-
-    @classmethod
-    def from_notes(cls, notes: Mapping[str, Any]) -> Params:
-        """The physics that a world was taught, as its training notes tell; the default where they do not."""
-        data = notes.get("data")
-        if isinstance(data, dict) and data.get("kind") == "scuffle":
-            return cls.of(data.get("params", {}))
-        return cls()
 
     def __hash__(self) -> int:
         """Hash by value (``characters`` included), so that derived tables can be cached."""
