@@ -220,7 +220,7 @@ class TestOpen:
             assert open_recording(name, ledger=ledger).frames.tobytes() == recorded.frames.tobytes()
         with pytest.raises(ValueError, match="expected the ledger"):
             open_recording(key)
-        with pytest.raises(LedgerError, match="is not on"):
+        with pytest.raises(LedgerError, match="there is no match"):
             open_recording(Pubkey.new_unique(), ledger=ledger)
 
     def test_a_slippi_file(self, slp_dir: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
@@ -18,8 +19,10 @@ from solders.system_program import TransferParams, transfer
 
 from awm_kit.chain import rpc
 from awm_kit.chain.ledger import LAMPORTS_PER_SOL
+from awm_kit.chain.rollup_post import Post
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.errors import LedgerError, TransactionError
+from awm_kit.play.places import open_place
 from validator import l1, l1_chain
 
 Json = Any
@@ -196,6 +199,30 @@ def test_a_broken_connection_is_made_again(ledger: RpcLedger, node: Node, cuts: 
     else:
         with pytest.raises(LedgerError, match="no usable answer"):
             ledger.slot()
+
+
+UNREADABLE = ("<html>maintenance</html>", "null", "[]", "{}", '{"result": {"value": {}}}')
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_an_answer_that_is_none_has_a_name(ledger: RpcLedger, node: Node, url: str, text: str) -> None:
+    """As of a server that is no node, or a page that stands in for one."""
+    node.mood = lambda request: web.Response(text=text)
+    with pytest.raises(LedgerError, match="it is no JSON-RPC"):
+        ledger.slot()
+    with pytest.raises(LedgerError, match="lockhash"):
+        Post(url).sign([], Keypair(), [], 1_000)
+
+
+def test_a_place_that_is_half_there_keeps_no_connection(url: str) -> None:
+    def connections() -> int:
+        return sum(thread.name == "awm-rpc" for thread in threading.enumerate())
+
+    before = connections()
+    for rollup, error in (("http://127.0.0.1:9", LedgerError), ("ftp://nowhere", ValueError)):
+        with pytest.raises(error):
+            open_place(f"{url},{rollup}")
+    assert connections() == before
 
 
 def test_a_transaction_that_lands_at_the_last_moment_is_not_sent_twice(

@@ -28,6 +28,7 @@ from awm_kit.chain.accounts import (
     replay_of,
 )
 from awm_kit.chain.ledger import Ledger
+from awm_kit.chain.match_accounts import MatchAccounts
 from awm_kit.chain.session import ChainSession
 from awm_kit.data.replay import open_npz
 from awm_kit.errors import LedgerError, VerificationError
@@ -169,10 +170,7 @@ def record_from_session(ledger: Ledger, session: ChainSession | Pubkey) -> Match
         Its input log does not have the hash that was committed.
     """
     keys = session.keys if isinstance(session, ChainSession) else keys_of_session(session, ledger.program_id)
-    accounts = ledger.accounts([keys.session, keys.hidden, keys.log])
-    if any(account is None for account in accounts):
-        raise LedgerError(f"match {keys.session} is not on {ledger.name}; was it closed?")
-    data, hidden, log = (account.data for account in accounts if account)
+    data, hidden, log = MatchAccounts(ledger, keys).read(keys.session, keys.hidden, keys.log)
     state, memory = parse(data, SESSION_STATE), parse(hidden, HIDDEN_HEADER)
     if state["winner"] == Winner.NONE_YET or memory["reason"] == 0:
         raise LedgerError(f"match {keys.session} is still running: end it first")

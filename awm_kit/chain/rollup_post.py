@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 
@@ -123,7 +123,10 @@ class Post:
             answer = self._answer("getLatestBlockhash")
             if "error" in answer:
                 raise LedgerError(f"{self._url} refused getLatestBlockhash: {answer['error']}")
-            self._blockhash = Hash.from_string(answer["result"]["value"]["blockhash"])
+            try:
+                self._blockhash = Hash.from_string(answer["result"]["value"]["blockhash"])
+            except (KeyError, TypeError, ParseHashError) as error:
+                raise LedgerError(f"{self._url} gave no blockhash: {answer}") from error
             self._fetched = time.monotonic()
         return self._blockhash
 
@@ -147,7 +150,7 @@ class Post:
             return ssl.create_default_context().wrap_socket(connection, server_hostname=self._address[0])
         return connection
 
-    def _answer(self, method: str) -> Any:
+    def _answer(self, method: str) -> dict[str, Any]:
         """The next answer on the connection."""
         try:
             head = self._take_until(b"\r\n\r\n").lower()
@@ -157,7 +160,10 @@ class Post:
             while len(self._read) < length:
                 self._receive()
             body, self._read = self._read[:length], self._read[length:]
-            return json.loads(body)
+            answer = json.loads(body)
+            if not isinstance(answer, dict):
+                raise ValueError(f"expected a JSON object (got {answer!r})")
+            return answer
         except (OSError, ValueError) as error:
             self.close()
             raise LedgerError(f"{self._url} did not answer {method}: {error}") from error

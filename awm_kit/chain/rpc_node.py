@@ -20,6 +20,7 @@ from solana.rpc.async_http_provider import AsyncHTTPProvider
 from solana.rpc.core import RPCException
 from solders.account_decoder import UiAccountEncoding, UiDataSliceConfig
 from solders.commitment_config import CommitmentLevel
+from solders.errors import SerdeJSONError
 from solders.rpc.config import RpcAccountInfoConfig, RpcContextConfig
 from solders.rpc.errors import MinContextSlotNotReachedMessage, NodeUnhealthyMessage
 from solders.rpc.requests import Body
@@ -147,6 +148,8 @@ class Node:
                 if last or not isinstance(error.args[0], _BEHIND):
                     raise
                 wait = min(pause, 1.0)
+            except SerdeJSONError as error:
+                raise self._useless(error, "; it is no JSON-RPC") from None
             except SolanaRpcException as error:
                 cause = error.__cause__
                 response = getattr(cause, "response", None)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from solders.pubkey import Pubkey
 
 from awm_kit.chain import inputlog
 from awm_kit.chain.accounts import (
@@ -25,7 +24,7 @@ from awm_kit.chain.resimulation import Resimulation
 from awm_kit.chain.rollup_session import RollupSession
 from awm_kit.chain.session import ChainSession
 from awm_kit.data.replay import as_record
-from awm_kit.errors import LedgerError, VerificationError
+from awm_kit.errors import VerificationError
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS, STATUS_PLAYING
 
@@ -59,7 +58,7 @@ class Witness:
 
     def __init__(self, session: ChainSession, cartridge: Cartridge) -> None:
         self._session = session
-        data, log = self._read(session.keys.session, session.keys.log)
+        data, log = session.read(session.keys.session, session.keys.log)
         now = frame_of(data)
         start = np.frombuffer(parse(log, LOG_HEADER)["start"].tobytes(), FRAME).reshape(())
         self._match = Resimulation(cartridge, start if now["frame"] else now)
@@ -126,12 +125,12 @@ class Witness:
         yield np.tile(self.inputs, (missing, 1))
         if missing == 1:
             yield from (guess.reshape(1, N_PLAYERS) for guess in guesses)
-            buffer = parse(self._read(self._session.keys.input)[0], INPUT_BUFFER)
+            buffer = parse(self._session.read(self._session.keys.input)[0], INPUT_BUFFER)
             yield np.array(buffer["controllers"], CONTROLLER).reshape(1, N_PLAYERS)
 
     def _logged(self, missing: int) -> np.ndarray:
         """The inputs of the missing frames from the log, which may be further already."""
-        log = self._read(self._session.keys.log)[0]
+        log = self._session.read(self._session.keys.log)[0]
         last = self.number + missing
         written = max(last, *parse(log, LOG_HEADER)["frames"].tolist())
         return inputlog.decode(entries_of(log), written)[self.number : last]
@@ -155,10 +154,4 @@ class Witness:
     def _news(self) -> np.void:
         session = self._session
         told = session.stream.record if isinstance(session, RollupSession) else None
-        return parse(self._read(session.keys.session)[0], SESSION_STATE) if told is None else told
-
-    def _read(self, *keys: Pubkey) -> list[bytes]:
-        ledger, accounts = self._session.ledger, self._session.ledger.accounts(keys)
-        if not all(account and account.owner == ledger.program_id for account in accounts):
-            raise LedgerError(f"match {self._session.keys.session} is no longer on {ledger.name}")
-        return [account.data for account in accounts if account]
+        return parse(session.read(session.keys.session)[0], SESSION_STATE) if told is None else told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -114,15 +115,16 @@ def open_place(
 
 
 def _connect(ledger: str, rollup: str, unit_price: int | None = 0, program_id: Pubkey = PROGRAM_ID) -> Place:
-    below = RpcLedger(ledger, unit_price=unit_price, program_id=program_id)
-    if not rollup:
-        return Place(below)
-    try:
-        above = RpcLedger(rollup, preflight=False, program_id=program_id)
-        return Place(below, above, above.identity())
-    except LedgerError:
-        below.close()
-        raise
+    with ExitStack() as opened:
+        below = RpcLedger(ledger, unit_price=unit_price, program_id=program_id)
+        opened.callback(below.close)
+        place = Place(below)
+        if rollup:
+            above = RpcLedger(rollup, preflight=False, program_id=program_id)
+            opened.callback(above.close)
+            place = Place(below, above, above.identity())
+        opened.pop_all()
+        return place
 
 
 def _localnet() -> Place:
