@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from awm_kit.characters import character_name
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -40,6 +42,11 @@ class ProbeResult:
     courses: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
 
     @property
+    def who(self) -> str:
+        """The character's name."""
+        return character_name(self.character)
+
+    @property
     def error(self) -> float | None:
         """Relative error of the learned value."""
         if self.reference is None:
@@ -64,10 +71,11 @@ class ProbeReport(list[ProbeResult]):
 
     def __repr__(self) -> str:
         columns = f"{self.against:>10}{'error':>8}" if self.against else ""
-        lines = [f"{'probe':24}{'character':>10}{'learned':>10}{columns}  unit"]
+        width = max(map(len, ("character", *(r.who for r in self))))
+        lines = [f"{'probe':24}{'character':{width}}{'learned':>10}{columns}  unit"]
         for r in self:
             columns = "" if r.reference is None else f"{r.reference:10.3f}{r.error:8.1%}"
-            lines.append(f"{r.name:24}{r.character:10d}{r.learned:10.3f}{columns}  {r.unit}")
+            lines.append(f"{r.name:24}{r.who:{width}}{r.learned:10.3f}{columns}  {r.unit}")
         return "\n".join(lines)
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -77,6 +85,7 @@ class ProbeReport(list[ProbeResult]):
             {
                 "name": r.name,
                 "character": r.character,
+                "character_name": r.who,
                 "unit": r.unit,
                 "learned": r.learned,
                 **({column: r.reference, "error": r.error} if column else {}),
@@ -110,12 +119,11 @@ class ProbeReport(list[ProbeResult]):
     def _plot_errors(self, axis: Axes) -> None:
         results = [(r, r.error) for r in self if r.error is not None]
         errors = [error for _, error in results]
-        bars = axis.barh([f"{r.name} ({r.character})" for r, _ in results], errors, color=LEARNED)
+        bars = axis.barh([f"{r.name} ({r.who})" for r, _ in results], errors, color=LEARNED)
         axis.bar_label(bars, ["exact" if e == 0 else f"{e:.1%}" for e in errors], padding=3, fontsize=7)
         axis.axvline(ENOUGH, color="0.5", linestyle=":", label=f"{ENOUGH:.0%}")
         axis.set_xscale("symlog", linthresh=0.01)
         axis.set(xlabel=f"error, learned against {self.against}", xlim=(0, 4 * max(0.1, *errors)))
-        axis.set_title("in brackets the character: 1 falls fast, 18 floats", fontsize=9)
         axis.invert_yaxis()
         axis.legend(fontsize=8, loc="lower right")
 
@@ -123,7 +131,7 @@ class ProbeReport(list[ProbeResult]):
         who = (("learned", LEARNED, "-"), (self.against, REFERENCE, "--"))
         for course, (label, color, style) in zip(result.courses, who, strict=False):
             axis.plot(course, style, color=color, label=label)
-        axis.set_title(f"{result.name} ({result.character})", fontsize=9)
+        axis.set_title(f"{result.name} ({result.who})", fontsize=9)
         axis.set_xlabel("frame", fontsize=8)
         axis.set_ylabel(result.shows, fontsize=8)
 
@@ -133,6 +141,6 @@ class ProbeReport(list[ProbeResult]):
         axis.plot(percents, [r.learned for r in results], "o-", color=LEARNED)
         if references:
             axis.plot(percents, references, "s--", color=REFERENCE)
-        axis.set_title(f"launch speed ({results[0].character})", fontsize=9)
+        axis.set_title(f"launch speed ({results[0].who})", fontsize=9)
         axis.set_xlabel("percent", fontsize=8)
         axis.set_ylabel("units/frame", fontsize=8)

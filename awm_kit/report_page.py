@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from awm_kit.characters import character_name
 from awm_kit.wording import counted
 
 INTRO = """# What the shipped worlds learned
@@ -125,7 +126,7 @@ def _probes(facts: dict[str, Any]) -> str:
     rows = [
         [
             r["name"],
-            str(r["character"]),
+            character_name(r["character"]),
             f"{r[column]:.3f}",
             f"{r['learned']:.3f}",
             f"{100 * r['error']:.1f} %",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ORDER = (
-    *("errors", "files", "wording", "machine", "schema", "feature_table", "action_states"),
+    *("errors", "files", "wording", "machine", "schema", "feature_table", "action_states", "characters"),
     *("data", "model", "quant", "worlds"),
     *("kernel_build", "kernel_library", "kernel", "fidelity"),
     *("impossible", "impossible_carts", "soak", "game_physics", "probe_report", "probe"),

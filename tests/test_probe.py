@@ -58,8 +58,9 @@ def test_a_world_without_a_teacher_is_compared_with_none(untaught: Cartridge, tm
     alone = run_probes(untaught)
     assert len(alone) == 2 * len(PROBES) and alone.against == ""
     assert all(r.reference is None and r.error is None for r in alone)
-    assert set(alone.to_json()[0]) == {"name", "character", "unit", "learned"}
+    assert set(alone.to_json()[0]) == {"name", "character", "character_name", "unit", "learned"}
     assert "taught" not in repr(alone) and "error" not in repr(alone)
+    assert {line[24:33].strip() for line in repr(alone).splitlines()[1:]} == {"Fox", "Marth"}
     said = CliRunner().invoke(app, ["probe", str(untaught.save(tmp_path / "alone.awm"))])
     assert said.stdout.startswith("probe ") and "no teacher to compare with: --replays DIR" in said.stderr
 

@@ -92,5 +92,5 @@ def test_a_match_that_was_closed(session: ChainSession, rng: np.random.Generator
     session.end()
     session.record_result()
     session.close()
-    with pytest.raises(LedgerError, match="there is no match .* on embedded"):
+    with pytest.raises(LedgerError, match=r"there is no match .* on embedded"):
         witness.look()
