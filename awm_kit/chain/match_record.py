@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from awm_kit.chain.accounts import (
 from awm_kit.chain.ledger import Ledger
 from awm_kit.chain.match_accounts import MatchAccounts
 from awm_kit.chain.session import ChainSession
-from awm_kit.data.replay import open_npz
+from awm_kit.data.replay import read_npz
 from awm_kit.errors import LedgerError, VerificationError
 from awm_kit.files import written_whole
 from awm_kit.schema import CONTROLLER, FRAME, N_PLAYERS
@@ -127,29 +125,29 @@ class MatchRecord:
             There is no such file.
         """
         try:
-            with open_npz(path) as file:
-                facts = json.loads(str(file["facts"]))
-                if facts["format"] != FORMAT:
-                    raise VerificationError(f"{path}: expected format {FORMAT} (got {facts['format']})")
-                frames = int(file["frames"])
-                # Files made before `unfinished` was kept do not say.
-                begun = int(file["begun"]) if "begun" in file else frames
-                rows = inputlog.decode(file["log"].tobytes(), begun)
-                return cls(
-                    world_hash=facts["world"],
-                    start_frame=np.frombuffer(file["start"].tobytes(), FRAME).reshape(()),
-                    inputs=rows[:frames],
-                    unfinished=rows[frames:],
-                    winner=Winner[facts["winner"]],
-                    reason=EndReason[facts["reason"]],
-                    chain_hash=facts["chain"],
-                    state_hash=facts["state"],
-                    trace=file["trace"],
-                    meta=facts["meta"],
-                )
+            file = read_npz(path)
+            facts = json.loads(str(file["facts"]))
+            if facts["format"] != FORMAT:
+                raise VerificationError(f"{path}: expected format {FORMAT} (got {facts['format']})")
+            frames = int(file["frames"])
+            # Files made before `unfinished` was kept do not say.
+            begun = int(file.get("begun", frames))
+            rows = inputlog.decode(file["log"].tobytes(), begun)
+            return cls(
+                world_hash=facts["world"],
+                start_frame=np.frombuffer(file["start"].tobytes(), FRAME).reshape(()),
+                inputs=rows[:frames],
+                unfinished=rows[frames:],
+                winner=Winner[facts["winner"]],
+                reason=EndReason[facts["reason"]],
+                chain_hash=facts["chain"],
+                state_hash=facts["state"],
+                trace=file["trace"],
+                meta=facts["meta"],
+            )
         except FileNotFoundError:
             raise
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError, OSError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise VerificationError(f"{path} is damaged or no match record: {error}") from error
 
 

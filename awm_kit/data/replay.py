@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -112,35 +113,48 @@ class Replay:
             If there is no such file.
         """
         try:
-            with open_npz(path) as archive:
-                header = json.loads(archive["header"].tobytes())
-                replay = cls(archive["frames"], archive["inputs"], header["source"], header["meta"])
-                version = header["format"]
+            archive = read_npz(path)
+            header = json.loads(archive["header"].tobytes())
+            replay = cls(archive["frames"], archive["inputs"], header["source"], header["meta"])
+            version = header["format"]
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, NotImplementedError,
-                zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ReplayCorruptError(f"not a complete replay archive ({error})") from error
         if version != FORMAT:
             raise ReplayCorruptError(f"expected format {FORMAT} (got {version!r})")
         return replay.validate(schema)
 
 
-def open_npz(path: str | os.PathLike[str]) -> Any:
-    """The arrays of an ``.npz`` file by name; close it.
+#: What zipfile, zlib and NumPy's reader of array headers make of bytes that are not theirs.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, EOFError, OSError),
+    *(KeyError, TypeError, OverflowError, MemoryError, RuntimeError),  # e.g. "File is encrypted"
+)
+
+
+def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file by name.
 
     Raises
     ------
     ValueError
-        If it is none. (NumPy, which takes any other file for a pickle, would advise to trust it.)
-    FileNotFoundError
-        If there is no such file.
+        If it is none, or damaged. (NumPy, which takes any other file for a pickle, would advise to trust it.)
+    OSError
+        If it cannot be read.
     """
     raw = io.BytesIO(Path(path).read_bytes())
     if not zipfile.is_zipfile(raw):
         raise ValueError("expected a zip archive, whole to its end")
     raw.seek(0)
-    return np.load(raw, allow_pickle=False)
+    try:
+        with np.load(raw, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except _DAMAGED as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    if strange := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"expected arrays (got something else as {strange})")
+    return arrays
 
 
 def _check_arrays(frames: np.ndarray, inputs: np.ndarray, schema: Schema) -> None:

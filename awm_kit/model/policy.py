@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from awm_kit.data.replay import open_npz
+from awm_kit.data.replay import read_npz
 from awm_kit.data.scuffle.dice import hash32
 from awm_kit.errors import ModelFileError
 from awm_kit.files import written_whole
@@ -177,37 +176,37 @@ class Policy:
             If there is none.
         """
         try:
-            with open_npz(path) as file:
-                header = json.loads(file["header"].tobytes())
-                if header["format"] != FORMAT:
-                    raise ModelFileError(f"{path}: expected policy format {FORMAT} (got {header['format']})")
-                names = [(f"layer{i}_w", f"layer{i}_b") for i in range(int(header["layers"]))]
-                policy = cls(
-                    choices=np.frombuffer(file["choices"].tobytes(), CONTROLLER),
-                    action_rows=file["action_rows"].astype(np.float32),
-                    character_rows=file["character_rows"].astype(np.float32),
-                    layers=tuple((file[w].astype(np.float32), file[b].astype(np.float32)) for w, b in names),
-                    notes=header["notes"],
-                )
+            file = read_npz(path)
+            header = json.loads(file["header"].tobytes())
+            if header["format"] != FORMAT:
+                raise ModelFileError(f"{path}: expected policy format {FORMAT} (got {header['format']})")
+            names = [(f"layer{i}_w", f"layer{i}_b") for i in range(int(header["layers"]))]
+            policy = cls(
+                choices=np.frombuffer(file["choices"].tobytes(), CONTROLLER),
+                action_rows=file["action_rows"].astype(np.float32),
+                character_rows=file["character_rows"].astype(np.float32),
+                layers=tuple((file[w].astype(np.float32), file[b].astype(np.float32)) for w, b in names),
+                notes=header["notes"],
+            )
         except FileNotFoundError:
             raise
-        except (zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, OSError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelFileError(f"{path} is damaged or no policy: {error}") from error
         return policy._checked(path)
 
     def _checked(self, path: str | os.PathLike[str]) -> Policy:
-        width = LINEAR + 2 * (self.action_rows.shape[-1] + self.character_rows.shape[-1])
-        rows = (self.action_rows.shape[:1], self.character_rows.shape[:1])
-        if rows != ((N_ACTIONS,), (N_CHARACTERS,)) or not self.layers:
+        rows = (self.action_rows.shape, self.character_rows.shape)
+        if [shape[:1] for shape in rows] != [(N_ACTIONS,), (N_CHARACTERS,)] or not self.layers:
             raise ModelFileError(
                 f"{path}: expected embeddings of {N_ACTIONS} and {N_CHARACTERS} (got {rows})"
             )
+        width = LINEAR + 2 * (rows[0][-1] + rows[1][-1])
         for weight, bias in self.layers:
-            if weight.shape != (len(bias), width):
+            if weight.shape != (bias.size, width) or bias.ndim != 1:
                 raise ModelFileError(
-                    f"{path}: expected a layer of {len(bias)} × {width} (got {weight.shape})"
+                    f"{path}: expected a layer of {bias.size} × {width} (got {weight.shape})"
                 )
-            width = len(bias)
+            width = bias.size
         if width != len(self.choices):
             raise ModelFileError(f"{path}: expected {len(self.choices)} outputs (got {width})")
         return self
