@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from awm_kit.data.replay import Replay
 from awm_kit.errors import ModelFileError
@@ -237,6 +240,30 @@ def test_a_run_on_other_data_is_only_gone_on_with_if_asked(data: PackedReplays, 
         Trainer(other, config, tmp_path)
     again = Trainer(other, config, tmp_path, other_data=True)
     assert again.step == 1 and again.describe()["data_sha256"] == other.sha256()
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("config", None),
+        ("config", '{"warp": 1}'),
+        ("schema", "{}"),
+        ("heads", "[1]"),
+        ("notes", "{"),
+        ("notes", "[1]"),
+    ],
+)
+def test_a_checkpoint_that_describes_no_network(
+    tmp_path: Path, model: WorldModel, part: str, said: str | None
+) -> None:
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, model, {})
+    with safe_open(str(path), framework="pt") as file:
+        metadata = dict(file.metadata())
+    metadata.pop(part)
+    save_file(model.state_dict(), path, metadata | ({part: said} if said else {}))
+    with pytest.raises(ModelFileError, match=r"a\.safetensors describes no network"):
+        load_checkpoint(path)
 
 
 def test_bad_checkpoints_are_named(tmp_path, model: WorldModel) -> None:

@@ -62,17 +62,27 @@ def load_checkpoint(path: Path | str) -> tuple[WorldModel, dict[str, Any]]:
         ) from error
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"expected a checkpoint of format {FORMAT!r} (got {metadata.get('format')!r})")
-    schema = Schema.from_json(metadata["schema"])
-    heads = [_head_from_json(h, schema) for h in json.loads(metadata["heads"])]
-    config = {"conv_reach": 0.0, **json.loads(metadata["config"])}  # unbounded before it could be bounded
-    model = WorldModel(ModelConfig(**config), schema, heads)
+    try:
+        model, notes = _described(metadata)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ModelFileError(
+            f"checkpoint {Path(path).name} describes no network that this version knows: {error!r}"
+        ) from error
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelFileError(
             f"checkpoint {Path(path).name} does not fit its own description: {error}"
         ) from error
-    return model, json.loads(metadata["notes"])
+    return model, notes
+
+
+def _described(metadata: dict[str, str]) -> tuple[WorldModel, dict[str, Any]]:
+    """An untrained network as a checkpoint's metadata say, and its notes."""
+    schema = Schema.from_json(metadata["schema"])
+    heads = [_head_from_json(h, schema) for h in json.loads(metadata["heads"])]
+    config = {"conv_reach": 0.0, **json.loads(metadata["config"])}  # unbounded before it could be bounded
+    return WorldModel(ModelConfig(**config), schema, heads), dict(json.loads(metadata["notes"]))
 
 
 def save_optimizer(path: Path, state: dict[str, Any]) -> None:
