@@ -217,6 +217,10 @@ class NativeWorld:
         Returns
         -------
         ndarray of the frame dtype, shape (N,)
+
+        Raises
+        ------
+        ValueError : if an argument has another shape or dtype, or the states cannot be written in place
         """
         n = len(frames)
         self._check_state(states, (n, self.state_bytes))
@@ -321,4 +325,8 @@ def available_backends() -> list[str]:
 def _as_records(inputs: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """Contiguous controllers of ``dtype``; those of another game are taken byte for byte."""
     inputs = np.ascontiguousarray(inputs)
-    return inputs if inputs.dtype == dtype else inputs.view(dtype)
+    if inputs.dtype == dtype:
+        return inputs
+    if inputs.dtype.itemsize != dtype.itemsize:
+        raise ValueError(f"expected controllers of {dtype.itemsize} bytes each (got {inputs.dtype})")
+    return inputs.view(dtype)

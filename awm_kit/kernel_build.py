@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from awm_kit.files import written_whole
 KERNEL_C = Path(__file__).with_name("kernel_c")
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
 FLAGS = ("-std=c99", "-O3", "-fno-strict-aliasing", *WARNINGS)
+PATIENCE = 600.0  # seconds; a kernel takes some
 _LOG = logging.getLogger(__name__)
 
 
@@ -40,7 +42,7 @@ def find_compiler() -> list[str]:
     CompilerMissingError : saying what to install
     """
     if os.environ.get("CC"):
-        return os.environ["CC"].split()
+        return shlex.split(os.environ["CC"])
     for name in ("cc", "gcc", "clang"):
         if path := shutil.which(name):
             return [path]
@@ -77,7 +79,7 @@ def build(flags: Sequence[str] = FLAGS, files: Sequence[Path] | None = None) -> 
     Raises
     ------
     CompilerMissingError : if there is no compiler
-    KernelError : with the compiler's output, if it fails
+    KernelError : with the compiler's output, if it fails, or if it does not come to an end
     """
     compiler = find_compiler()
     files = sources() if files is None else files
@@ -119,9 +121,11 @@ def _version(compiler: tuple[str, ...]) -> str:
 
 def _run(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except OSError as error:
         raise CompilerMissingError(f"cannot run the C compiler {command[0]!r}: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise KernelError(f"the C compiler took more than {PATIENCE:g} s: {' '.join(command)}") from error
     if done.returncode:
         raise KernelError(f"building the kernel failed: {' '.join(command)}\n{done.stderr[-4000:]}")
     return done.stdout

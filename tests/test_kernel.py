@@ -416,6 +416,16 @@ def test_bad_arguments_are_value_errors() -> None:
         world.step(state, frame, pads[:1])
 
 
+@pytest.mark.parametrize("inputs", [np.zeros((2, 3), np.int32), np.zeros((2, 12)), np.zeros(24, np.uint8)])
+def test_what_are_no_controllers_is_not_taken_for_their_bytes(inputs: np.ndarray) -> None:
+    world = NativeWorld(pack(random_model(5, SHAPES[0])))
+    frame = random_frame(np.random.default_rng(1))
+    with pytest.raises(ValueError, match=r"expected controllers of 12 bytes each \(got \w+\)"):
+        world.step(world.initial_state(), frame, inputs)
+    with pytest.raises(ValueError, match="expected controllers of 12 bytes each"):
+        world.step_many(world.initial_state(1), frame[None], inputs[None])
+
+
 def test_weights_outside_the_format_are_refused() -> None:
     cartridge = pack(random_model(1))
     op = next(op for op in cartridge.manifest.ops if op["kind"] == layout.OpKind.MATVEC)
