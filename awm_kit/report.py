@@ -81,38 +81,54 @@ class Subject:
 
 
 def make_report(
-    names: Sequence[str], folder: Path, effort: Effort | None = None, said: Callable[[str], None] = print
+    names: Sequence[str],
+    folder: Path,
+    effort: Effort | None = None,
+    said: Callable[[str], None] = print,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Measure worlds and write ``REPORT.md``, ``report.json`` and plots into ``folder``.
 
     Parameters
     ----------
     names : sequence of str
-        Shipped worlds or cartridges.
+        Shipped worlds or cartridges, each with another file name.
     folder : Path
         Made if missing; holds ``parts/``, from which an interrupted report goes on.
     effort : Effort, optional
     said : callable
         Gets a line a section.
+    progress : bool
+        Show how far a section is.
 
     Returns
     -------
     dict
         What ``report.json`` holds: world -> section -> figures.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such world.
+    ValueError
+        If two files have one name, by which the page would call both.
     """
     from awm_kit.report_page import page
 
     effort = effort or Effort()
+    subjects = [Subject.of(name) for name in names]
+    called = [subject.name for subject in subjects]
+    if twice := sorted({name for name in called if called.count(name) > 1}):
+        raise ValueError(f"expected worlds whose files have different names (got {twice} twice)")
     (folder / "parts").mkdir(parents=True, exist_ok=True)
     worlds: dict[str, dict[str, Section]] = {}
-    for name in names:
-        subject = Subject.of(name)
+    for subject in subjects:
         worlds[subject.name] = {}
         for title, work in SECTIONS.items():
             part = _part(folder, subject, title, effort)
             if not part.exists():
                 said(f"{subject.name}: {title}")
-                facts, figure = work(subject, effort)
+                facts, figure = work(subject, effort, progress)
                 _keep(part, facts, figure, folder / f"{subject.name}-{title}.png")
             worlds[subject.name][title] = json.loads(part.read_text())
     result = {"effort": asdict(effort), "worlds": worlds}
@@ -124,7 +140,7 @@ def make_report(
 Measured = tuple[Section, "Figure | None"]
 
 
-def _facts(subject: Subject, effort: Effort) -> Measured:
+def _facts(subject: Subject, effort: Effort, progress: bool) -> Measured:
     manifest, notes = subject.cartridge.manifest, subject.cartridge.manifest.notes
     return {
         "world_hash": subject.cartridge.world_hash,
@@ -140,54 +156,61 @@ def _facts(subject: Subject, effort: Effort) -> Measured:
 TRAINING = ("step", "seconds", "frames", "replays", "data_sha256", "machine")
 
 
-def _accuracy(subject: Subject, effort: Effort) -> Measured:
+def _accuracy(subject: Subject, effort: Effort, progress: bool) -> Measured:
     games = subject.unseen(effort.games)
     if not games:
-        return {"left_out": "the games that it never saw are not on this machine"}, None
+        return _without_games(subject), None
     runners, _, _ = open_runners(str(subject.path), "both")
-    results: list[Evaluation] = [evaluate(r, games, starts=effort.starts, progress=False) for r in runners]
+    results: list[Evaluation] = [evaluate(r, games, starts=effort.starts, progress=progress) for r in runners]
     return {r.engine: r.to_json() for r in results}, results[0].plot(*results[1:])
 
 
-def _soak(subject: Subject, effort: Effort) -> Measured:
+def _soak(subject: Subject, effort: Effort, progress: bool) -> Measured:
     if not _rules_known(subject):
         return {"left_out": "its rules are not known here"}, None
     if subject.recipe is None or subject.recipe.teacher:
-        return _played(subject, effort)
+        return _played(subject, effort, progress)
     if not (games := subject.unseen(effort.games)):
-        return {"left_out": "the games that it never saw are not on this machine"}, None
-    report = soak_replays(subject.cartridge, games, progress=False)
+        return _without_games(subject), None
+    report = soak_replays(subject.cartridge, games, progress=progress)
     return {"players": "recorded", **report.to_json()}, report.plot()
 
 
-def _play(subject: Subject, effort: Effort) -> Measured:
+def _play(subject: Subject, effort: Effort, progress: bool) -> Measured:
     """A world of recorded games under players who see what it does, as people do; see `soak_replays`."""
     if subject.recipe is None or subject.recipe.teacher or not _rules_known(subject):
         return {}, None
-    return _played(subject, effort)
+    return _played(subject, effort, progress)
+
+
+def _without_games(subject: Subject) -> Section:
+    if subject.recipe is None:
+        return {"left_out": "no recipe lies beside it to say which games it never saw"}
+    return {"left_out": "the games that it never saw are not on this machine"}
 
 
 def _rules_known(subject: Subject) -> bool:
     return subject.cartridge.manifest.schema.name in {Teacher(name).schema.name for name in TEACHERS}
 
 
-def _played(subject: Subject, effort: Effort) -> Measured:
-    report = soak_scripted(subject.cartridge, effort.minutes, progress=False)
+def _played(subject: Subject, effort: Effort, progress: bool) -> Measured:
+    report = soak_scripted(subject.cartridge, effort.minutes, progress=progress)
     return {"players": "scripted", **report.to_json()}, report.plot()
 
 
-def _probes(subject: Subject, effort: Effort) -> Measured:
-    if subject.recipe is None or subject.cartridge.manifest.schema.name != FIGHTER.name:
+def _probes(subject: Subject, effort: Effort, progress: bool) -> Measured:
+    if subject.cartridge.manifest.schema.name != FIGHTER.name:
         return {"left_out": "its game has none"}, None
-    games = None if subject.recipe.teacher else subject.unseen(effort.games)
+    taught = subject.recipe is not None and subject.recipe.teacher
+    games = None if taught else subject.unseen(effort.games)
     if games == []:
-        return {"left_out": "the games that it never saw are not on this machine"}, None
+        return _without_games(subject), None
     report = run_probes(subject.cartridge, games=games)
     return {"probes": report.to_json()}, report.plot()
 
 
 #: Title -> what measures it, in the order of the page.
-SECTIONS: dict[str, Callable[[Subject, Effort], Measured]] = {
+SECTIONS: dict[str, Callable[[Subject, Effort, bool], Measured]] = {
     "facts": _facts,
     "accuracy": _accuracy,
     "soak": _soak,

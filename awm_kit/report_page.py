@@ -83,7 +83,7 @@ def _forced_rows(int8: dict[str, Any], fp32: dict[str, Any]) -> Iterable[Sequenc
             continue
         ends, scale = int8["intervals"]["teacher_forced"][name], 1 if name.endswith("_err") else 100
         event = name.rpartition("_")[0]
-        cases = f"{int8['events'][event]:,}" if event in int8["events"] else ""
+        cases = f"{int8['events'][event]:,}" if name.endswith("_recall") else ""
         label = name.replace("_", " ").replace("acc", "right").replace("err", "error (percent)")
         yield label, _interval(value, ends, scale), _number(fp32["teacher_forced"][name], scale), cases
 

@@ -150,6 +150,8 @@ def soak_replays(cartridge: Cartridge, replays: Sequence[Replay], progress: bool
     schema = _teacher(cartridge).schema
     world = NativeWorld(cartridge)
     check_games(schema, replays)
+    if not replays:
+        raise ValueError("expected recorded games, at least one (got none)")
     bar = tqdm(replays, disable=not progress, unit="game")
     runs = [free_run(world, r.frames[:1], r.inputs[None])[0] for r in bar]
     return report([_until_decided(f) for f in runs], [r.frames for r in replays], schema)
@@ -166,8 +168,9 @@ def soak_scripted(
 
     Parameters
     ----------
+    cartridge : Cartridge
     minutes : float
-        Of play in all; matches that are decided make room for further ones.
+        Of play in all, above 0; matches that are decided make room for further ones.
     seed : int
         Of the first match; the others follow.
     matches : int, optional
@@ -177,12 +180,14 @@ def soak_scripted(
     Raises
     ------
     ValueError
-        If the world's rules are not known here.
+        If the world's rules are not known here, or there is nothing to play.
     """
+    wanted = round(minutes * FRAMES_PER_MINUTE)
+    if wanted < 1 or (matches is not None and matches < 1):
+        raise ValueError(f"expected minutes and matches to play (got {minutes:g} minutes, {matches} matches)")
     teacher = _teacher(cartridge)
     world = NativeWorld(cartridge)
     matches = matches or max(1, min(16, round(minutes / 2)))
-    wanted = round(minutes * FRAMES_PER_MINUTE)
     length = max(2, -(-wanted // matches))
     runs: list[np.ndarray] = []
     reference: list[np.ndarray] = []

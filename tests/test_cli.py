@@ -360,6 +360,11 @@ class TestErrors:
                 "expected a file ending .awmatch or .npz",
             ),
             (("play", "bumper", "--headless", "--save", "match.npz"), "keep one of bumper as .awmatch"),
+            (("play", "WORLD", "--json"), "give --headless too"),
+            (
+                ("soak", "melee", "--replays", "EMPTY", "--no-progress"),
+                "expected at least one usable replay in",
+            ),
             (("play", "WORLD", "--headless", "--at", "localnet"), "are for --engine chain or rollup"),
             (
                 ("play", "WORLD", "--headless", "--engine", "chain", "--at", "x"),
@@ -398,13 +403,24 @@ class TestErrors:
         text = tmp_path / "text.npz"
         text.write_text("no archive")
         fight = generate([1], 20)[0].save_npz(tmp_path / "fight.npz")
+        (tmp_path / "empty").mkdir()
         files = {"WORLD": random_world, "TEXT": text, "FIGHT": fight, "FOLDER": tmp_path}
+        files["EMPTY"] = tmp_path / "empty"
         words = []
         for word in arguments:
             name, slash, rest = word.partition("/")
             words.append(f"{files[name]}{slash}{rest}" if name in files else word)
         output = awm(*words, code=2)
         assert said in output and output.count("\n") == 1 and output.startswith("awm: ")
+
+    def test_a_package_that_is_missing_is_named_with_what_brings_it(
+        self, world: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+        monkeypatch.delitem(sys.modules, "awm_kit.bench.canvas", raising=False)
+        monkeypatch.delitem(sys.modules, "awm_kit.bench.lab", raising=False)
+        said = awm("bench", "canvas", world, code=2)
+        assert said == "awm: playwright.sync_api is not installed: pip install 'awm-kit[dev]'\n"
 
     def test_debug_shows_where(self) -> None:
         assert "Traceback" in awm("--debug", "eval", "nowhere", "--seeds", "0:1", code=2)
@@ -466,7 +482,7 @@ def test_probes_and_soaks_speak_json() -> None:
     from awm_kit.cli import app
 
     probes = json.loads(CliRunner().invoke(app, ["probe", "scuffle", "--json"]).stdout)["probes"]
-    assert {"name", "character", "learned", "taught", "error", "unit"} == set(probes[0])
+    assert {"name", "character", "character_name", "learned", "taught", "error", "unit"} == set(probes[0])
     said = CliRunner().invoke(app, ["soak", "scuffle", "--minutes", "0.5", "--json", "--no-progress"]).stdout
     facts = json.loads(said)
     assert facts["minutes"] > 0 and set(facts["impossible_events"]) >= {"stocks_rise", "outside", "stuck"}

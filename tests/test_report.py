@@ -65,16 +65,26 @@ def test_worlds_without_games_here_say_so(tmp_path: Path) -> None:
     subject = report.Subject.of(str(alone))
     assert subject.recipe is None and subject.unseen(3) == []
     for section in ("accuracy", "probes"):
-        facts, figure = report.SECTIONS[section](subject, TINY)
-        assert "left_out" in facts and figure is None
+        facts, figure = report.SECTIONS[section](subject, TINY, False)
+        assert "no recipe" in facts["left_out"] and figure is None
+
+
+def test_two_worlds_of_one_name_would_be_one_on_the_page(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "twin.awm").write_bytes(find_world("bumper").read_bytes())
+    twins = [str(tmp_path / folder / "twin.awm") for folder in ("a", "b")]
+    with pytest.raises(ValueError, match=r"files have different names \(got \['twin'\] twice\)"):
+        make_report(twins, tmp_path / "out", TINY)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_world_of_recorded_games_is_played_too() -> None:
     """Recorded players do not see what the world does; scripted ones do."""
-    facts, figure = report.SECTIONS["play"](report.Subject.of("melee"), TINY)
+    facts, figure = report.SECTIONS["play"](report.Subject.of("melee"), TINY, False)
     assert facts["players"] == "scripted" and facts["minutes"] >= 0.1 and figure is not None
     assert "scripted players" in SHOWN["play"](facts)
-    assert report.SECTIONS["play"](report.Subject.of("scuffle"), TINY) == ({}, None)
+    assert report.SECTIONS["play"](report.Subject.of("scuffle"), TINY, False) == ({}, None)
 
 
 def test_the_committed_page_is_about_the_shipped_worlds() -> None:

@@ -149,6 +149,15 @@ def test_a_soak_plays_as_long_as_asked_and_beside_the_worlds_own_teacher() -> No
     assert result.rates["hit"].reference.value > 0 and not any(result.reference_events.values())
 
 
+def test_there_must_be_something_to_soak() -> None:
+    world = load_world("scuffle")
+    for minutes, matches in ((0.0, None), (-1.0, None), (1.0, 0)):
+        with pytest.raises(ValueError, match="expected minutes and matches to play"):
+            soak_scripted(world, minutes, matches=matches, progress=False)
+    with pytest.raises(ValueError, match="expected recorded games"):
+        soak_replays(world, [], progress=False)
+
+
 def test_soaking_replays_compares_with_them() -> None:
     replay = generate([5], 300)[0]
     result = soak_replays(load_world("scuffle"), [replay])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import traceback
-from importlib.metadata import version
+from collections import Counter
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +20,8 @@ from awm_kit.files import check_folder, check_writable
 
 #: What a user can put right: it ends as one line and exit code 2; anything else is a bug and shows its trace.
 EXPECTED = (AwmError, ValueError, OSError, ModuleNotFoundError)
+# A package that an extra brings, as the installed metadata has it.
+_EXTRA = re.compile(r"""([\w.-]+)[^;]*; extra == ['"](\w+)['"]""")
 
 
 class Verbs(TyperGroup):
@@ -138,4 +142,15 @@ def note(text: str) -> None:
 def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ModuleNotFoundError) and (extra := _extra_with(error.name or "")):
+        return f"{error.name} is not installed: pip install 'awm-kit[{extra}]'"
     return str(error) or type(error).__name__
+
+
+def _extra_with(module: str) -> str:
+    """The smallest extra of this package that brings a module; empty if none is known to."""
+    wanted = module.partition(".")[0].replace("_", "-").lower()
+    found = [_EXTRA.fullmatch(line) for line in requires("awm-kit") or ()]
+    extras = [match.groups() for match in found if match]
+    sizes = Counter(extra for _, extra in extras)
+    return min((extra for name, extra in extras if name == wanted), key=sizes.__getitem__, default="")

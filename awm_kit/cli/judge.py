@@ -114,14 +114,14 @@ def soak(
     Scripted players play, and the teacher beside them; or, with --replays, whole recorded games under
     their true inputs.
     """
-    from awm_kit.data.folder import load_folder
     from awm_kit.model.plots import save_figure
     from awm_kit.soak import soak_replays, soak_scripted
     from awm_kit.worlds import load_world
 
     cartridge = load_world(world)
     if replays is not None:
-        report = soak_replays(cartridge, load_folder(replays, progress=progress).replays, progress)
+        games = choose_games(cartridge.manifest.notes, replays, None, progress)
+        report = soak_replays(cartridge, games, progress)
     else:
         report = soak_scripted(cartridge, minutes, progress=progress)
     if plot is not None:
@@ -141,6 +141,7 @@ def report(
     games: Annotated[int | None, typer.Option("--games", min=1, help="Unseen games a world.")] = None,
     starts: Annotated[int | None, typer.Option("--starts", min=1, help="Free runs a game.")] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", min=0.1, help="Of play left alone.")] = None,
+    progress: Progress = True,
     as_json: Json = False,
 ) -> None:
     """Measure everything about worlds, on one page.
@@ -154,7 +155,7 @@ def report(
 
     asked: dict[str, Any] = {"games": games, "starts": starts, "minutes": minutes}
     effort = replace(QUICK if quick else Effort(), **{k: v for k, v in asked.items() if v is not None})
-    result = make_report(worlds or shipped(), out, effort, note)
+    result = make_report(worlds or shipped(), out, effort, note, progress)
     show(result, out / "REPORT.md", as_json)
 
 

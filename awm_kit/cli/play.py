@@ -56,6 +56,8 @@ def play(
     from awm_kit.worlds import load_world
 
     cartridge = load_world(world)
+    if not headless and (as_json or save):
+        raise ValueError("--json and --save are for a match without a window: give --headless too")
     if not headless:
         typer.echo(LIVE.format(world=world))
         return
