@@ -20,7 +20,9 @@ from awm_kit.model.heads import fit_heads
 from awm_kit.model.practice import (
     KnockoutPractice,
     TeacherPractice,
+    _about,
     bring_back,
+    count_lives,
     free_runs,
     knock_out,
     rare_segments,
@@ -115,6 +117,31 @@ def test_leaving_the_blast_zones_alive_is_a_knock_out() -> None:
     assert after["players"]["stocks"].tolist() == [[2, 3], [3, 2], [3, 3], [3, 3], [3, 2], [3, 3]]
 
 
+def test_a_knock_out_costs_one_life_and_nothing_else_does(games: list[Replay]) -> None:
+    def lost(states: list[int], stocks: list[int]) -> tuple[list[int], list[bool]]:
+        frames = np.zeros((len(states), 1), FRAME)
+        frames["players"]["action_state"], frames["players"]["stocks"] = 14, 4
+        frames["players"]["action_state"][:, 0, 0], frames["players"]["stocks"][:, 0, 0] = states, stocks
+        paid, wrong = frames["players"]["action_state"][0] <= 10, [False]
+        for t in range(1, len(frames)):
+            wrong.append(bool(count_lives(frames[t - 1], frames[t], paid)[0, 0]))
+        assert (frames["players"]["stocks"][:, 0, 1] == 4).all()
+        return frames["players"]["stocks"][:, 0, 0].tolist(), wrong
+
+    assert lost([29, 0, 0, 12], [4, 3, 3, 3]) == ([4, 3, 3, 3], [False] * 4)
+    assert lost([29, 4, 4, 4], [4, 4, 3, 3]) == ([4, 4, 3, 3], [False] * 4), "off the top, later"
+    assert lost([29, 0, 0, 0], [4, 3, 2, 1])[0] == [4, 3, 3, 3]
+    assert lost([29, 35, 35], [4, 3, 2]) == ([4, 4, 4], [False, True, True]), "while alive"
+    assert lost([29, 0, 29, 1], [4, 3, 3, 2])[0] == [4, 3, 3, 2], "the next knock-out costs the next"
+    assert lost([29, 29, 29], [4, 5, 4]) == ([4, 4, 4], [False, True, False]), "none is won"
+    for game in games:
+        players, paid = game.frames["players"], np.zeros((1, 2), bool)
+        for t in range(1, game.n_frames):
+            before, after = game.frames[t - 1 : t].copy(), game.frames[t : t + 1].copy()
+            assert not count_lives(before, after, paid).any()
+        assert (players["stocks"][-1] < players["stocks"][0]).any() or game.n_frames < 3600
+
+
 def test_lives_go_on_where_they_did_in_recorded_games(games: list[Replay]) -> None:
     places = return_places(games)
     stage = int(games[0].frames["stage"][0])
@@ -139,8 +166,13 @@ def test_knock_outs_are_practised_about_the_moment() -> None:
     network = WorldModel(TINY, FIGHTER, fit_heads(FIGHTER, *PackedReplays(FIGHTER, [game]).transitions()))
     lessons = KnockoutPractice([game], n_frames=60, before=10, after=2).lessons(network, turn=0)
     lost = [np.diff(run.frames["players"]["stocks"].astype(int), axis=0).min(1) < 0 for run in lessons.runs]
-    assert lost and all(happened[:10].any() for happened in lost)
-    assert len(lost[0]) - int(np.argmax(lost[0])) == 2, "frames from the knock-out on, though others follow"
+    assert lost[0][0], "whoever starts beyond the blast zones is knocked out at once"
+
+
+def test_corrections_that_follow_at_once_are_one_lesson() -> None:
+    moments = np.array([3, 40, 41, 43, 70])
+    assert _about(moments, 10, 2, 71) == [slice(0, 5), slice(30, 45), slice(60, 71)]
+    assert _about(moments[:0], 10, 2, 71) == []
 
 
 def test_rare_segments_hold_every_lost_stock(games: list[Replay]) -> None:

@@ -25,6 +25,7 @@ from awm_kit.model.world import WorldModel
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, STATUS_DECIDED, STATUS_PLAYING, Schema
 
 DEAD_DOWN, DEAD_LEFT, DEAD_RIGHT, DEAD_UP = 0, 1, 2, 4
+LAST_DEATH = 10  # actions up to it are of somebody knocked out
 _ALIVE, _REBIRTH = -1, 12
 #: Only characters that were hit upwards are knocked out at the top, and a jump may pass it.
 _TOP_MARGIN, _SIDE_MARGIN = 60.0, 1.0
@@ -93,8 +94,9 @@ class TeacherPractice:
 class KnockoutPractice:
     """Free runs under recorded inputs, for games whose rules nobody here knows but one.
 
-    Whoever leaves the blast zones alive is knocked out there and then, and whoever comes back does so at a
-    place where somebody did in the recorded games: the frames about these moments are the lessons.
+    Whoever leaves the blast zones alive is knocked out there and then, a knock-out costs one life and nothing
+    else does, and whoever comes back does so at a place where somebody did in the recorded games: the frames
+    about these moments are the lessons.
 
     Parameters
     ----------
@@ -122,20 +124,30 @@ class KnockoutPractice:
             given = game.inputs[at : at + self.n_frames]
             inputs[: len(given), i] = given
         corrected = np.zeros((self.n_frames, len(self.games)), bool)
-        places = return_places(self.games)
+        places, paid = return_places(self.games), starts["players"]["action_state"] <= LAST_DEATH
 
         def correct(t: int, before: np.ndarray, after: np.ndarray) -> None:
-            corrected[t] = (knock_out(before, after) | bring_back(before, after, places)).any(1)
+            wrong = knock_out(before, after) | count_lives(before, after, paid)
+            corrected[t] = (wrong | bring_back(before, after, places)).any(1)
 
         frames = free_runs(model, starts, self.n_frames, lambda t, _: inputs[t], correct)
         lessons = Lessons()
         for i, (game, at) in enumerate(zip(self.games, first, strict=True)):
             end = min(_end(frames[:, i]), game.n_frames - at)
-            for t in np.flatnonzero(corrected[:end, i]):
-                kept = slice(max(0, int(t) - self.before), min(end, int(t) + self.after))
+            for kept in _about(np.flatnonzero(corrected[:end, i]), self.before, self.after, end):
                 lessons.runs.append(Replay(frames[kept, i].copy(), inputs[kept, i].copy(), "practice"))
                 lessons.corrections.append(None)
         return lessons
+
+
+def _about(moments: np.ndarray, before: int, after: int, end: int) -> list[slice]:
+    """The frames about moments; of moments that follow at once, in one piece."""
+    pieces: list[slice] = []
+    for t in moments.tolist():
+        follows = pieces and t <= pieces[-1].stop
+        first = pieces.pop().start if follows else max(0, t - before)
+        pieces.append(slice(first, min(end, t + after)))
+    return pieces
 
 
 @torch.no_grad()
@@ -216,6 +228,31 @@ def knock_out(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     for name in ("state_age", *_STOPPED):
         players[name][out] = 0
     return out
+
+
+def count_lives(before: np.ndarray, after: np.ndarray, paid: np.ndarray) -> np.ndarray:
+    """Give back, in place, lives that were lost outside a knock-out or more than once in one.
+
+    Parameters
+    ----------
+    before, after : ndarray of FRAME, shape (n,)
+        Consecutive frames; ``after`` is changed.
+    paid : ndarray of bool, shape (n, 2)
+        Who is knocked out and has lost the life; changed in place. Who flies off the top loses it later.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, 2)
+        Who was given some back.
+    """
+    stocks, held = after["players"]["stocks"], before["players"]["stocks"]
+    dead = after["players"]["action_state"] <= LAST_DEATH
+    pays = dead & ~paid & (stocks < held)
+    right = held - pays
+    wrong: np.ndarray = stocks != right
+    stocks[wrong] = right[wrong]
+    paid[:] = dead & (paid | pays)
+    return wrong
 
 
 def return_places(games: Sequence[Replay]) -> dict[int, np.ndarray]:

@@ -21,7 +21,7 @@ from awm_kit.quant.pack import pack
 from awm_kit.quant.quantize import quantize
 
 #: Fine-tuning starts from a world that already plays: a fifth of the usual rate, and few steps.
-FINE_TUNING = TrainConfig(steps=400, lanes=32, lr=4e-4, warmup=0.1)
+FINE_TUNING = TrainConfig(steps=400, lanes=32, lr=4e-4, warmup=0.1, finish=400)
 SEEDS = (0, 64)
 
 
