@@ -114,10 +114,15 @@ def _server(folder: Path, options: Sequence[str], port_option: str) -> Iterator[
 
 def _wait_for_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 60
-    while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+    while not _listens(port):
         if server.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the server did not start:\n{log.read_text()[-3000:]}")
         time.sleep(0.1)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -127,8 +132,10 @@ def chromium_browser(executable: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=executable, args=list(CHROMIUM_ARGS), headless=True
         )
-        yield browser
-        browser.close()
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 class Notebook:

@@ -6,7 +6,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -54,12 +54,13 @@ def measure_lifecycle(cartridge: Cartridge, frames: int = 600, seed: int = 0) ->
     ValidatorError
         The local network does not start here.
     """
-    with network() as local:
-        l1, rollup = RpcLedger(local.l1), RpcLedger(local.rollup, preflight=False)
+    with (
+        network() as local,
+        closing(RpcLedger(local.l1)) as l1,
+        closing(RpcLedger(local.rollup, preflight=False)) as rollup,
+    ):
         meter = _Meter(l1, (Keypair(), Keypair()))
         played = _live(meter, rollup, cartridge, frames, seed)
-        l1.close()
-        rollup.close()
     of_world = ("deploy", "retire")
     return {
         "machine": machine(),

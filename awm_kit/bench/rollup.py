@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import Any
 
@@ -71,8 +71,11 @@ def measure_rollup(
         raise ValueError(f"expected a build of {', '.join(BUILDS)} (got {wrong[0]!r})")
     rows = []
     for build in dict.fromkeys(build for _, build in cases):
-        with network(build) as local:
-            l1, rollup = RpcLedger(local.l1), RpcLedger(local.rollup, preflight=False)
+        with (
+            network(build) as local,
+            closing(RpcLedger(local.l1)) as l1,
+            closing(RpcLedger(local.rollup, preflight=False)) as rollup,
+        ):
             owner = Keypair()
             l1.airdrop(owner.pubkey(), 1_000 * LAMPORTS_PER_SOL)
             for name in (name for name, of in cases if of == build):
@@ -82,8 +85,6 @@ def measure_rollup(
                 _LOG.info(f"{name}, {build}: {seconds:g} seconds of play")
                 with local_match(l1, rollup, world, seed) as session:
                     rows.append(row | _play(session, rollup, seconds, seed))
-            l1.close()
-            rollup.close()
     return {"machine": machine(), "worlds": rows}
 
 

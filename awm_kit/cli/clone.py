@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from awm_kit.cli.app import Json, Progress, Replays, app, note, show, to_write
+from awm_kit.cli.app import Json, Progress, Replays, app, show, to_write
 from awm_kit.wording import counted
 
 #: What the shipped player was cloned from: `awm clone OUT.npz` makes it again.
@@ -29,8 +29,7 @@ def clone(
     as_json: Json = False,
 ) -> None:
     """Train a small network to press what recorded players press."""
-    from awm_kit.cli.games import parse_seeds
-    from awm_kit.data import load_folder
+    from awm_kit.cli.games import choose_games, parse_seeds
     from awm_kit.data.scuffle import generate
     from awm_kit.model.clone import CloneConfig
     from awm_kit.model.clone import clone as train
@@ -38,13 +37,10 @@ def clone(
     if replays is None:
         games, config = generate(parse_seeds(seeds), LENGTH), CloneConfig(styles=STYLES)
     else:
-        report = load_folder(replays, progress=progress)
-        games, config = report.replays, CloneConfig()
-        if report.skipped:
-            note(report.summary())
+        games, config = choose_games({}, replays, None, progress), CloneConfig()
     source = counted(len(games), "replay") if replays else f"scuffle {seeds}, {', '.join(STYLES)}"
     config = replace(config, winners=winners, steps=steps)
-    policy = train(games, config, {"cloned_from": source})
+    policy = train(games, config, {"cloned_from": source}, progress)
     policy.save(out)
     result = {"player": str(out), "bytes": out.stat().st_size, "params": policy.n_params, **policy.notes}
     show(result, f"{out}: {result['bytes']:,} bytes, {policy!r}, {policy.notes}", as_json)

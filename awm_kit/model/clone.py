@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from tqdm.auto import trange
 
 from awm_kit.action_states import Family, family_of
 from awm_kit.data.replay import Replay
@@ -179,7 +180,10 @@ class PolicyNet(nn.Module):
 
 
 def clone(
-    replays: Sequence[Replay], config: CloneConfig | None = None, notes: dict[str, Any] | None = None
+    replays: Sequence[Replay],
+    config: CloneConfig | None = None,
+    notes: dict[str, Any] | None = None,
+    progress: bool = False,
 ) -> Policy:
     """Train a policy to choose as the players of replays did.
 
@@ -189,6 +193,8 @@ def clone(
     config : CloneConfig, optional
     notes : dict, optional
         JSON-able facts to keep with it.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
@@ -212,7 +218,7 @@ def clone(
     data = [
         torch.from_numpy(a) for a in (examples.seen.linear, examples.seen.actions, examples.seen.characters)
     ]
-    net = _fit([d[train] for d in data], labels[train], examples.weights[train], len(kept), config)
+    net = _fit([d[train] for d in data], labels[train], examples.weights[train], len(kept), config, progress)
     with torch.no_grad():
         logits = net(*(d[test] for d in data))
         truth = torch.from_numpy(labels[test])
@@ -225,7 +231,12 @@ def clone(
 
 
 def _fit(
-    data: list[torch.Tensor], labels: np.ndarray, weights: np.ndarray, n: int, config: CloneConfig
+    data: list[torch.Tensor],
+    labels: np.ndarray,
+    weights: np.ndarray,
+    n: int,
+    config: CloneConfig,
+    progress: bool,
 ) -> PolicyNet:
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
@@ -237,7 +248,7 @@ def _fit(
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps)
     try:
-        for _ in range(config.steps):
+        for _ in trange(config.steps, disable=not progress, unit="step"):
             rows = torch.randint(len(truth), (config.batch,), generator=generator)
             losses = nn.functional.cross_entropy(net(*(d[rows] for d in data)), truth[rows], reduction="none")
             loss = (losses * counts[rows]).mean()
