@@ -228,6 +228,29 @@ def test_a_file_of_before_unfinished_frames_were_kept(record: MatchRecord, tmp_p
     assert MatchRecord.load(path).replay == record.replay
 
 
+NO_TRACE = np.zeros(0, np.uint32)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        *({"frames": -1, "trace": NO_TRACE}, {"frames": 3, "trace": NO_TRACE}, {"trace": np.float64(1)}),
+        {"frames": 1 << 40, "begun": 1 << 40, "trace": NO_TRACE},
+        {"facts": '{"format": 1, "world": 1, "chain": "", "state": "", "meta": {}}'},
+    ],
+)
+def test_a_record_that_claims_what_cannot_be(
+    record: MatchRecord, tmp_path: Path, claim: dict[str, object]
+) -> None:
+    path = record.save(tmp_path / "match.awmatch")
+    with np.load(path) as file:
+        fields = {name: file[name] for name in file.files} | {k: np.array(n) for k, n in claim.items()}
+    with path.open("wb") as false:
+        np.savez_compressed(false, **fields)
+    with pytest.raises(VerificationError, match=r"match\.awmatch is damaged or no match record: expected"):
+        MatchRecord.load(path)
+
+
 def test_a_damaged_record_is_named(record: MatchRecord, tmp_path: Path) -> None:
     path = record.save(tmp_path / "match.awmatch")
     raw = path.read_bytes()

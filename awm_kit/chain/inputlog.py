@@ -15,6 +15,8 @@ from awm_kit.schema import CONTROLLER, N_PLAYERS
 #: Bytes of a controller that act on the game; the rest is the client's sequence number.
 PHYSICAL_BYTES = 8
 ADVANCE = 127
+#: A day. What a record claims is not to decide how much memory reading it takes.
+MAX_FRAMES = 24 * 3600 * 60
 
 
 def encode(inputs: np.ndarray) -> bytes:
@@ -65,6 +67,8 @@ def decode(entries: bytes, frames: int) -> np.ndarray:
     VerificationError
         The bytes are not what a match of ``frames`` frames writes.
     """
+    if not 0 <= frames <= MAX_FRAMES:
+        raise VerificationError(f"expected a match of 0 to {MAX_FRAMES:,} frames (got {frames:,})")
     changes = np.zeros((frames, N_PLAYERS, PHYSICAL_BYTES), np.uint8)
     now = np.zeros((N_PLAYERS, PHYSICAL_BYTES), np.uint8)
     last, at = [0] * N_PLAYERS, 0

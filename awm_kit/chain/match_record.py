@@ -125,30 +125,39 @@ class MatchRecord:
             There is no such file.
         """
         try:
-            file = read_npz(path)
-            facts = json.loads(str(file["facts"]))
-            if facts["format"] != FORMAT:
-                raise VerificationError(f"{path}: expected format {FORMAT} (got {facts['format']})")
-            frames = int(file["frames"])
-            # Files made before `unfinished` was kept do not say.
-            begun = int(file.get("begun", frames))
-            rows = inputlog.decode(file["log"].tobytes(), begun)
-            return cls(
-                world_hash=facts["world"],
-                start_frame=np.frombuffer(file["start"].tobytes(), FRAME).reshape(()),
-                inputs=rows[:frames],
-                unfinished=rows[frames:],
-                winner=Winner[facts["winner"]],
-                reason=EndReason[facts["reason"]],
-                chain_hash=facts["chain"],
-                state_hash=facts["state"],
-                trace=file["trace"],
-                meta=facts["meta"],
-            )
+            return cls._of(read_npz(path))
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, VerificationError) as error:
             raise VerificationError(f"{path} is damaged or no match record: {error}") from error
+
+    @classmethod
+    def _of(cls, file: dict[str, np.ndarray]) -> MatchRecord:
+        """A record from a file's arrays, which somebody else may have written."""
+        facts, trace, frames = json.loads(str(file["facts"])), file["trace"], int(file["frames"])
+        if facts["format"] != FORMAT:
+            raise ValueError(f"expected format {FORMAT} (got {facts['format']})")
+        world, chain, state = hashes = facts["world"], facts["chain"], facts["state"]
+        if not all(isinstance(text, str) for text in hashes) or not isinstance(facts["meta"], dict):
+            raise ValueError("expected hashes as text and facts as a table")
+        if trace.dtype != np.uint32 or trace.shape not in ((0,), (frames,)):
+            raise ValueError(f"expected a trace of {frames} hashes or none (got {trace.dtype} {trace.shape})")
+        begun = int(file.get("begun", frames))  # files made before `unfinished` was kept do not say
+        if begun - frames not in (0, 1):
+            raise ValueError(f"expected {frames} or one more frame begun (got {begun})")
+        rows = inputlog.decode(file["log"].tobytes(), begun)
+        return cls(
+            world_hash=world,
+            start_frame=np.frombuffer(file["start"].tobytes(), FRAME).reshape(()),
+            inputs=rows[:frames],
+            unfinished=rows[frames:],
+            winner=Winner[facts["winner"]],
+            reason=EndReason[facts["reason"]],
+            chain_hash=chain,
+            state_hash=state,
+            trace=trace,
+            meta=facts["meta"],
+        )
 
 
 def record_from_session(ledger: Ledger, session: ChainSession | Pubkey) -> MatchRecord:
