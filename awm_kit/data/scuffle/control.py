@@ -102,7 +102,7 @@ def choose_actions(s: State, p: Press, k: Physics, active: np.ndarray) -> None:
     free_air = active & ((flags & Flag.AIR_FREE) != 0) & ~on_ground
     _ground_attacks(s, p, free)
     _jump_squat(s, p, active)
-    _guard(s, p, k, active)
+    _guard(s, p, active)
     free &= (FLAGS[s.action] & Flag.GROUND_FREE) != 0
     _ground_moves(s, p, free)
     _air(s, p, k, free_air)
@@ -141,7 +141,7 @@ def _jump_squat(s: State, p: Press, active: np.ndarray) -> None:
     s.enter(squat & p.b & (p.sy >= C_STICK), SPECIAL_HI[s.character])
 
 
-def _guard(s: State, p: Press, k: Physics, active: np.ndarray) -> None:
+def _guard(s: State, p: Press, active: np.ndarray) -> None:
     a = s.action
     up = active & ((a == Act.GUARD_ON) | (a == Act.GUARD))
     grab = up & (p.a | p.z)

@@ -13,7 +13,6 @@ import numpy as np
 from awm_kit.data.scuffle.actions import FLAGS, Flag
 from awm_kit.data.scuffle.decisions import View, decide
 from awm_kit.data.scuffle.dice import Dice, hash32
-from awm_kit.data.scuffle.params import Params
 from awm_kit.data.scuffle.state import Pad, State
 from awm_kit.data.scuffle.styles import STYLE_NAMES, STYLE_TABLE, STYLES
 from awm_kit.schema import CONTROLLER
@@ -93,18 +92,14 @@ class ScriptedPlayer:
     player_index : int
         0 or 1.
     seed : int
-    params : Params, optional
-        Kept for callers that vary it; the scripts look at the frame only.
     """
 
-    def __init__(
-        self, style: str = "balanced", player_index: int = 1, seed: int = 0, params: Params | None = None
-    ) -> None:
+    def __init__(self, style: str = "balanced", player_index: int = 1, seed: int = 0) -> None:
         if style not in STYLES:
             raise ValueError(f"expected a style of {', '.join(STYLE_NAMES)} (got {style!r})")
         if player_index not in (0, 1):
             raise ValueError(f"expected player_index 0 or 1 (got {player_index})")
-        self.style, self.player_index, self.params = style, player_index, params or Params()
+        self.style, self.player_index = style, player_index
         styles = np.full((2, 1), STYLE_NAMES.index(style))
         self._players = ScriptedPlayers(styles, np.array([seed], np.uint32))
 
