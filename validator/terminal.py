@@ -3,7 +3,8 @@
     python -m validator.terminal [--while-stdin] LOG COMMAND...
 
 Passes SIGTERM on. With ``--while-stdin`` the command also ends when standard input does, so that it never
-outlives who holds the other end. LOG keeps the last part of what was drawn.
+outlives who holds the other end. LOG keeps the last part of what was drawn. On Linux its scheduler is kept
+beside its executor (`shared_core`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import signal
 import struct
 import sys
 import termios
+import time
 from typing import IO
+
+from validator.shared_core import LOOK_SECONDS, SharedCore
 
 LOG_BYTES = 1 << 20
 PATIENCE_SECONDS = 5
@@ -36,9 +40,13 @@ def main() -> int:
         os.execvp(command[0], command)
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
     signal.signal(signal.SIGTERM, lambda *_: _end(pid))
+    core, looked = SharedCore(pid), time.monotonic()
     with open(path, "wb", buffering=0) as log:
         while True:
-            for source in select.select([screen, *watched], [], [])[0]:
+            if (passed := time.monotonic() - looked) >= LOOK_SECONDS:
+                core.look(passed)
+                looked += passed
+            for source in select.select([screen, *watched], [], [], LOOK_SECONDS)[0]:
                 if source == screen and not _copy(screen, log):
                     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                 if source != screen and not os.read(source, 4096):
