@@ -42,8 +42,8 @@ class FrameStream:
         The account as last told.
     news : int
         How many transactions with the account the rollup has told of, whether or not they changed it.
-    begun_slot : int or None
-        That of the first of them since this was set to None.
+    begun_slot : int
+        That of the first of them after the frame before: in which the newest frame began.
     arrivals : deque of (int, float)
         Numbers of the last frames that were told, and when, by `time.perf_counter`.
     arrived : float
@@ -60,8 +60,8 @@ class FrameStream:
         self.record: np.void | None = None
         self.frame: np.ndarray | None = None
         self.phase: Phase | None = None
-        self.slot = self.news = 0
-        self.begun_slot: int | None = None
+        self.slot = self.news = self.begun_slot = 0
+        self._between = True  # frames: the next transaction begins one
         self.arrivals = deque[tuple[int, float]](maxlen=ARRIVALS)
         self.closed, self.arrived = False, 0.0
         self._data, self._acknowledged = b"", 0
@@ -199,7 +199,9 @@ class FrameStream:
                     self.record, self.frame = parse(data, SESSION_STATE), frame_of(data)
                     self.phase = Phase(int(self.record["phase"]))
                 self.news += 1
-                self.begun_slot = self.begun_slot or result["context"]["slot"]
+                if self._between:
+                    self.begun_slot = result["context"]["slot"]
+                self._between = not piece_only
                 if piece_only:
                     return  # whoever waits for a frame is left alone until there is one
                 if self.frame is not None:

@@ -37,8 +37,7 @@ INPUT_UNITS = 50_000
 # One that takes more is late by so much that it would only gain latency.
 HASTE_SECONDS = (0.012, 0.025)
 LEAD_SECONDS = 0.003  # from a frame's end until the next one, sent when the end is told of, is on its way
-# Which of a frame's last transactions are watched: the one that lead before its end, and the last but one.
-EARLY, LATE = 0, 1
+EARLY = 0  # of the transactions that are watched: the one that long before the frame's end
 
 
 class RollupSession(ChainSession):
@@ -163,25 +162,13 @@ class RollupSession(ChainSession):
         return self.frame
 
     def _begin_frame(self, crank: Keypair, orders: list[Instruction], signers: list[Keypair]) -> bool:
-        """Send a frame behind the one under way, if any; whether that is there, and this one nearly.
-
-        An executor that always has the next transaction never looks at the clock, and refuses the frame as
-        too early for the slot of the one before. So the first transaction goes ahead alone, and again with
-        the rest when the frame before ends: if it was refused, the executor was idle in between.
-        """
+        """Send a frame behind the one under way, if any; whether that is there, and this one nearly."""
         n_pieces, number = len(self._plan), self.begun
         lead = min(max(math.ceil(LEAD_SECONDS * n_pieces / self._usual), 2), n_pieces - 1)
         patience, silence = self._patience()
         self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
-        under_way = not self.stream.has(number) and number > int(self.frame["frame"])
-        ahead = [self._first(crank, number, orders, signers)] if under_way else []
-        if ahead:
-            self._post.post(ahead)
-            if not self.stream.wait_landed(LATE, number, patience, silence):
-                return False
-        begun, self.stream.begun_slot = time.perf_counter(), None
-        rest = self._send_frame(crank, orders, signers, number, lead, again=under_way)
-        self.last_signatures = [*(parcel.signature for parcel in ahead), *rest]
+        begun = time.perf_counter()
+        self.last_signatures = self._send_frame(crank, orders, signers, number, lead)
         if not self.stream.wait_landed(EARLY, number + 1, patience, silence):
             return False
         if number > int(self.frame["frame"]):
@@ -190,7 +177,7 @@ class RollupSession(ChainSession):
                 return False
             self.frame = before
         self._note((time.perf_counter() - max(begun, self.stream.arrived)) * n_pieces / (n_pieces - lead))
-        self._flying, self._last_slot = number + 1, self.stream.begun_slot or self._last_slot
+        self._flying, self._last_slot = number + 1, self.stream.begun_slot
         self.transactions += len(self.last_signatures)
         return True
 
@@ -221,7 +208,7 @@ class RollupSession(ChainSession):
         number, held = int(self.frame["frame"]), self._held
         self.stream.wait_slot(self._last_slot, FRAME_SECONDS)
         begun = time.monotonic()
-        attempt, frame, self.stream.begun_slot = 0, None, None
+        attempt, frame = 0, None
         while frame is None:
             now = time.monotonic()
             if self._looked_again(attempt):
@@ -240,7 +227,7 @@ class RollupSession(ChainSession):
             frame = self.stream.wait_frame(number + 1, *self._patience())
             attempt += 1
         self._note(time.monotonic() - begun)
-        self.frame, self._next_op, self._last_slot = frame, 0, self.stream.begun_slot or self._last_slot
+        self.frame, self._next_op, self._last_slot = frame, 0, self.stream.begun_slot
         self.transactions += len(self.last_signatures)
 
     def _looked_again(self, attempt: int) -> bool:
@@ -260,20 +247,18 @@ class RollupSession(ChainSession):
         signers: list[Keypair],
         number: int,
         lead: int = 0,
-        *,
-        again: bool = False,
     ) -> list[str]:
-        """Send what is left of the frame, and watch the last transaction; with a ``lead`` two before it too.
+        """Send what is left of the frame, and watch the last transaction; with a ``lead`` that before it too.
 
-        A second attempt is harmless: what has landed fails by its op. ``again``: the first was sent.
+        A second attempt is harmless: what has landed fails by its op.
         """
         attempt = self._sent[1] + 1 if self._sent[0] == number else 0
-        self._sent, plan = (number, attempt + again), left_of(self._plan, self._next_op)
+        self._sent, plan = (number, attempt), left_of(self._plan, self._next_op)
         known = self._ahead if self._ahead_of == (number, plan[0].begin, attempt) else None
         parcels = known or self._sign(crank, number, plan, attempt)
-        if orders or again:
-            parcels[0] = self._parcel(crank, number, plan[0], attempt + again, orders, signers)
-        watched = [parcels[-1 - lead], parcels[-2], parcels[-1]] if lead else parcels[-1:]
+        if orders:
+            parcels[0] = self._parcel(crank, number, plan[0], attempt, orders, signers)
+        watched = [parcels[-1 - lead], parcels[-1]] if lead else parcels[-1:]
         self.stream.watch(*(parcel.signature for parcel in watched))
         self._post.post(parcels)
         # While the rollup computes: the next frame, which may only want another first piece, with inputs.
@@ -283,14 +268,6 @@ class RollupSession(ChainSession):
         if not self._post.collect():
             self._ahead_of = (-1, 0, 0)
         return [parcel.signature for parcel in parcels]
-
-    def _first(
-        self, crank: Keypair, number: int, orders: list[Instruction], signers: list[Keypair]
-    ) -> Parcel:
-        """A frame's first transaction."""
-        if not orders and self._ahead_of == (number, 0, 0):
-            return self._ahead[0]
-        return self._parcel(crank, number, self._plan[0], 0, orders, signers)
 
     def _sign(self, crank: Keypair, number: int, pieces: Sequence[Piece], attempt: int) -> list[Parcel]:
         return [self._parcel(crank, number, piece, attempt, [], []) for piece in pieces]
