@@ -353,6 +353,7 @@ class TestErrors:
             (("eval", "WORLD", "--replays", "/nowhere"), "expected a folder"),
             (("train", "nowhere"), "nowhere"),
             (("quantize", "/nowhere.safetensors"), "no checkpoint '/nowhere.safetensors'"),
+            (("quantize", "/nowhere.safetensors", "--tune", "9"), "give --format n4 too"),
             (("quantize", "scuffle", "--name", "x" * 33), "expected a name of 1 to 32 bytes"),
             (("play", "WORLD", "--headless", "--opponent", "x"), "expected a player of"),
             (
@@ -421,6 +422,14 @@ class TestErrors:
         monkeypatch.delitem(sys.modules, "awm_kit.bench.lab", raising=False)
         said = awm("bench", "canvas", world, code=2)
         assert said == "awm: playwright.sync_api is not installed: pip install 'awm-kit[dev]'\n"
+
+    @pytest.mark.parametrize(
+        "data", [{"seeds": 5}, {"seeds": [0, "x"]}, {"n_frames": 1 << 40}, {"n_frames": "9"}]
+    )
+    def test_notes_that_say_nonsense_are_named(self, tmp_path: Path, data: dict[str, object]) -> None:
+        notes = {"data": {"kind": "scuffle", "seeds": [0, 4], **data}}
+        world = pack(replace(random_model(3), notes=notes)).save(tmp_path / "odd.awm")
+        assert "the world's notes cannot be read" in awm("eval", world, "--seeds", "0:1", code=2)
 
     def test_debug_shows_where(self) -> None:
         assert "Traceback" in awm("--debug", "eval", "nowhere", "--seeds", "0:1", code=2)

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awm_kit.cli.app import note
+from awm_kit.errors import ModelFileError
 
 if TYPE_CHECKING:
     from awm_kit.data.replay import Replay
+
+LONGEST = 3600 * 60  # frames, an hour: no match of a built-in game takes as long
 
 
 def parse_seeds(text: str) -> range:
@@ -20,10 +23,21 @@ def parse_seeds(text: str) -> range:
 
 
 def taught_seeds(notes: dict[str, Any]) -> range | None:
-    """Seeds of the teacher's games that a world learned from; None if no built-in teacher taught it."""
+    """Seeds of the teacher's games that a world learned from; None if no built-in teacher taught it.
+
+    Raises
+    ------
+    ModelFileError
+        If the notes, which are whatever the world's maker wrote, say something else of them.
+    """
     from awm_kit.data.teachers import teacher_of
 
-    return None if teacher_of(notes) is None else range(*notes["data"].get("seeds", (0, 0)))
+    if teacher_of(notes) is None:
+        return None
+    seeds = notes["data"].get("seeds", [0, 0])
+    if not (isinstance(seeds, list | tuple) and len(seeds) == 2 and all(type(n) is int for n in seeds)):
+        raise ModelFileError(f"the world's notes cannot be read: expected seeds as [A, B] (got {seeds!r})")
+    return range(*seeds)
 
 
 def choose_games(
@@ -57,6 +71,8 @@ def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
     ------
     ValueError
         If the notes name no built-in teacher.
+    ModelFileError
+        If they say of its games what cannot be.
     """
     from awm_kit.data.teachers import teacher_of
 
@@ -65,4 +81,9 @@ def teacher_games(notes: dict[str, Any], seeds: range) -> list[Replay]:
         raise ValueError(
             "this world learned from recorded games, no teacher plays more: give it recorded ones"
         )
-    return teacher.generate(seeds, int(notes["data"].get("n_frames", 3600)))
+    frames = notes["data"].get("n_frames", 3600)
+    if type(frames) is not int or not 0 < frames <= LONGEST:
+        raise ModelFileError(
+            f"the world's notes cannot be read: expected n_frames of 1 to {LONGEST:,} (got {frames!r})"
+        )
+    return teacher.generate(seeds, frames)

@@ -113,6 +113,9 @@ def quantize(
     from awm_kit.quant.pack import pack
     from awm_kit.quant.quantize import quantize as to_integers
 
+    four_bits = FOUR_BITS if weights is Weights.N4 else ()
+    if tune and not four_bits:
+        raise ValueError("--tune trains with 4-bit weights: give --format n4 too")
     checkpoint = find_file(checkpoint, ".safetensors", "checkpoint", ModelFileError)
     model, notes = load_checkpoint(checkpoint)
     title = name or str(notes.get("name") or checkpoint.stem)
@@ -122,9 +125,6 @@ def quantize(
         seeds = f"{taught.start}:{taught[:CALIBRATION_GAMES].stop}"
     games = choose_games(notes, replays, seeds, progress)
     packed = PackedReplays(model.schema, games)
-    four_bits = FOUR_BITS if weights is Weights.N4 else ()
-    if tune and not four_bits:
-        raise ValueError("--tune trains with 4-bit weights: give --format n4 too")
     if tune:
         run, config = path.with_suffix(".tuning"), replace(TUNING, steps=tune)
         tune_four_bits(model, packed, run, four_bits, config, notes, progress)
