@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_COMPUTE_UNITS
 from awm_kit.chain.match_record import record_from_session
 from awm_kit.chain.results import read_result
 from awm_kit.chain.rollup import delegate_match, open_match, restore_entries, settle_match, wait_for
+from awm_kit.chain.rollup_post import Parcel
 from awm_kit.chain.rollup_session import LOOK_AFTER, RollupSession, local_match
 from awm_kit.chain.rpc import RpcLedger
 from awm_kit.chain.sbf.build import SYSCALL_OUTPUT
@@ -201,25 +203,53 @@ def test_a_refused_frame_is_sent_again_at_once(stack: Stack, monkeypatch: pytest
         assert session.retries >= 5
 
 
-def test_frames_that_are_begun_ahead_are_the_same(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames as short as these may be too early, behind the one before in its slot: those are sent again."""
+def check_against_its_log(session: RollupSession, last: np.ndarray) -> None:
+    """The newest frame and the state are those that the logged inputs lead to."""
+    native = NativeWorld(tiny_cartridge())
+    state, expected = native.initial_state(), session.start_frame
+    entries = entries_of(session.ledger.account(session.keys.log).data)
+    for pads in inputlog.decode(entries, int(last["frame"])):
+        expected = native.step(state, expected, pads)
+    assert last.tobytes() == expected.tobytes()
+    assert session.state_hash() == reference.state_hash(last, state)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames as short as these are not waited for either."""
     monkeypatch.setattr(rollup_session, "HASTE_SECONDS", (0.0, 60.0))
     monkeypatch.setattr(rollup_session, "LEAD_SECONDS", 0.02)
-    native = NativeWorld(tiny_cartridge())
+
+
+@pytest.mark.usefixtures("hasty")
+def test_frames_that_are_begun_ahead_are_the_same(stack: Stack) -> None:
+    """They may be too early, behind the one before in its slot: those are sent again."""
     with lend(stack).open(RollupSession) as session:
-        state, expected = native.initial_state(), session.start_frame
         ahead = 0
         for pads in controllers(60, seed=4):
             newest = session.hasten(pads)
             ahead += session.begun > int(newest["frame"])
         last = session.finish()
-        entries = entries_of(stack.rollup.account(session.keys.log).data)
-        for pads in inputlog.decode(entries, int(last["frame"])):
-            expected = native.step(state, expected, pads)
         assert ahead >= 20 and int(last["frame"]) == session.begun >= 30
-        assert last.tobytes() == expected.tobytes()
-        assert session.state_hash() == reference.state_hash(last, state)
+        check_against_its_log(session, last)
         assert int(session.step(pads)["frame"]) == int(last["frame"]) + 1
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_frame_lost_with_another_behind_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last piece never arrives, when the next frame is on its way: both are sent again, as others."""
+    with lend(stack).open(RollupSession) as session:
+        post, posts = session._post.post, itertools.count()
+
+        def lossy(parcels: Sequence[Parcel]) -> None:
+            post(parcels[:-1] if next(posts) % 7 == 6 and len(parcels) == len(session._plan) else parcels)
+
+        monkeypatch.setattr(session._post, "post", lossy)
+        for pads in controllers(40, seed=5):
+            session.hasten(pads)
+        last = session.finish()
+        assert session.retries >= 3 and int(last["frame"]) >= 30
+        check_against_its_log(session, last)
 
 
 def test_a_dead_rollup_is_noticed(rollup_package: Any) -> None:

@@ -69,7 +69,7 @@ class RollupSession(ChainSession):
         self.retries, self._usual = 0, PIECE_SECONDS * len(self._plan)
         self._ahead: list[Parcel] = []
         self._ahead_of = (-1, 0, 0)  # frame, op and attempt that these are for
-        self._sent = (-1, 0)  # frame before the one that was sent last, and how often that was sent before
+        self._attempts: dict[int, int] = {}  # how often frames were sent again, by the one before each
         self._flying = 0  # number of the frame that `hasten` began last
         self.host: Keypair | None = None
 
@@ -252,8 +252,9 @@ class RollupSession(ChainSession):
 
         A second attempt is harmless: what has landed fails by its op.
         """
-        attempt = self._sent[1] + 1 if self._sent[0] == number else 0
-        self._sent, plan = (number, attempt), left_of(self._plan, self._next_op)
+        attempt, plan = self._attempts.get(number, -1) + 1, left_of(self._plan, self._next_op)
+        recent = {frame: n for frame, n in self._attempts.items() if frame >= number - 1}
+        self._attempts = recent | {number: attempt}
         known = self._ahead if self._ahead_of == (number, plan[0].begin, attempt) else None
         parcels = known or self._sign(crank, number, plan, attempt)
         if orders:
