@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from fragile import Fragile, PowerCut
 from onchain import tiny_cartridge, tiny_model
 from solders.account import Account
-from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -20,7 +20,7 @@ from awm_kit.chain.deploy import deploy, plan_deploy, retire
 from awm_kit.chain.deploy_plan import DeployPlan, chunk_size
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.fork import deploy_fork, lineage
-from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_TRANSACTION_BYTES, Receipt, compose
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL, MAX_TRANSACTION_BYTES, compose
 from awm_kit.chain.worlds import World, fetch_world, list_worlds, open_world, world_info
 from awm_kit.errors import (
     InsufficientFundsError,
@@ -31,23 +31,6 @@ from awm_kit.errors import (
 )
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.pack import pack
-
-
-class PowerCut(Exception):
-    pass
-
-
-class Fragile(EmbeddedLedger):
-    """Goes out before the transaction with number ``cut``."""
-
-    cut = -1
-    sent = 0
-
-    def _send(self, instructions: Sequence[Instruction], *rest: Any) -> Receipt:
-        if self.sent == self.cut:
-            raise PowerCut
-        self.sent += 1
-        return super()._send(instructions, *rest)
 
 
 @pytest.fixture
@@ -135,19 +118,18 @@ def test_an_interrupted_upload_goes_on_where_it_was(
     ledger: Fragile, payer: Keypair, cartridge: Cartridge, cut: int
 ) -> None:
     total = plan_deploy(ledger, cartridge, payer).transactions
-    ledger.cut = cut % total
+    ledger.cut_after(cut % total)
     with pytest.raises(PowerCut):
         put(ledger, payer, cartridge)
     plan = plan_deploy(ledger, cartridge, payer)
-    assert plan.transactions == total - ledger.cut
-    ledger.cut = -1
+    assert plan.transactions == total - cut % total
     world = put(ledger, payer, cartridge)
     assert ledger.sent == total
     assert world.cartridge == cartridge
 
 
 def test_only_differing_chunks_are_written(ledger: Fragile, payer: Keypair, cartridge: Cartridge) -> None:
-    ledger.cut = plan_deploy(ledger, cartridge, payer).transactions - 3  # all is written, nothing frozen
+    ledger.cut_after(plan_deploy(ledger, cartridge, payer).transactions - 3)  # all is written, nothing frozen
     with pytest.raises(PowerCut):
         put(ledger, payer, cartridge)
     key = plan_deploy(ledger, cartridge, payer).accounts[1].key
@@ -156,7 +138,6 @@ def test_only_differing_chunks_are_written(ledger: Fragile, payer: Keypair, cart
     plan = plan_deploy(ledger, cartridge, payer)
     assert plan.transactions == 4
     assert plan.accounts[1].missing == chunk_size(ledger, payer)
-    ledger.cut = -1
     put(ledger, payer, cartridge)
 
 
@@ -222,7 +203,7 @@ def test_keys_without_a_world(ledger: Fragile, payer: Keypair, cartridge: Cartri
 
 
 def test_half_a_world_is_not_listed(ledger: Fragile, payer: Keypair, cartridge: Cartridge) -> None:
-    ledger.cut = 30
+    ledger.cut_after(30)
     with pytest.raises(PowerCut):
         put(ledger, payer, cartridge)
     key = plan_deploy(ledger, cartridge, payer).world
@@ -251,10 +232,9 @@ def test_everything_deposited_comes_back(ledger: Fragile, payer: Keypair, cartri
 
 
 def test_half_a_world_can_be_retired(ledger: Fragile, payer: Keypair, cartridge: Cartridge) -> None:
-    ledger.cut = 3
+    ledger.cut_after(3)
     with pytest.raises(PowerCut):
         put(ledger, payer, cartridge)
-    ledger.cut = -1
     retire(ledger, plan_deploy(ledger, cartridge, payer).world, payer)
     assert ledger.program_accounts() == []
 

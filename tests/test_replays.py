@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fragile import Fragile, PowerCut
 from onchain import controllers, tiny_cartridge
 from solders.account import Account
-from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from typer.testing import CliRunner
@@ -20,7 +20,7 @@ from awm_kit.chain.accounts import CONTENT_OFFSET, EndReason, session_keys
 from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.embedded import EmbeddedLedger
 from awm_kit.chain.leaderboard import history, leaderboard
-from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL
 from awm_kit.chain.match_record import NO_HASH, MatchRecord, record_from_session
 from awm_kit.chain.replays import fetch_record, find_replay, plan_replay, publish_replay, verify_match
 from awm_kit.chain.results import read_result
@@ -32,22 +32,6 @@ from awm_kit.chain.worlds import World
 from awm_kit.cli import app
 from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, VerificationError
 from validator import l1, l1_chain
-
-
-class PowerCut(LedgerError):
-    pass
-
-
-class Fragile(EmbeddedLedger):
-    """Goes out before the transaction with number ``cut``."""
-
-    cut = -1
-
-    def _send(self, instructions: Sequence[Instruction], *rest: Any) -> Receipt:
-        self.cut -= 1
-        if self.cut == 0:
-            raise PowerCut
-        return super()._send(instructions, *rest)
 
 
 def funded(ledger: EmbeddedLedger) -> Keypair:
@@ -128,7 +112,7 @@ def test_an_interrupted_upload_goes_on(ledger: Fragile, played: tuple[Pubkey, Ma
     match, record = played
     payer = funded(ledger)
     whole = plan_replay(ledger, record, match, payer).transactions
-    ledger.cut = cut
+    ledger.cut_after(cut - 1)
     with pytest.raises(PowerCut):
         publish_replay(ledger, record, match, payer, progress=False)
     assert plan_replay(ledger, record, match, payer).transactions == whole - cut + 1
@@ -268,7 +252,7 @@ def test_a_match_that_ended_in_mid_frame_is_verified(
     session, inputs = local_match(ledger, world), controllers(frames + 1)
     for pads in inputs[:frames]:
         session.step(pads)
-    ledger.cut = 2  # inputs and first piece land, the second one does not
+    ledger.cut_after(1)  # inputs and first piece land, the second one does not
     with pytest.raises(PowerCut):
         session.step(inputs[frames])
     leave(session)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fragile import Fragile, PowerCut
 from onchain import controllers, tiny_cartridge, tiny_model
-from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -20,7 +19,7 @@ from awm_kit.chain import inputlog
 from awm_kit.chain.accounts import ABANDON_SECONDS, FORFEIT_FRAMES, EndReason, Phase, Winner
 from awm_kit.chain.deploy import deploy, retire
 from awm_kit.chain.embedded import EmbeddedLedger
-from awm_kit.chain.ledger import LAMPORTS_PER_SOL, Receipt
+from awm_kit.chain.ledger import LAMPORTS_PER_SOL
 from awm_kit.chain.match_record import NO_HASH, MatchRecord, record_from_session
 from awm_kit.chain.resimulation import leading, record_match, winner_for
 from awm_kit.chain.results import list_results, read_result
@@ -34,24 +33,6 @@ from awm_kit.errors import InsufficientFundsError, LedgerError, ProgramError, Ve
 from awm_kit.kernel import NativeWorld
 from awm_kit.quant import reference
 from awm_kit.schema import CONTROLLER, FRAME, neutral_inputs
-
-
-class PowerCut(LedgerError):
-    pass
-
-
-class Fragile(EmbeddedLedger):
-    """Goes out before the transaction with number ``cut``."""
-
-    cut = -1
-    sent = 0
-
-    def _send(self, instructions: Sequence[Instruction], *rest: Any) -> Receipt:
-        if self.sent == self.cut:
-            self.cut = -1
-            raise PowerCut
-        self.sent += 1
-        return super()._send(instructions, *rest)
 
 
 def wallet(ledger: EmbeddedLedger) -> Keypair:
@@ -435,7 +416,7 @@ def test_a_frame_that_was_interrupted_is_finished(chain: tuple[Fragile, World], 
     ledger, world = chain
     session, inputs = local_match(ledger, world), controllers(6)
     play(session, inputs[:3])
-    ledger.cut = ledger.sent + lost
+    ledger.cut_after(lost)
     with pytest.raises(PowerCut):
         session.step(inputs[3])
     play(session, inputs[3:])
