@@ -93,9 +93,7 @@ def test_channels_that_share_an_outlier_take_its_gates(model: WorldModel, data: 
     assert torch.equal(gate[..., kept], old[..., kept])
 
 
-def test_a_network_on_the_grids_is_nearer_to_the_integer_step(
-    model: WorldModel, data: PackedReplays
-) -> None:
+def test_a_network_on_the_grids_is_nearer_to_the_integer_step(model: WorldModel, data: PackedReplays) -> None:
     """What is left between them is the int16 state, its tables and the weights of the convolution."""
     model = with_conv_on_its_grid(model)
     ranges = calibrate(model, data, 8, 3, 24)
