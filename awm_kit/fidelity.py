@@ -120,6 +120,8 @@ def open_runners(world: str, engine: str | None = None) -> tuple[list[Runner], s
     ------
     ValueError
         If integers are asked of a checkpoint.
+    ModelFileError
+        If there is no such file, or it is not sound.
     """
     path = find_world(world)
     if path.suffix == ".safetensors":
@@ -142,7 +144,7 @@ def _floats_of(path: Path, cartridge: Cartridge) -> WorldModel:
     beside, notes = path.with_suffix(".safetensors"), cartridge.manifest.notes
     if beside.is_file():
         model, its = load_checkpoint(beside)
-        if all(its.get(key) == notes.get(key) for key in ("step", "data_sha256")):
+        if all(key in notes and its.get(key) == notes[key] for key in ("step", "data_sha256")):
             return model
     return dequantize(unpack(cartridge))
 

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onchain import tiny_cartridge
 from solders.keypair import Keypair
 from typer.testing import CliRunner
@@ -19,9 +21,12 @@ from awm_kit.cli import app
 from awm_kit.cli.judge import evaluation_table
 from awm_kit.data.scuffle import generate
 from awm_kit.doctor import CHECKS, Check, Diagnosis
-from awm_kit.model.evaluate import Evaluation
+from awm_kit.fidelity import open_runners
+from awm_kit.model.checkpoint import load_checkpoint
+from awm_kit.model.evaluate import Evaluation, TorchRunner
 from awm_kit.model.plots import plot_training, read_log
 from awm_kit.quant.cartridge import Cartridge
+from awm_kit.quant.manifest import unpack
 from awm_kit.quant.pack import pack
 from awm_kit.quant.random_model import Shape, random_model
 from awm_kit.schema import FIGHTER
@@ -138,6 +143,19 @@ class TestLearning:
         result = awm.json("eval", world, "--replays", tmp_path, "--no-progress")
         check_evaluation(result, "int8", 2)
         assert "int8, 2 games" in awm("eval", world, "--replays", tmp_path, "--no-progress")
+
+    def test_floats_beside_a_world_count_only_if_they_are_its_own(
+        self, world: Path, run: Path, tmp_path: Path
+    ) -> None:
+        integers = unpack(Cartridge.load(world))
+        silent = {key: value for key, value in integers.notes.items() if key not in ("step", "data_sha256")}
+        trained, _ = load_checkpoint(run / "last.safetensors")
+        for name, notes, own in (("its", integers.notes, True), ("odd", silent, False)):
+            path = pack(replace(integers, notes=notes)).save(tmp_path / f"{name}.awm")
+            copyfile(run / "last.safetensors", path.with_suffix(".safetensors"))
+            (runner,), _, _ = open_runners(str(path), "fp32")
+            assert isinstance(runner, TorchRunner)
+            assert torch.equal(runner.model.head.weight, trained.head.weight) == own
 
     def test_quantize_reports_what_it_cost(self, run: Path, tmp_path: Path) -> None:
         checkpoint, out, report = run / "last.safetensors", tmp_path / "named.awm", tmp_path / "report"

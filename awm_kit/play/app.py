@@ -360,6 +360,8 @@ def play(
         If there is no such world.
     ValueError
         If there is no such engine or opponent.
+    LedgerError, ValidatorError
+        If ``engine`` is ``chain`` or ``rollup`` and there is none at ``ledger``; see `make_engine`.
     """
     chosen = FRIEND if opponent is None else opponent
     if engine not in ENGINES:
