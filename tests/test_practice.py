@@ -23,10 +23,12 @@ from awm_kit.model.practice import (
     _about,
     bring_back,
     count_lives,
+    drop,
     free_runs,
     knock_out,
     rare_segments,
     return_places,
+    stages_without_more_ground,
 )
 from awm_kit.model.recipe_file import load_recipe
 from awm_kit.model.train import TrainConfig, Trainer
@@ -260,3 +262,22 @@ def test_drills_have_their_share_of_the_frames() -> None:
     frames = data.weights * np.diff(data.starts)
     assert frames[-drills:].sum() / frames.sum() == pytest.approx(0.3)
     assert len(data) > len(games) + drills, "rare segments lie between"
+
+
+def test_who_stands_beside_the_stage_falls(games: list[Replay]) -> None:
+    stage = int(games[0].frames["stage"][0])
+    firm = stages_without_more_ground(games)
+    assert firm == {stage}
+    frames = np.zeros(3, FRAME)
+    frames["stage"] = stage, stage, 8
+    players = frames["players"]
+    players["action_state"], players["on_ground"], players["stocks"] = 15, 1, 4
+    players["x"][:, 0] = 150 << 10
+    players["speed_ground_x"][:, 0] = 700
+    players["action_state"][1, 0] = 12
+    assert np.argwhere(drop(frames, firm)).tolist() == [[0, 0]], "not who comes back, or on other stages"
+    fallen = players[0, 0]
+    assert (fallen["action_state"], fallen["on_ground"], fallen["speed_air_x"]) == (29, 0, 700)
+    assert players["on_ground"].sum() == 5
+    clouds = [Replay(frames[2:].repeat(40), np.zeros((40, 2), games[0].inputs.dtype), "cloud")]
+    assert stages_without_more_ground(clouds) == set()

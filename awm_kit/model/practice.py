@@ -8,7 +8,8 @@ in training only: what is deployed is the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,7 @@ import torch
 
 from awm_kit.action_states import LAST_RESPAWN_STATE
 from awm_kit.data.replay import Replay
+from awm_kit.data.scuffle.actions import Act
 from awm_kit.data.scuffle.stage import STAGES
 from awm_kit.data.teachers import Teacher
 from awm_kit.model.dataset import columns
@@ -29,6 +31,8 @@ LAST_DEATH = 10  # actions up to it are of somebody knocked out
 _ALIVE, _REBIRTH = -1, 12
 #: Only characters that were hit upwards are knocked out at the top, and a jump may pass it.
 _TOP_MARGIN, _SIDE_MARGIN = 60.0, 1.0
+_FLOOR_MARGIN = 12.0  # units from the main floor within which real stages have ground
+_SLIPS = 0.5  # such frames a game that are slips of the recording; Yoshi's cloud is three a game
 _NEAR = 8.0  # units about a place where a life goes on that are still that place
 _STOPPED = (
     *("speed_air_x", "speed_ground_x", "speed_y", "speed_attack_x", "speed_attack_y"),
@@ -95,8 +99,8 @@ class KnockoutPractice:
     """Free runs under recorded inputs, for games whose rules nobody here knows but one.
 
     Whoever leaves the blast zones alive is knocked out there and then, a knock-out costs one life and nothing
-    else does, and whoever comes back does so at a place where somebody did in the recorded games: the frames
-    about these moments are the lessons.
+    else does, whoever comes back does so at a place where somebody did in the recorded games, and whoever
+    stands beside the stage falls: the frames about these moments are the lessons.
 
     Parameters
     ----------
@@ -125,10 +129,11 @@ class KnockoutPractice:
             inputs[: len(given), i] = given
         corrected = np.zeros((self.n_frames, len(self.games)), bool)
         places, paid = return_places(self.games), starts["players"]["action_state"] <= LAST_DEATH
+        firm = stages_without_more_ground(self.games)
 
         def correct(t: int, before: np.ndarray, after: np.ndarray) -> None:
             wrong = knock_out(before, after) | count_lives(before, after, paid)
-            corrected[t] = (wrong | bring_back(before, after, places)).any(1)
+            corrected[t] = (wrong | bring_back(before, after, places) | drop(after, firm)).any(1)
 
         frames = free_runs(model, starts, self.n_frames, lambda t, _: inputs[t], correct)
         lessons = Lessons()
@@ -302,6 +307,41 @@ def bring_back(before: np.ndarray, after: np.ndarray, places: dict[int, np.ndarr
 def _returns(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     back: np.ndarray = (after == _REBIRTH) & (before != _REBIRTH)
     return back
+
+
+def drop(after: np.ndarray, stages: Collection[int]) -> np.ndarray:
+    """Let fall, in place, whoever stands beside one of ``stages``; bool, shape (n, 2): who does.
+
+    Parameters
+    ----------
+    after : ndarray of FRAME, shape (n,)
+    stages : collection of int
+        Stage ids.
+    """
+    players = after["players"]
+    falls: np.ndarray = beside(after) & np.isin(after["stage"], list(stages))[:, None]
+    players["action_state"][falls], players["speed_air_x"][falls] = Act.FALL, players["speed_ground_x"][falls]
+    for name in ("state_age", "on_ground", "speed_ground_x"):
+        players[name][falls] = 0
+    return falls
+
+
+def stages_without_more_ground(games: Sequence[Replay]) -> set[int]:
+    """Stages on which recorded games show next to nobody on the ground beside what `STAGES` knows of."""
+    seen = Counter[int]()
+    for game in games:
+        seen[int(game.frames["stage"][0])] += int(beside(game.frames).sum())
+    return {stage for stage, frames in seen.items() if stage in STAGES and frames <= _SLIPS * len(games)}
+
+
+def beside(frames: np.ndarray) -> np.ndarray:
+    """Who is alive and on the ground where a stage's main floor has ended long ago; bool, shape (n, 2)."""
+    players = frames["players"]
+    x, y = (FIGHTER.player(axis).to_real(players[axis]) for axis in ("x", "y"))
+    edge = np.array([STAGES.get(int(s), STAGES[31]).floor.right for s in frames["stage"]])[:, None]
+    away = (np.abs(x) > edge + _FLOOR_MARGIN) | (y < -_FLOOR_MARGIN)
+    out: np.ndarray = away & (players["on_ground"] == 1) & (players["action_state"] > LAST_RESPAWN_STATE)
+    return out
 
 
 def beyond(frames: np.ndarray) -> np.ndarray:
