@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from awm_kit.data.scuffle import Params
+from awm_kit.data.teachers import teacher_of
 from awm_kit.errors import ModelFileError
 from awm_kit.model.calibrate import calibrate
 from awm_kit.model.checkpoint import load_checkpoint
@@ -47,8 +48,9 @@ def physics_recipe(
     ValueError
         If there is no such physics: see `Params.of`.
     """
-    data = parent.manifest.notes.get("data", {})
-    if data.get("kind") != "scuffle":
+    notes = parent.manifest.notes
+    teacher = teacher_of(notes)
+    if teacher is None or teacher.name != "scuffle":
         raise ModelFileError(
             f"{parent.manifest.name} was not taught by scuffle, whose physics can be changed: "
             "fork it with a recipe (--recipe)"
@@ -59,8 +61,7 @@ def physics_recipe(
         name=name,
         trained_on=f"forked from {parent.manifest.name}: {changes}",
         seeds=seeds,
-        n_frames=int(data.get("n_frames", 3600)),
-        params={**data.get("params", {}), **physics},
+        params={**teacher.params, **physics},
         train=FINE_TUNING,
     )
 
