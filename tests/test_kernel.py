@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -444,6 +445,21 @@ def test_negative_multipliers_are_refused() -> None:
         shard[int(op["params"]) + 4 * (int(op["rows"]) + row) + 3] |= 0x80
         with pytest.raises(KernelError, match="WEIGHT"):
             NativeWorld(Cartridge(cartridge.manifest_bytes, [bytes(shard)]))
+
+
+def test_biases_that_sbf_has_no_room_for_are_refused() -> None:
+    cartridge = pack(random_model(1))
+    manifest = cartridge.manifest
+    op = next(op for op in manifest.ops if op["kind"] == layout.OpKind.MATVEC)
+    record = manifest.layers[0]
+    last = 4 * (int(op["rows"]) - 1)
+    for shard, at in ((op["shard"], op["params"] + last), (record["shard"], record["conv_b"])):
+        for bias, refused in ((layout.LEAST_BIAS, False), (layout.LEAST_BIAS - 1, True)):
+            shards = [bytearray(s) for s in cartridge.shards]
+            shards[int(shard)][int(at) : int(at) + 4] = bias.to_bytes(4, "little", signed=True)
+            hostile = Cartridge(cartridge.manifest_bytes, [bytes(s) for s in shards])
+            with pytest.raises(KernelError, match="WEIGHT") if refused else nullcontext():
+                NativeWorld(hostile)
 
 
 # ---------------------------------------------------------------- building

@@ -40,7 +40,7 @@ typedef enum awm_error {
     AWM_ERR_OP = 14,            /* an op's rows, columns, shift or offsets are out of range */
     AWM_ERR_TAPE = 15,          /* the tape is not one whole frame in order */
     AWM_ERR_SEGMENTS = 16,      /* the segment table does not cut the tape into rising pieces */
-    AWM_ERR_WEIGHT = 17,        /* a weight byte is outside of 1..127, or a multiplier negative */
+    AWM_ERR_WEIGHT = 17,        /* a weight byte is outside of 1..127, a multiplier negative, or a bias too low */
     AWM_ERR_RANGE = 18,         /* ops were asked for that awm_open_range did not check */
     AWM_ERR_BACKEND = 19,       /* this CPU or build lacks the backend */
     AWM_ERR_THREADS = 20        /* too many threads, or the system gave no more */

@@ -444,23 +444,40 @@ static int multipliers_ok(const int32_t *mul, const int32_t *stop) {
     return any >= 0;
 }
 
+static int biases_ok(const int32_t *bias, const int32_t *stop) {
+    for (; bias != stop; bias++) {
+        if (*bias < AWM_LEAST_BIAS) return 0;
+    }
+    return 1;
+}
+
+static const int32_t *numbers(const awm_model *model, uint32_t shard, uint32_t offset) {
+    return (const int32_t *)(const void *)(model->shards[shard] + offset);
+}
+
+static int matrix_ok(const awm_model *model, const awm_op *op) {
+    const uint8_t *w = model->shards[op->shard] + op->weights;
+    const int32_t *bias = numbers(model, op->shard, op->params), *mul = bias + op->rows;
+    int ok = op->format == AWM_FORMAT_N4 ? nibbles_ok(w, w + awm_n4_words(op->rows, op->cols))
+                                         : bytes_ok(w, w + (uint64_t)op->rows * op->cols);
+    return ok && biases_ok(bias, mul) && multipliers_ok(mul, mul + op->rows);
+}
+
+static int taps_ok(const awm_model *model, const awm_op *op) {
+    const awm_header *h = AWM_HEADER(model->manifest);
+    const awm_layer *l = AWM_SECTION(awm_layer, model->manifest, layers) + op->layer;
+    const int32_t *bias = numbers(model, l->shard, l->conv_b);
+    return biases_ok(bias, bias + h->d_inner + 2u * h->d_state);
+}
+
 int awm_check_weights(const awm_model *model, uint32_t begin, uint32_t end) {
     const awm_op *ops = AWM_SECTION(awm_op, model->manifest, ops);
     uint32_t i;
     if (begin < model->first_op || begin > end || end > model->last_op) return AWM_ERR_RANGE;
     for (i = begin; i < end; i++) {
         const awm_op *op = ops + i;
-        const int32_t *mul;
-        const uint8_t *w;
-        int ok;
-        if (op->kind != AWM_MATVEC) continue;
-        w = model->shards[op->shard] + op->weights;
-        if (op->format == AWM_FORMAT_N4)
-            ok = nibbles_ok(w, w + awm_n4_words(op->rows, op->cols));
-        else
-            ok = bytes_ok(w, w + (uint64_t)op->rows * op->cols);
-        mul = (const int32_t *)(const void *)(model->shards[op->shard] + op->params) + op->rows;
-        if (!ok || !multipliers_ok(mul, mul + op->rows)) return AWM_ERR_WEIGHT;
+        if (op->kind == AWM_MATVEC && !matrix_ok(model, op)) return AWM_ERR_WEIGHT;
+        if (op->kind == AWM_CONV && !taps_ok(model, op)) return AWM_ERR_WEIGHT;
     }
     return AWM_OK;
 }

@@ -24,6 +24,7 @@ AWM_STATIC_ASSERT(narrowing_wraps, (int8_t)0x180 == -128 && (int32_t)0xFFFFFFFFu
 enum {
     AWM_RESIDUAL_MAX = (1 << 23) - 1,
     AWM_LOGIT_MAX = (1 << 24) - 1,
+    AWM_LEAST_BIAS = -(1 << 30) - (1 << 29) - (1 << 28), /* AWM_RAISE above int32's least */
     AWM_RAISE = 1 << 28, /* added to sums of both views, |sum| < 2^28, or 2^30 and positive, so that they are positive */
     AWM_CHUNK = 160 /* rows of a matrix between two requantisations; divisible by 5 and 16 */
 };

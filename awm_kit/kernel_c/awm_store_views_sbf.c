@@ -3,6 +3,7 @@
  * Of two views a row's sums, AWM_RAISE added to make them positive, are two 32-bit numbers: the halves of a word or, of 4-bit
  * weights, elements of two arrays. Of each, (sum mul + ((bias - AWM_RAISE) mul + half)) >> shift, modulo 2^64 until the shift;
  * by awm_ops.h the total fits. mul is an int32, of matrices never negative. Sums of taps are 65,534 larger instead.
+ * bias - AWM_RAISE is an int32 too, as no bias is below AWM_LEAST_BIAS: one addition takes the raise off and extends the sign.
  *
  * SBPF v0 defines 32-bit additions to extend the sign of their sum: `w += 0` makes an int32 of what was loaded, where LLVM
  * knows only two shifts. */
@@ -29,7 +30,7 @@
 #define ROW(i, in, other, half, put, bytes, size, most) RAISED_ROW("268435456", i, in, other, half, put, bytes, size, most)
 #define TAPS_ROW(i, in, other, half, put, bytes, size, most) RAISED_ROW("65534", i, in, other, half, put, bytes, size, most)
 #define RAISED_ROW(raise, i, in, other, half, put, bytes, size, most) \
-    "r7 = *(u32 *)(r2 + 4 * " #i ")\nw7 += 0\nr7 += -" raise "\nr6 = *(u32 *)(r3 + 4 * " #i ")\n" half \
+    "r7 = *(u32 *)(r2 + 4 * " #i ")\nw7 += -" raise "\nr6 = *(u32 *)(r3 + 4 * " #i ")\n" half \
     VIEW(in(i), put, "r4 + " bytes " * " #i, size, most) VIEW(in(i) " + " other, put, "r5 + " bytes " * " #i, size, most)
 
 /* One view: sums are int32, and larger by r5 than they should be; r7 is a bias. */

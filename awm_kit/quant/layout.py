@@ -19,6 +19,7 @@ FORMAT_I8 = 0  # 7-bit symmetric weights stored as w + 64, row-major
 FORMAT_N4 = 1  # 4-bit weights with scales, see n4.py; a manifest's: some matrices are
 FORMATS = (FORMAT_I8, FORMAT_N4)
 WEIGHT_BIAS = 64
+LEAST_BIAS = -(1 << 31) + (1 << 28)  # of rows and convolutions, as stored
 WEIGHT_MAX = 63
 COLUMN_ALIGN = 8
 LUT_POINTS = 257

@@ -153,7 +153,7 @@ def _check_dims(m: IntegerModel) -> None:
 def _check_linear(what: str, linear: Linear, rows: int, cols: int) -> None:
     most = L.WEIGHT_MAX if linear.scales is None else n4.WEIGHT_MAX
     _check_array(f"{what}.weight", linear.weight, (rows, cols), -most, most)
-    _check_array(f"{what}.bias", linear.bias, (rows,), -(1 << 31), (1 << 31) - 1)
+    _check_array(f"{what}.bias", linear.bias, (rows,), L.LEAST_BIAS, (1 << 31) - 1)
     _check_array(f"{what}.mul", linear.mul, (rows,), 0, (1 << 31) - 1)
     _check_shift(f"{what}.shift", linear.shift)
     if linear.scales is None:
@@ -161,7 +161,7 @@ def _check_linear(what: str, linear: Linear, rows: int, cols: int) -> None:
     _expect(cols <= n4.MAX_COLS, f"{what}.weight", f"at most {n4.MAX_COLS} columns in 4 bits", cols)
     _check_array(f"{what}.scales", linear.scales, (rows, n4.n_chunks(cols)), 0, n4.SCALE_MAX)
     stored = int((linear.bias - n4.bias_offset(linear.scales)).min())
-    _expect(stored >= -(1 << 31), f"{what}.bias", "room for the offset of the scales", stored)
+    _expect(stored >= L.LEAST_BIAS, f"{what}.bias", "room for the offset of the scales", stored)
 
 
 def _check_layer(what: str, m: IntegerModel, layer: Layer) -> None:
@@ -174,7 +174,7 @@ def _check_layer(what: str, m: IntegerModel, layer: Layer) -> None:
     _check_linear(f"{what}.in_dt", layer.in_dt, m.nheads, m.d_model)
     _check_linear(f"{what}.out", layer.out, m.d_model, m.d_inner)
     _check_array(f"{what}.conv_w", layer.conv_w, (channels, 4), -128, 127)
-    _check_array(f"{what}.conv_b", layer.conv_b, (channels,), *i32)
+    _check_array(f"{what}.conv_b", layer.conv_b, (channels,), L.LEAST_BIAS, i32[1])
     _check_array(f"{what}.conv_m", layer.conv_m, (channels,), *i32)
     _check_array(f"{what}.conv_lut", layer.conv_lut, (256,), -127, 127)
     _check_array(f"{what}.z_lut", layer.z_lut, (256,), -(1 << 15), (1 << 15) - 1)

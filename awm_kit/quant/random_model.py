@@ -141,7 +141,7 @@ class _Draw:
             mul = np.where(rng.random(rows) < 0.1, rng.integers(0, 1 << 31, rows), mul)
         bias = np.round(rng.normal(0, 400, rows))
         if self.extreme:
-            bias = np.where(rng.random(rows) < 0.1, rng.integers(-(1 << 31), 1 << 31, rows), bias)
+            bias = np.where(rng.random(rows) < 0.1, rng.integers(L.LEAST_BIAS, 1 << 31, rows), bias)
         return Linear(
             weight.astype(np.int8), bias.astype(np.int32), mul.clip(0, 2**31 - 1).astype(np.int32), shift
         )

@@ -270,7 +270,7 @@ def norm_text() -> str:
 def store_cases() -> Iterator[tuple[str, str, dict[str, np.ndarray | int]]]:
     """Comment, output kind, and what is requantised: sums, bias, mul, shift, values before."""
     rng = np.random.default_rng(5)
-    most, least = (1 << 31) - 1, -(1 << 31)
+    most, least = (1 << 31) - 1, L.LEAST_BIAS
     top = 63 * 128 * 4096
     ends = np.array([top, -top, 0, 1, -1, top, -top, 64, -64, 127, -128])
     wide = {"acc": ends, "bias": np.resize([most, least, 0], 11), "mul": np.full(11, most), "shift": 1}
@@ -421,7 +421,7 @@ def conv_cases() -> Iterator[tuple[str, dict[str, np.ndarray | int]]]:
     yield (
         "the smallest, and entry 1: 0 is never read",
         case(8, next=np.full(8, -128), samples=np.full((8, 4), -128), w=np.full((8, 4), 127),
-             bias=np.full(8, least), mul=np.full(8, most), shift=1),
+             bias=np.full(8, L.LEAST_BIAS), mul=np.full(8, most), shift=1),
     )  # fmt: skip
     yield "a multiplier of 0 reads entry 128", case(16, mul=np.zeros(16, int))
     yield "the largest shift", case(8, mul=np.full(8, most), shift=62)
@@ -429,7 +429,7 @@ def conv_cases() -> Iterator[tuple[str, dict[str, np.ndarray | int]]]:
         yield f"{n} channels: tails of SIMD words", case(n)
     yield "multipliers of both signs", case(24, mul=rng.integers(-(1 << 14), 1 << 14, 24))
     for shift in (54, 55):  # around the largest shift of which 127 times 2^shift leaves room for the product
-        biases, multipliers = rng.choice([most, least], 16), rng.choice([most, least], 16)
+        biases, multipliers = rng.choice([most, L.LEAST_BIAS], 16), rng.choice([most, least], 16)
         yield f"largest products, shift {shift}", case(16, bias=biases, mul=multipliers, shift=shift)
 
 
