@@ -113,7 +113,7 @@ static void conv(uint8_t *d, const uint64_t *n) {
     a.w = (const uint32_t *)(d + n[5]), a.bias = (const int32_t *)(d + n[6]);
     a.mul = (const int32_t *)(d + n[7]), a.lut = (const int8_t *)(d + n[8]), a.out = (int8_t *)(d + n[9]);
 #ifdef AWM_SYSCALL
-    awm_conv_syscall(&a, (int32_t *)(d + n[10]));
+    awm_conv_syscall(&a, (int32_t *)(d + n[10]), AWM_CHUNK);
 #else
     awm_conv(&a, 0);
 #endif

@@ -188,9 +188,29 @@ void awm_store(const awm_store_args *a, uint32_t backend) {
 }
 #endif
 
+#ifdef AWM_SYSCALL /* has no lanes: the sums begin where others have them, so that there are more at a time */
+static int32_t *sums_of(const awm_model *model, const awm_match *match) {
+    (void)model;
+    return (int32_t *)(void *)match->scratch;
+}
+
+static uint32_t most_sums(const awm_model *model) {
+    return model->at_bc / 4 & ~7u;
+}
+#else
+static int32_t *sums_of(const awm_model *model, const awm_match *match) {
+    return (int32_t *)(void *)(match->scratch + model->at_acc);
+}
+
+static uint32_t most_sums(const awm_model *model) {
+    (void)model;
+    return AWM_CHUNK;
+}
+#endif
+
 static void matvec_begin(awm_matvec_args *a, const awm_model *model, const awm_match *match, const awm_op *op,
                          uint32_t view) {
-    a->acc = (int32_t *)(void *)(match->scratch + model->at_acc);
+    a->acc = sums_of(model, match);
     a->w = model->shards[op->shard] + op->weights;
     a->x = view_i8(model, match, view, op->out == AWM_RESIDUAL_SET ? 0 : model->at_u);
     a->lanes = (uint64_t *)(void *)match->scratch;
@@ -223,11 +243,12 @@ AWM_INLINE void matvec_store(const awm_matvec_args *a, const awm_model *model, i
 }
 
 static void matvec(const awm_model *model, const awm_match *match, const awm_op *op, uint32_t view) {
+    const uint32_t most = most_sums(model);
     uint32_t row;
     awm_matvec_args a;
     matvec_begin(&a, model, match, op, view);
     for (row = 0; row < op->rows; row += a.rows) {
-        a.rows = op->rows - row < AWM_CHUNK ? op->rows - row : AWM_CHUNK;
+        a.rows = op->rows - row < most ? op->rows - row : most;
         awm_matvec(&a);
         matvec_store(&a, model, view_i8(model, match, view, 0), op, row);
         a.w += (uint64_t)a.rows * a.cols;
@@ -410,7 +431,7 @@ static void conv(const awm_model *model, const awm_match *match, const awm_op *o
     awm_conv_args a;
     conv_args(&a, model, match, op, view);
 #ifdef AWM_SYSCALL
-    awm_conv_syscall(&a, (int32_t *)(void *)(match->scratch + model->at_acc));
+    awm_conv_syscall(&a, sums_of(model, match), most_sums(model));
 #else
     awm_conv(&a, model->backend);
 #endif

@@ -6,8 +6,9 @@
 #include "awm_ops.h"
 
 /*
- * r1 sums, r2 biases, r3 multipliers, r5 what a sum is too large by, r9 the shift less one; r8 and r0 an even and an odd
- * row. SBPF v0 defines 32-bit additions to extend the sign of their sum: `w += 0` makes an int32 of a word's lower half.
+ * r1 sums, r2 biases, r3 multipliers, r5 what a sum is too large by, r9 the shift less one and, above the six bits that a shift
+ * looks at, where the sums end; r8 and r0 an even and an odd row. SBPF v0 defines 32-bit additions to extend the sign of their
+ * sum: `w += 0` makes an int32 of a word's lower half.
  */
 #define LOAD(to, at) #to " = *(u64 *)(" at ")\n"
 #define STORE(at, from) "*(u64 *)(" at ") = " #from "\n"
@@ -21,7 +22,7 @@
     LOAD(r6, "r3 + 8 * " #k) "r7 = r6\nw7 += 0\nr8 *= r7\nr6 s>>= 32\nr0 *= r6\n" \
     "r8 s>>= r9\nr8 += 1\nr8 s>>= 1\nr0 s>>= r9\nr0 += 1\nr0 s>>= 1\n"
 
-/* A byte each: r4 is the word of eight rows, and where they go is on the stack. */
+/* A byte each: r4 is the word of eight rows, and where they go, less a quarter of r1, is on the stack. */
 #define PUSH "r8 <<= 48\nr0 <<= 56\nr4 >>= 16\nr4 |= r8\nr4 |= r0\n"
 #define BYTES(k) PAIR(k, EXCESS) CLAMP(8, "127") CLAMP(0, "127") "r8 &= 255\n" PUSH
 /* The same by a table, whose middle is at r5. */
@@ -34,22 +35,27 @@
 
 typedef struct store_rule {
     int64_t excess; /* or the table */
-    uint64_t shift; /* less one */
-    const int32_t *end;
+    uint64_t shift_and_end;
 } store_rule;
+
+static uint64_t shift_and_end(uint32_t shift, const int32_t *end)
+{
+    return (shift - 1) | (uint64_t)end << 6;
+}
 
 /* Eight rows a turn, one turn at least. */
 #define ROWS(name, before, row, after) \
     __attribute__((naked, noinline)) static void name(const int32_t *sums, const int32_t *bias, const int32_t *mul, \
                                                       void *out, const store_rule *rule) \
     { \
-        __asm__ volatile(LOAD(r0, "r5 + 16") STORE("r10 - 8", r0) LOAD(r9, "r5 + 8") LOAD(r5, "r5 + 0") before "1:\n" \
-                         row(0) row(1)); \
-        __asm__ volatile(row(2) row(3) "r1 += 32\nr2 += 32\nr3 += 32\n" after \
-                         LOAD(r0, "r10 - 8") "if r1 != r0 goto 1b\nexit\n"); \
+        __asm__ volatile(LOAD(r9, "r5 + 8") LOAD(r5, "r5 + 0") before "1:\n" row(0) row(1)); \
+        __asm__ volatile(row(2) row(3) after "r1 += 32\nr2 += 32\nr3 += 32\nr0 = r9\nr0 >>= 6\nif r1 != r0 goto 1b\nexit\n"); \
     }
-ROWS(bytes, STORE("r10 - 16", r4), BYTES, LOAD(r0, "r10 - 16") STORE("r0 + 0", r4) "r0 += 8\n" STORE("r10 - 16", r0))
-ROWS(looked_up, STORE("r10 - 16", r4), LOOKED_UP, LOAD(r0, "r10 - 16") STORE("r0 + 0", r4) "r0 += 8\n" STORE("r10 - 16", r0))
+#define QUARTER "r0 = r1\nr0 >>= 2\n"
+#define OUT_FROM_SUMS QUARTER "r4 -= r0\n" STORE("r10 - 8", r4)
+#define PUT_EIGHT QUARTER LOAD(r7, "r10 - 8") "r7 += r0\n" STORE("r7 + 0", r4)
+ROWS(bytes, OUT_FROM_SUMS, BYTES, PUT_EIGHT)
+ROWS(looked_up, OUT_FROM_SUMS, LOOKED_UP, PUT_EIGHT)
 ROWS(added, "", ADDED, "r4 += 32\n")
 
 AWM_STATIC_ASSERT(limit_is_that_of_added, AWM_RESIDUAL_MAX == 8388607);
@@ -57,20 +63,21 @@ AWM_STATIC_ASSERT(limit_is_that_of_added, AWM_RESIDUAL_MAX == 8388607);
 void awm_store_syscall(const awm_store_args *a, int64_t excess)
 {
     const uint32_t eights = a->kind == AWM_STORE_I8 || a->kind == AWM_ADD_I32 ? a->rows & ~7u : 0;
-    const store_rule rule = {excess, a->shift - 1, a->acc + eights};
-    awm_store_args rest = *a;
+    const store_rule rule = {excess, shift_and_end(a->shift, a->acc + eights)};
 
     if (eights && a->kind == AWM_STORE_I8)
         bytes(a->acc, a->bias, a->mul, a->out, &rule);
     else if (eights)
         added(a->acc, a->bias, a->mul, a->out, &rule);
+    if (eights == a->rows)
+        return;
+    awm_store_args rest = *a;
     rest.acc += eights;
     rest.bias += eights;
     rest.mul += eights;
     rest.out = (uint8_t *)a->out + (a->kind == AWM_STORE_I8 ? eights : 4 * eights);
     rest.rows -= eights;
-    if (rest.rows)
-        awm_store_sbf(rest.acc, &rest, excess);
+    awm_store_sbf(rest.acc, &rest, excess);
 }
 
 /*
@@ -96,11 +103,11 @@ __attribute__((naked, noinline)) static void convolve(uint32_t *samples, const u
                      LOAD(r5, "r10 - 8") "if r1 != r5 goto 1b\nexit\n");
 }
 
-void awm_conv_syscall(const awm_conv_args *a, int32_t *sums)
+void awm_conv_syscall(const awm_conv_args *a, int32_t *sums, uint32_t room)
 {
     for (uint32_t done = 0, n; done < a->n; done += n) {
-        n = a->n - done < AWM_CHUNK ? a->n - done : AWM_CHUNK;
-        const store_rule rule = {(int64_t)(a->lut + 128), a->shift - 1, sums + n};
+        n = a->n - done < room ? a->n - done : room;
+        const store_rule rule = {(int64_t)(a->lut + 128), shift_and_end(a->shift, sums + n)};
         convolve(a->samples + done, a->w + done, a->next + done, sums, a->samples + done + n);
         looked_up(sums, a->bias + done, a->mul + done, a->out + done, &rule);
     }
