@@ -20,7 +20,8 @@ from awm_kit.model.evaluate import TorchRunner
 from awm_kit.model.heads import fit_heads
 from awm_kit.model.rounding import MATRICES, rounded
 from awm_kit.model.spread import BLOCK, channel_sizes, spread_outliers
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.world import WorldModel, seven_bits
 from awm_kit.quant.quantize import quantize
 from awm_kit.quant.reference import forward, initial_state

@@ -19,7 +19,8 @@ from awm_kit.model.dataset import PackedReplays, Streams
 from awm_kit.model.evaluate import TorchRunner, choose_starts, evaluate
 from awm_kit.model.heads import FREE, SET, HeadDecoder, fit_heads
 from awm_kit.model.mamba2 import RMSNorm, ssd_chunked
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.transfer import refit, with_features, with_layers, with_width
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import CONTROLLER, FIGHTER, FRAME, Scale

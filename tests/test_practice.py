@@ -31,7 +31,8 @@ from awm_kit.model.practice import (
     stages_without_more_ground,
 )
 from awm_kit.model.recipe_file import load_recipe
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import FIGHTER, FRAME, STATUS_DECIDED, STATUS_PLAYING
 

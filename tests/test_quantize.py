@@ -12,7 +12,8 @@ from awm_kit.model.calibrate import calibrate
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.evaluate import TorchRunner
 from awm_kit.model.heads import LOGIT_ONE, fit_heads
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.world import WorldModel
 from awm_kit.quant.dequantize import dequantize
 from awm_kit.quant.integer_model import IntegerModel

@@ -20,7 +20,8 @@ from awm_kit.model.plots import read_log
 from awm_kit.model.practice import rare_segments
 from awm_kit.model.recipe import Recipe
 from awm_kit.model.recipe_file import load_recipe
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.schema import FIGHTER
 
 GAMES = generate(range(12), 200)

@@ -14,7 +14,8 @@ from torch import Tensor
 from awm_kit.errors import ModelFileError
 from awm_kit.model.dataset import Batch, PackedReplays
 from awm_kit.model.practice import Lessons
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.world import WorldModel
 from awm_kit.schema import FIGHTER
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.rounding import FOUR_BITS, four_bits, rounded
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.world import WorldModel
 
 #: From a world that already plays.

@@ -33,7 +33,8 @@ from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.dataset import PackedReplays
 from awm_kit.model.practice import KnockoutPractice, Practice, TeacherPractice, rare_segments
 from awm_kit.model.ranks import Ranks, device_of_process
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.transfer import refit, with_features, with_layers, with_width
 from awm_kit.schema import FIGHTER, Schema
 

@@ -11,7 +11,7 @@ from awm_kit.errors import RecipeError
 from awm_kit.files import find_file
 from awm_kit.model.config import ModelConfig
 from awm_kit.model.recipe import Recipe
-from awm_kit.model.train import TrainConfig
+from awm_kit.model.train_config import TrainConfig
 
 REPLAYS = "replays"
 _TABLES = {"data": Recipe, "model": ModelConfig, "train": TrainConfig}

@@ -3,126 +3,37 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from awm_kit.errors import ModelFileError
 from awm_kit.machine import cpu_name
+from awm_kit.model.average import averaged
 from awm_kit.model.calibrate import calibrate, on_grids
 from awm_kit.model.checkpoint import load_checkpoint, load_optimizer, save_checkpoint, save_optimizer
-from awm_kit.model.config import ModelConfig
 from awm_kit.model.dataset import Batch, PackedReplays, Streams
 from awm_kit.model.heads import fit_heads, leading
 from awm_kit.model.logbook import Logbook
 from awm_kit.model.mamba2 import LayerState
 from awm_kit.model.metrics import events_of
-from awm_kit.model.optimizers import OPTIMIZERS, make_optimizer
+from awm_kit.model.optimizers import make_optimizer
 from awm_kit.model.practice import Lessons, Practice
 from awm_kit.model.ranks import Ranks, device_of_process
 from awm_kit.model.rounding import MATRICES, rounded
 from awm_kit.model.spread import spread_outliers
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.world import WorldModel, WorldState, seven_bits
 from awm_kit.wording import counted
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a world is trained.
-
-    ``self_forcing`` lists (from_step, horizon): from that step on, each window is followed by
-    ``horizon`` frames in which the network reads its own predictions. ``balance`` weighs each head's
-    classes by their frequency to the power ``-balance``, within limits: 0 treats all frames alike.
-    ``event_weight`` is the weight of frames in which the action state changes, and ``rare_weights`` lists
-    (event of `metrics.events_of`, weight): where what happens cannot be known for sure, the likeliest next
-    frame is that nothing does, and a world that always takes it has too few of the event.
-    ``lead_weight`` is the weight of the leading head's loss, from which most of a free run's error comes.
-    ``mistake_weight`` is the weight of frames of practice in which the network's own play went on to
-    another action state than its corrector.
-    ``free_weight`` is the weight of steps that are regressed because no class has them: a launch is one
-    frame of some hundreds, and where it ends half a second later depends on that frame's precision.
-    ``unimix`` is the share of each head's probability that the loss spreads evenly over its classes.
-    ``optimizer`` is ``adamw``, or ``muon`` for the layers' projections (a tenth less loss after 900 steps).
-    ``precision`` is ``fp32``, ``bf16`` for the products inside the layers (a fifth less time on a CPU that
-    multiplies bfloat16, the same loss), or ``auto``: bf16 where the hardware has it. ``compiled`` fuses the
-    layers: about a quarter less time again, after a minute of compiling.
-    ``finish`` is the number of last steps in which weights and activations are on the grids of the integer
-    step, once the residual's outliers are spread; rounded after training, launches were a twentieth slower.
-
-    With a `Practice`, the network plays from step ``practice_from`` on, every ``practice_every`` steps; of
-    all replays that are walked, ``practice_share`` are its last ``practice_keep`` turns, corrected.
-    """
-
-    steps: int = 5000
-    lanes: int = 64
-    length: int = 64
-    lr: float = 2e-3
-    warmup: float = 0.05
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    self_forcing: tuple[tuple[int, int], ...] = ((0, 0),)
-    event_weight: float = 4.0
-    lead_weight: float = 1.0
-    mistake_weight: float = 1.0
-    free_weight: float = 2.0
-    rare_weights: tuple[tuple[str, float], ...] = ()
-    balance: float = 0.0
-    seed: int = 0
-    unimix: float = 0.0
-    threads: int = 0
-    optimizer: str = "adamw"
-    precision: str = "auto"
-    compiled: bool = False
-    save_every: int = 250
-    finish: int = 0
-    practice_from: int = 0
-    practice_every: int = 800
-    practice_keep: int = 6
-    practice_share: float = 0.3
-    model: ModelConfig = field(default_factory=ModelConfig)
-
-    def __post_init__(self) -> None:
-        if self.precision not in ("auto", "bf16", "fp32"):
-            raise ValueError(f"expected precision auto, bf16 or fp32 (got {self.precision!r})")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"expected an optimizer of {OPTIMIZERS} (got {self.optimizer!r})")
-        for name in ("lanes", "length", "save_every", "practice_every", "practice_keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of at least 1 (got {getattr(self, name)})")
-        if self.lr <= 0 or self.clip <= 0:
-            raise ValueError(f"expected lr and clip above 0 (got {self.lr}, {self.clip})")
-        for name in ("unimix", "practice_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"expected {name} in [0, 1) (got {getattr(self, name)})")
-
-    def bf16_on(self, device: torch.device) -> bool:
-        """Whether layers multiply in bfloat16 on this device."""
-        if self.precision != "auto":
-            return self.precision == "bf16"
-        if device.type == "cuda":
-            return bool(torch.cuda.is_bf16_supported())
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-    def horizon(self, step: int) -> int:
-        """Self-forced frames at ``step``."""
-        return max((h for start, h in self.self_forcing if step >= start), default=0)
-
-    def rate(self, step: int) -> float:
-        """Learning rate: linear warm-up, then cosine to a twentieth."""
-        rise = max(1, int(self.warmup * self.steps))
-        if step < rise:
-            return self.lr * (step + 1) / rise
-        along = min(1.0, (step - rise) / max(1, self.steps - rise))
-        return self.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along)))
 
 
 class Trainer:
@@ -183,6 +94,7 @@ class Trainer:
         elif model is None:
             model = WorldModel(config.model, data.schema, fit_heads(data.schema, *data.transitions()))
         self.model = model.to(self.device)
+        self.average = self._new_average()
         self.model.use_bf16(config.bf16_on(self.device))
         if config.compiled:
             self.model.compile_layers()
@@ -193,7 +105,7 @@ class Trainer:
             self.model.decoder.balance(old, new, config.balance)
         self.optimizer = make_optimizer(self.model, config.optimizer, config.lr, config.weight_decay)
         if saved.exists() and (self.folder / "optimizer.pt").exists():
-            load_optimizer(self.folder / "optimizer.pt", self.optimizer.load_state_dict)
+            load_optimizer(self.folder / "optimizer.pt", self._restore)
         self.finishing = False
         self.streams = self._streams(data)
         self.state: WorldState = self.model.initial_state(config.lanes // self.ranks.world)
@@ -218,6 +130,7 @@ class Trainer:
         finally:
             bar.close()
             self.save()
+        self.model.load_state_dict(self._kept().state_dict())
         return self.model
 
     def save(self) -> None:
@@ -225,8 +138,26 @@ class Trainer:
         if not self.ranks.first:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_optimizer(self.folder / "optimizer.pt", self.optimizer.state_dict())
-        save_checkpoint(self.folder / "last.safetensors", self.model, self.describe())
+        state = self.optimizer.state_dict()
+        if self.average is not None:
+            state |= {"live": self.model.state_dict(), "n_averaged": self.average.n_averaged}
+        save_optimizer(self.folder / "optimizer.pt", state)
+        save_checkpoint(self.folder / "last.safetensors", self._kept(), self.describe())
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        live, n_averaged = (state.pop(name, None) for name in ("live", "n_averaged"))
+        self.optimizer.load_state_dict(state)
+        if live is not None:
+            self.model.load_state_dict(live)
+        if self.average is not None and n_averaged is not None:
+            self.average.n_averaged.copy_(n_averaged)
+
+    def _kept(self) -> WorldModel:
+        """The network of the checkpoint: the average where there is one."""
+        return self.model if self.average is None else cast(WorldModel, self.average.module)
+
+    def _new_average(self) -> AveragedModel | None:
+        return averaged(self.model, self.config.average) if self.config.average else None
 
     def describe(self) -> dict[str, Any]:
         """Training notes for the checkpoint and, later, the manifest."""
@@ -271,6 +202,8 @@ class Trainer:
                 if not self.finishing and self.step >= self.config.steps - self.config.finish:
                     self._begin_finish()
                 row = self.train_step()
+                if self.average is not None:
+                    self.average.update_parameters(self.model)
                 self.step += 1
                 self.seconds += time.perf_counter() - started
                 if log:
@@ -286,6 +219,7 @@ class Trainer:
         if self.step <= max(0, config.steps - config.finish):  # not again in a run that is resumed
             self.model.load_state_dict(self.ranks.from_first(self._spread))
             self.optimizer = make_optimizer(self.model, config.optimizer, config.lr, config.weight_decay)
+            self.average = self._new_average()
         on_grids(self.model, self.ranks.from_first(lambda: calibrate(self.model, self.data)))
         self.finishing = True
 

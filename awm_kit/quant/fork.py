@@ -13,7 +13,8 @@ from awm_kit.errors import ModelFileError
 from awm_kit.model.calibrate import calibrate
 from awm_kit.model.checkpoint import load_checkpoint
 from awm_kit.model.recipe import Recipe
-from awm_kit.model.train import TrainConfig, Trainer
+from awm_kit.model.train import Trainer
+from awm_kit.model.train_config import TrainConfig
 from awm_kit.model.transfer import refit
 from awm_kit.quant.cartridge import Cartridge
 from awm_kit.quant.dequantize import dequantize
