@@ -30,7 +30,7 @@ from awm_kit.errors import LedgerError
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
 MOMENT_SECONDS = 0.002
 SILENCE_SECONDS = 0.25  # without news of a transaction that was sent: it is lost
-PIECE_SECONDS = 0.005  # what a transaction is thought to take until some have been seen
+PIECE_SECONDS = 0.001  # what a transaction is thought to take until some have been seen
 LOOK_AFTER = 8  # attempts in vain: perhaps the frame is there, and the news of it was lost
 INPUT_UNITS = 50_000
 # A frame that takes less is there long before the next is due, and that would be too early in the same slot.

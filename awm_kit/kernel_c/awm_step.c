@@ -431,10 +431,11 @@ static void conv(const awm_model *model, const awm_match *match, const awm_op *o
     awm_conv_args a;
     conv_args(&a, model, match, op, view);
 #ifdef AWM_SYSCALL
-    awm_conv_syscall(&a, sums_of(model, match), most_sums(model));
-#else
-    awm_conv(&a, model->backend);
+    if (most_sums(model) >= AWM_CONV_ROOM)
+        awm_conv_syscall(&a, sums_of(model, match));
+    else
 #endif
+    awm_conv(&a, model->backend);
 }
 
 #ifdef __bpf__

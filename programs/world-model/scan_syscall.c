@@ -71,14 +71,14 @@ __attribute__((naked)) static AWM_NOINLINE void inputs(int32_t *v, const int8_t 
 }
 
 /*
- * Four channels a turn. r0 y, r1 h, r2 D2, r3 c, r4 what is needed for a moment, constants above all, r5 X2, r6 and r7 the even and
- * the odd lanes, r8 a word of B and C, r9 where in v the turn is. On the stack, where r10 reaches it: those words, the end of v.
+ * Four channels a turn. r0 y, r1 h, r2 D2, r3 c, r4 what is needed for a moment, constants above all, r5 X2, r6 and r7 the even
+ * and the odd lanes, r8 a word of B and C, r9 where in v the turn is. On the stack, where r10 reaches it: those words, v's end.
  */
 #define WORD_OF_BC(n) "r10 - 32 + 8 * " #n
 #define END "r10 - 40"
 #define EVEN_LANES "r4 = 0x0000FFFF0000FFFF ll\n"
 #define TOP_BITS "r4 = 0x8000800080008000 ll\n"
-#define SPLIT(at) LOAD(r6, at) TOP_BITS "r6 ^= r4\n" EVEN_LANES "r7 = r6\nr7 >>= 16\nr7 &= r4\nr6 &= r4\n"
+#define SPLIT(at) LOAD(r6, at) "r6 ^= r4\n" EVEN_LANES "r7 = r6\nr7 >>= 16\nr7 &= r4\nr6 &= r4\n"
 #define DECAY "r6 *= r2\nr7 *= r2\nr6 += r3\nr7 += r3\n"
 #define TAKE "r4 = 0x000000FF000000FF ll\nr4 &= r8\n"
 #define INPUTS TAKE "r4 *= r5\nr6 += r4\nr8 >>= 8\n" TAKE "r4 *= r5\nr7 += r4\nr8 >>= 8\n"
@@ -89,7 +89,8 @@ __attribute__((naked)) static AWM_NOINLINE void inputs(int32_t *v, const int8_t 
 #define FOUR_STATES(k, n) \
     __asm__ volatile(SPLIT("r1 + 32 * " #k " + 8 * " #n) DECAY LOAD(r8, WORD_OF_BC(n)) INPUTS SHIFT SUM_UP TAKE_OFF \
                      JOIN("r1 + 32 * " #k " + 8 * " #n));
-/* c is -128 (256 D2 + X2) and the rest, whose bits are those of TOP_BITS; y begins in mid-word, as awm_scan_swar.c's does. */
+/* c is -128 (256 D2 + X2) and the rest, whose bits are those of TOP_BITS, which SPLIT finds in r4; y begins in mid-word, as
+ * awm_scan_swar.c's does. */
 #define CHANNEL(k) \
     __asm__ volatile("r5 = *(u32 *)(r9 + 4 * " #k ")\nw5 += 0\nr3 = r2\nr3 <<= 8\nr3 += r5\n" \
                      "r4 = 0xFFFFFF7FFFFFFF80 ll\nr3 *= r4\n" TOP_BITS "r3 += r4\nr0 = 0x80000000 ll\n"); \

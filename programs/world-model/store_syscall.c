@@ -4,6 +4,7 @@
  * it spares. The arithmetic is awm_store_views_sbf.c's; (v + 2^(s - 1)) >> s is ((v >> (s - 1)) + 1) >> 1.
  */
 #include "awm_ops.h"
+#include "solana.h"
 
 /*
  * r1 sums, r2 biases, r3 multipliers, r5 what a sum is too large by, r9 the shift less one and, above the six bits that a shift
@@ -25,16 +26,13 @@
 /* A byte each: r4 is the word of eight rows, and where they go, less a quarter of r1, is on the stack. */
 #define PUSH "r8 <<= 48\nr0 <<= 56\nr4 >>= 16\nr4 |= r8\nr4 |= r0\n"
 #define BYTES(k) PAIR(k, EXCESS) CLAMP(8, "127") CLAMP(0, "127") "r8 &= 255\n" PUSH
-/* The same by a table, whose middle is at r5. */
-#define LOOK_UP(r) "r" #r " += r5\nr" #r " = *(u8 *)(r" #r " + 0)\n"
-#define LOOKED_UP(k) PAIR(k, "") CLAMP(8, "127") CLAMP(0, "127") LOOK_UP(8) LOOK_UP(0) PUSH
 /* An int32 each, what is there already added to it; r4 is where. */
 #define ADDED(k) \
     PAIR(k, EXCESS) LOAD(r7, "r4 + 8 * " #k) "r6 = r7\nw6 += 0\nr8 += r6\nr7 s>>= 32\nr0 += r7\n" CLAMP(8, "8388607") \
     CLAMP(0, "8388607") "r8 <<= 32\nr8 >>= 32\nr0 <<= 32\nr0 |= r8\n" STORE("r4 + 8 * " #k, r0)
 
 typedef struct store_rule {
-    int64_t excess; /* or the table */
+    int64_t excess;
     uint64_t shift_and_end;
 } store_rule;
 
@@ -55,7 +53,6 @@ static uint64_t shift_and_end(uint32_t shift, const int32_t *end)
 #define OUT_FROM_SUMS QUARTER "r4 -= r0\n" STORE("r10 - 8", r4)
 #define PUT_EIGHT QUARTER LOAD(r7, "r10 - 8") "r7 += r0\n" STORE("r7 + 0", r4)
 ROWS(bytes, OUT_FROM_SUMS, BYTES, PUT_EIGHT)
-ROWS(looked_up, OUT_FROM_SUMS, LOOKED_UP, PUT_EIGHT)
 ROWS(added, "", ADDED, "r4 += 32\n")
 
 AWM_STATIC_ASSERT(limit_is_that_of_added, AWM_RESIDUAL_MAX == 8388607);
@@ -81,34 +78,54 @@ void awm_store_syscall(const awm_store_args *a, int64_t excess)
 }
 
 /*
- * Samples of eight channels a turn move down by one, and their products with the taps are summed: r1 samples, r2 taps, r3 the
- * newest samples, r4 where sums go, r5 the taps and r8 the samples of two channels, r0 and r9 their sums. On the stack: the
- * end of the samples, and where the newest are.
+ * Samples of eight channels a turn move down by one; their products with the taps are summed, requantised and looked up: r1
+ * samples, r2 taps, and biases and multipliers at fixed distances, r3 the newest samples, and behind those still to be used
+ * what comes of the others, r4 the shift less one and, above the six bits that a shift looks at, the table's middle, r5 the
+ * taps and r8 the samples of two channels, r0 and r9 their sums. On the stack: the end of the samples, and what is to be added
+ * to a quarter of r1 for the newest ones and for where the results go.
  */
+enum { PART = 128 }; /* channels */
+#define BIASES "4 * 128"
+#define MULTIPLIERS "8 * 128"
 #define TAP(sum, at) "r6 = r8\nr6 <<= " #at "\nr6 s>>= 56\nr7 = r5\nr7 <<= " #at "\nr7 s>>= 56\nr6 *= r7\n" sum " r6\n"
+#define SHIFT(r) #r " s>>= r4\n" #r " += 1\n" #r " s>>= 1\n"
 #define TWO_CHANNELS(k) \
     LOAD(r8, "r1 + 8 * " #k) "r6 = 0x00FFFFFF00FFFFFF ll\nr8 >>= 8\nr8 &= r6\nr6 = r3\nr6 &= 255\nr6 <<= 24\nr8 |= r6\n" \
     "r6 = r3\nr6 >>= 8\nr6 <<= 56\nr8 |= r6\nr3 >>= 16\n" STORE("r1 + 8 * " #k, r8) LOAD(r5, "r2 + 8 * " #k) \
     TAP("r0 =", 56) TAP("r0 +=", 48) TAP("r0 +=", 40) TAP("r0 +=", 32) \
-    TAP("r9 =", 24) TAP("r9 +=", 16) TAP("r9 +=", 8) TAP("r9 +=", 0) \
-    "r9 <<= 32\nr0 <<= 32\nr0 >>= 32\nr0 |= r9\n" STORE("r4 + 8 * " #k, r0)
+    TAP("r9 =", 24) TAP("r9 +=", 16) TAP("r9 +=", 8) "r8 s>>= 56\nr5 s>>= 56\nr8 *= r5\nr9 += r8\n" \
+    LOAD(r5, "r2 + " BIASES " + 8 * " #k) "r6 = r5\nw6 += 0\nr0 += r6\nr5 s>>= 32\nr9 += r5\n" \
+    LOAD(r5, "r2 + " MULTIPLIERS " + 8 * " #k) "r6 = r5\nw6 += 0\nr0 *= r6\nr5 s>>= 32\nr9 *= r5\n" \
+    SHIFT(r0) SHIFT(r9) CLAMP(0, "127") CLAMP(9, "127") "r6 = r4\nr6 >>= 6\nr0 += r6\nr0 = *(u8 *)(r0 + 0)\nr9 += r6\n" \
+    "r9 = *(u8 *)(r9 + 0)\nr0 <<= 48\nr9 <<= 56\nr3 |= r0\nr3 |= r9\n"
 
-__attribute__((naked, noinline)) static void convolve(uint32_t *samples, const uint32_t *taps, const int8_t *newest,
-                                                      int32_t *sums, const uint32_t *end)
+typedef struct conv_rule {
+    int64_t next_from_samples, out_from_samples;
+    const uint32_t *end;
+} conv_rule;
+#define KEEP(slot, at) LOAD(r0, at) STORE(slot, r0)
+#define AT(slot) "r5 = r1\nr5 >>= 2\n" LOAD(r6, slot) "r5 += r6\n"
+
+__attribute__((naked, noinline)) static void convolve(uint32_t *samples, const uint32_t *taps, const conv_rule *rule,
+                                                      uint64_t shift_and_table)
 {
-    __asm__ volatile(STORE("r10 - 8", r5) STORE("r10 - 16", r3)
-                     "1:\n" LOAD(r5, "r10 - 16") LOAD(r3, "r5 + 0") "r5 += 8\n" STORE("r10 - 16", r5)
-                     TWO_CHANNELS(0) TWO_CHANNELS(1));
-    __asm__ volatile(TWO_CHANNELS(2) TWO_CHANNELS(3) "r1 += 32\nr2 += 32\nr4 += 32\n"
-                     LOAD(r5, "r10 - 8") "if r1 != r5 goto 1b\nexit\n");
+    __asm__ volatile(KEEP("r10 - 8", "r3 + 0") KEEP("r10 - 16", "r3 + 8") KEEP("r10 - 24", "r3 + 16")
+                     "1:\n" AT("r10 - 8") LOAD(r3, "r5 + 0") TWO_CHANNELS(0) TWO_CHANNELS(1));
+    __asm__ volatile(TWO_CHANNELS(2) TWO_CHANNELS(3) AT("r10 - 16") STORE("r5 + 0", r3) "r1 += 32\nr2 += 32\n"
+                     LOAD(r5, "r10 - 24") "if r1 != r5 goto 1b\nexit\n");
 }
 
-void awm_conv_syscall(const awm_conv_args *a, int32_t *sums, uint32_t room)
+void awm_conv_syscall(const awm_conv_args *a, int32_t *room)
 {
+    const int64_t quarter = (int64_t)((uint64_t)a->samples >> 2);
+    conv_rule rule = {(int64_t)a->next - quarter, (int64_t)a->out - quarter, 0};
+
     for (uint32_t done = 0, n; done < a->n; done += n) {
-        n = a->n - done < room ? a->n - done : room;
-        const store_rule rule = {(int64_t)(a->lut + 128), shift_and_end(a->shift, sums + n)};
-        convolve(a->samples + done, a->w + done, a->next + done, sums, a->samples + done + n);
-        looked_up(sums, a->bias + done, a->mul + done, a->out + done, &rule);
+        n = a->n - done < PART ? a->n - done : PART;
+        sol_memcpy_(room, a->w + done, 4 * n);
+        sol_memcpy_(room + PART, a->bias + done, 4 * n);
+        sol_memcpy_(room + 2 * PART, a->mul + done, 4 * n);
+        rule.end = a->samples + done + n;
+        convolve(a->samples + done, (const uint32_t *)room, &rule, (a->shift - 1) | (uint64_t)(a->lut + 128) << 6);
     }
 }
