@@ -167,9 +167,9 @@ void awm_scan_begin(uint64_t *bc, const int8_t *b, const int8_t *c, uint32_t d_s
 void awm_scan(const awm_scan_args *a);
 
 #ifdef AWM_SYSCALL
-/* awm_store_sbf, awm_conv and awm_scan with fewer loads and stores: see programs/world-model. room is for
- * AWM_CONV_ROOM numbers. This scan is for 16 states and channels in eights, and costs half as much again as the other: only where one op has no
- * more than AWM_FEW_STATES, so that it still fits a transaction. */
+/* awm_store_sbf, awm_conv and awm_scan with fewer loads and stores: see programs/world-model. The convolution wants room for
+ * AWM_CONV_ROOM numbers. The scan is for 16 states and channels in eights, and costs half as much again as the other: only where
+ * one op has no more than AWM_FEW_STATES, so that it still fits a transaction. */
 void awm_store_syscall(const awm_store_args *a, int64_t excess);
 enum { AWM_CONV_ROOM = 384 };
 void awm_conv_syscall(const awm_conv_args *a, int32_t *room);

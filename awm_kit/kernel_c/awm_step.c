@@ -431,9 +431,10 @@ static void conv(const awm_model *model, const awm_match *match, const awm_op *o
     awm_conv_args a;
     conv_args(&a, model, match, op, view);
 #ifdef AWM_SYSCALL
-    if (most_sums(model) >= AWM_CONV_ROOM)
+    if (most_sums(model) >= AWM_CONV_ROOM) {
         awm_conv_syscall(&a, sums_of(model, match));
-    else
+        return;
+    }
 #endif
     awm_conv(&a, model->backend);
 }
