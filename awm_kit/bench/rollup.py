@@ -79,7 +79,7 @@ def measure_rollup(
             owner = Keypair()
             l1.airdrop(owner.pubkey(), 1_000 * LAMPORTS_PER_SOL)
             for name in (name for name, of in cases if of == build):
-                cartridge = _cartridge(name, seed)
+                cartridge = cartridge_of(name, seed)
                 world = deploy(l1, cartridge, owner, progress=False)
                 row = {"name": name, "build": build, **_size(cartridge)}
                 _LOG.info(f"{name}, {build}: {seconds:g} seconds of play")
@@ -127,7 +127,8 @@ def _percentile(seconds: np.ndarray, q: int) -> float:
     return round(float(np.percentile(seconds, q)) * 1e3, 2)
 
 
-def _cartridge(name: str, seed: int) -> Cartridge:
+def cartridge_of(name: str, seed: int = 0) -> Cartridge:
+    """The random world of a size, of `SHAPES`, in 4 bits if its name says so; or else a cartridge by name."""
     shape = SHAPES.get(name.removesuffix(FOUR_BITS))
     if shape is None:
         return load_world(name)

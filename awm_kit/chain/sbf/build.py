@@ -112,13 +112,18 @@ def build(extra: Sequence[str] = (), *, syscall: bool = False) -> bytes:
     ProgramBuildError
         If this is not a checkout, or a file does not compile or link.
     """
+    return link(objects(extra, syscall=syscall))
+
+
+def objects(extra: Sequence[str] = (), *, syscall: bool = False) -> list[bytes]:
+    """What `build` links; parameters and errors are its own."""
     sources = [SYSCALL_MATVEC if syscall and s.name == SWAR_MATVEC else s for s in SOURCES]
     sources += SYSCALL_SOURCES if syscall else ()
     missing = [source.name for source in sources if not source.is_file()]
     if missing:
         raise ProgramBuildError(f"the program is built from a checkout; missing here: {', '.join(missing)}")
     flags = [*extra, "-DAWM_SYSCALL"] if syscall else extra
-    return link([compile_object(source, flags) for source in sources])
+    return [compile_object(source, flags) for source in sources]
 
 
 if __name__ == "__main__":

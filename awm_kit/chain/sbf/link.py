@@ -40,6 +40,14 @@ N_PROGRAM_HEADERS = 3
 SECTIONS = ("", ".text", ".rodata", ".dynamic", ".dynsym", ".dynstr", ".rel.dyn", ".shstrtab")
 
 
+class Function(NamedTuple):
+    """A function in the shared object: its virtual address there, and its length."""
+
+    name: str
+    address: int
+    instructions: int
+
+
 class _Place(NamedTuple):
     """A section of one of the input objects."""
 
@@ -102,17 +110,36 @@ def link(objects: Sequence[bytes], entry: str = "entrypoint") -> bytes:
     ProgramBuildError
         If an object is not eBPF, writes to static data, or a symbol is missing or defined twice.
     """
+    sections, defined, start, layout = _laid_out(objects, entry)
+    relocations, syscalls = _relocate(layout, sections, defined)
+    return _write(layout, layout.address[_placed(start)] + start.value, relocations, syscalls, entry)
+
+
+def functions(objects: Sequence[bytes], entry: str = "entrypoint") -> list[Function]:
+    """Where `link` puts the functions that it keeps, of objects compiled with one in a section.
+
+    Parameters and errors are those of `link`.
+    """
+    sections, _, _, layout = _laid_out(objects, entry)
+    return [
+        Function(sections[place].name.removeprefix(".text."), at, len(sections[place].data) // INSTRUCTION)
+        for place, at in layout.address.items()
+        if sections[place].is_text
+    ]
+
+
+def _laid_out(
+    objects: Sequence[bytes], entry: str
+) -> tuple[dict[_Place, _Section], dict[str, _Symbol], _Symbol, _Layout]:
+    """Sections and global symbols of all objects, the entry point, and the places of what that reaches."""
     sections: dict[_Place, _Section] = {}
     defined: dict[str, _Symbol] = {}
     for number, blob in enumerate(objects):
         _read_object(number, blob, sections, defined)
     if entry not in defined:
         raise ProgramBuildError(f"no object defines the entry point {entry!r}")
-    start = defined[entry]
-    kept = _reachable(start, sections, defined)
-    layout = _lay_out([p for p in sections if p in kept], sections)
-    relocations, syscalls = _relocate(layout, sections, defined)
-    return _write(layout, layout.address[_placed(start)] + start.value, relocations, syscalls, entry)
+    kept = _reachable(defined[entry], sections, defined)
+    return sections, defined, defined[entry], _lay_out([p for p in sections if p in kept], sections)
 
 
 def _read_object(
