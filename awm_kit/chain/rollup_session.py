@@ -30,7 +30,7 @@ from awm_kit.errors import LedgerError
 # The rollup announces a slot a moment before its clock shows it: a frame sent in between is too early.
 MOMENT_SECONDS = 0.002
 SILENCE_SECONDS = 0.25  # without news of a transaction that was sent: it is lost
-PIECE_SECONDS = 0.001  # what a transaction is thought to take until some have been seen
+USUAL_SECONDS = 1 / 60  # what a frame is thought to take until some have been seen: it may be hastened
 LOOK_AFTER = 8  # attempts in vain: perhaps the frame is there, and the news of it was lost
 INPUT_UNITS = 50_000
 # A frame that takes less is there long before the next is due, and that would be too early in the same slot.
@@ -66,7 +66,7 @@ class RollupSession(ChainSession):
         super().__init__(ledger, keys, payer, players, crank)
         self.stream, self._post = FrameStream(ledger.name, keys.session), Post(ledger.name)
         self.last_signatures: list[str] = []
-        self.retries, self._usual = 0, PIECE_SECONDS * len(self._plan)
+        self.retries, self._usual = 0, USUAL_SECONDS
         self._ahead: list[Parcel] = []
         self._ahead_of = (-1, 0, 0)  # frame, op and attempt that these are for
         self._attempts: dict[int, int] = {}  # how often frames were sent again, by the one before each
