@@ -9,6 +9,7 @@
  * and in y the 128 (s even + s odd) after every word. A channel's X2, y and v follow each other in v, at a multiple of four.
  */
 #include "awm_ops.h"
+#include "syscall_loops.h"
 
 #define WORDS 4 /* of four states */
 
@@ -29,17 +30,6 @@ void awm_scan_begin_syscall(uint64_t *bc, const int8_t *b, const int8_t *c)
         sum += c[0] + c[1] + c[2] + c[3];
     }
     bc[WORDS] = (uint64_t)(sum * 32768);
-}
-
-#define LOAD(to, at) #to " = *(u64 *)(" at ")\n"
-#define STORE(at, from) "*(u64 *)(" at ") = " #from "\n"
-
-/* A shift looks at six bits of its amount: what a loop needs once a turn, its end, is above them. Back if r1 is not there. */
-#define UNLESS_AT_END(free, back) free " = r7\n" free " >>= 6\nif r1 != " free " goto " back "\n"
-
-static uint64_t shift_and_end(uint32_t shift, const int32_t *end)
-{
-    return shift | (uint64_t)end << 6;
 }
 
 typedef struct input_rule {
@@ -67,7 +57,7 @@ __attribute__((naked)) static AWM_NOINLINE void inputs(int32_t *v, const int8_t 
 {
     __asm__ volatile(LOAD(r4, "r3 + 8") LOAD(r5, "r3 + 16") LOAD(r7, "r3 + 24") LOAD(r3, "r3 + 0") "r6 = r5\nr6 = -r6\n"
                      "1:\n" LOAD(r8, "r2 + 0") "r0 = 0x8080808080808080 ll\nr8 ^= r0\n" TWO_INPUTS(0) TWO_INPUTS(1));
-    __asm__ volatile(TWO_INPUTS(2) TWO_INPUTS(3) "r1 += 32\nr2 += 8\n" UNLESS_AT_END("r0", "1b") "exit\n");
+    __asm__ volatile(TWO_INPUTS(2) TWO_INPUTS(3) "r1 += 32\nr2 += 8\n" UNTIL_END(r7, r0) "exit\n");
 }
 
 /*
@@ -126,16 +116,16 @@ __attribute__((naked)) static AWM_NOINLINE void outputs(int32_t *v, const output
                      LOAD(r5, "r2 + 8") LOAD(r6, "r2 + 16") LOAD(r7, "r2 + 24") LOAD(r8, "r2 + 32")
                      "1:\nr0 = 0x8080808080808080 ll\nr9 = r1\nr9 >>= 2\n" EIGHT_BYTES(r2, "r10 - 8")
                      EIGHT_BYTES(r3, "r10 - 16") OUTPUT(0) OUTPUT(1) OUTPUT(2) OUTPUT(3));
-    __asm__ volatile(OUTPUT(4) OUTPUT(5) OUTPUT(6) OUTPUT(7) "r1 += 32\n" UNLESS_AT_END("r9", "1b") "exit\n");
+    __asm__ volatile(OUTPUT(4) OUTPUT(5) OUTPUT(6) OUTPUT(7) "r1 += 32\n" UNTIL_END(r7, r9) "exit\n");
 }
 
 void awm_scan_syscall(const awm_scan_args *a)
 {
     const int32_t *end = a->v + a->headdim;
     const int64_t quarter = (int64_t)((uint64_t)a->v >> 2);
-    const input_rule in = {a->gain, a->x_half - 128 * a->gain, a->limit, shift_and_end(a->x_shift, end)};
+    const input_rule in = {a->gain, a->x_half - 128 * a->gain, a->limit, shift_and(a->x_shift, end)};
     const output_rule out = {a->y_half - 128 * a->x_mul - (int64_t)a->bc[WORDS] * a->y_mul, a->y_mul, a->x_mul,
-                             shift_and_end(a->y_shift, end), a->z_lut, (int64_t)a->x - quarter, (int64_t)a->z - quarter};
+                             shift_and(a->y_shift, end), a->z_lut, (int64_t)a->x - quarter, (int64_t)a->z - quarter};
 
     inputs(a->v, a->x, &in);
     channels(a->h, a->bc, a->v, end, 2 * a->decay);
