@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -195,12 +196,25 @@ def test_a_frame_sent_again_runs_once(
 
 
 def test_a_refused_frame_is_sent_again_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sent in the slot of the frame before, it is too early; whoever waited for silence would give up."""
-    monkeypatch.setattr(rollup_session, "SILENCE_SECONDS", 60.0)
+    """Sent in the slot of the frame before, it is too early, of which the rollup tells whoever watches.
+
+    A refusal may come before the watch does, which goes another way; then silence tells: rarely.
+    """
+    monkeypatch.setattr(rollup_session, "SILENCE_SECONDS", 2.0)
     with lend(stack).open(RollupSession) as session:
         monkeypatch.setattr(session.stream, "wait_slot", lambda *_: None)
+        wait, silences = session.stream.wait_frame, []
+
+        def timed(*args: float) -> np.ndarray | None:
+            begun, frame = time.monotonic(), wait(*args)
+            if frame is None and time.monotonic() - begun >= 2.0:
+                silences.append(args[0])
+            return frame
+
+        monkeypatch.setattr(session.stream, "wait_frame", timed)
         play(session, controllers(40, seed=3))
         assert session.retries >= 5
+        assert len(silences) <= 1
 
 
 def check_against_its_log(session: RollupSession, last: np.ndarray) -> None:
